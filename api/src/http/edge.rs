@@ -1,0 +1,230 @@
+//! The edge itself: what happens to every request before and after its operation, in one place and in this order.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use domain::kernel::{Clock, Rng};
+use futures_util::FutureExt;
+use ipnet::IpNet;
+use poem::http::{Method, StatusCode};
+use poem::{Addr, Endpoint, PathPattern, Request, Response};
+use poem_openapi::OperationId;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::body::{self, BodyRules};
+use super::client_ip::client_ip;
+use super::problem::respond;
+use super::rejection::{framework_error, internal, panicked};
+use super::request::{CURRENT, RequestContext};
+use super::routes::RouteTable;
+use super::{head, headers};
+
+/// What the API lives under; there, a response that names no operation is stopped too.
+const API_PREFIX: &str = "/v1/";
+/// Paths whose next segment is a credential.
+const TOKEN_PATHS: [&str; 1] = ["/v1/invites/"];
+/// Longest unmatched path in a log line, characters.
+const MAX_LOGGED_PATH: usize = 200;
+/// The status in the log of a request whose client left before the answer.
+const CLIENT_GONE: u16 = 499;
+
+/// What the edge must know.
+#[derive(Clone)]
+pub struct EdgeConfig {
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether the public address of this instance is an `https` one.
+    pub https: bool,
+    pub clock: Clock,
+    pub rng: Rng,
+    /// The operations that need no access decision, by operation id.
+    pub public: &'static [&'static str],
+    pub routes: RouteTable,
+    pub body: BodyRules,
+    /// The changes that are under way. Close it and wait for it after the server has stopped: a change goes on when
+    /// its client has left.
+    pub changes: TaskTracker,
+}
+
+/// Puts the edge around the routes.
+pub fn apply<E>(endpoint: E, config: EdgeConfig) -> impl Endpoint<Output = Response> + 'static
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    Edge {
+        inner: Arc::new(Inner { endpoint, config }),
+    }
+}
+
+struct Edge<E> {
+    inner: Arc<Inner<E>>,
+}
+
+struct Inner<E> {
+    endpoint: E,
+    config: EdgeConfig,
+}
+
+impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let config = &self.inner.config;
+        let client = client_ip(peer(&request), request.headers(), &config.trusted_proxies);
+        let context = Arc::new(RequestContext::new(
+            request.headers(),
+            client,
+            &config.clock,
+            &config.rng,
+        ));
+        request.set_data(context.clone());
+        let mut line = AccessLine::new(&request, context.clone());
+        let span = tracing::info_span!("request", request_id = context.request_id);
+        let answer = AssertUnwindSafe(self.answer(request, &context))
+            .catch_unwind()
+            .map(|answer| answer.unwrap_or_else(panicked));
+        let mut response = CURRENT.scope(context.clone(), answer).instrument(span).await;
+        headers::secure(&mut response, &context.request_id, config.https);
+        line.finish(&response, &config.routes);
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint<Output = Response> + 'static> Edge<E> {
+    async fn answer(&self, request: Request, context: &Arc<RequestContext>) -> Response {
+        let admitted = match head::check(&request) {
+            Ok(()) => body::admit(request, &self.inner.config.body).await,
+            Err(error) => Err(error),
+        };
+        let request = match admitted {
+            Ok(request) => request,
+            Err(error) => return respond(error.into_problem()),
+        };
+        if is_safe(request.method()) {
+            return self.inner.operate(request, context).await;
+        }
+        // hyper drops this future when the client hangs up; a change that has begun is not cut in half by that.
+        let (inner, current) = (self.inner.clone(), context.clone());
+        let change = async move { inner.operate(request, &current).await };
+        let change = CURRENT.scope(context.clone(), change).in_current_span();
+        match self.inner.config.changes.spawn(change).await {
+            Ok(response) => response,
+            Err(error) => error
+                .try_into_panic()
+                .map_or_else(|_| internal(), |payload: Box<dyn Any + Send>| resume_unwind(payload)),
+        }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Inner<E> {
+    async fn operate(&self, request: Request, context: &RequestContext) -> Response {
+        let in_api = request.uri().path().starts_with(API_PREFIX);
+        let response = match self.endpoint.call(request).await {
+            Ok(response) => response,
+            Err(error) => framework_error(error, &self.config.routes),
+        };
+        let operation = response.data::<OperationId>().map(|id| id.0);
+        if gave_something(response.status()) && !context.decided() && self.needs_decision(operation, in_api) {
+            let request_id = &context.request_id;
+            tracing::error!(
+                request_id,
+                operation,
+                "an operation answered without an access decision: stopped"
+            );
+            return internal();
+        }
+        response
+    }
+
+    fn needs_decision(&self, operation: Option<&str>, in_api: bool) -> bool {
+        operation.map_or(in_api, |operation| !self.config.public.contains(&operation))
+    }
+}
+
+/// Whether the status tells the caller anything about what is protected.
+fn gave_something(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_MODIFIED
+}
+
+/// RFC 9110 §9.2.1. Every other method, known or not, may change something.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// The other end of the socket. A request without one, as in a test, comes from nowhere.
+fn peer(request: &Request) -> IpAddr {
+    match request.remote_addr().0 {
+        Addr::SocketAddr(peer) => peer.ip(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// The one log line of a request, written when this is dropped: also when its client has left.
+struct AccessLine {
+    context: Arc<RequestContext>,
+    method: String,
+    path: String,
+    began: Instant,
+    status: u16,
+}
+
+impl AccessLine {
+    fn new(request: &Request, context: Arc<RequestContext>) -> Self {
+        let method = request.method().as_str().chars().take(16).collect();
+        Self {
+            context,
+            method,
+            path: redact(request.uri().path()),
+            began: Instant::now(),
+            status: CLIENT_GONE,
+        }
+    }
+
+    fn finish(&mut self, response: &Response, routes: &RouteTable) {
+        self.status = response.status().as_u16();
+        if let Some(PathPattern(pattern)) = response.data() {
+            routes.template(pattern).unwrap_or(pattern).clone_into(&mut self.path);
+        }
+    }
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        let Self {
+            context,
+            method,
+            path,
+            began,
+            status,
+        } = self;
+        tracing::info!(
+            target: "access",
+            method,
+            path,
+            status,
+            ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            request_id = context.request_id,
+            ip = %context.client_ip,
+        );
+    }
+}
+
+/// A path that no route matched, or whose client left before one did, without the credentials in it.
+fn redact(path: &str) -> String {
+    for prefix in TOKEN_PATHS {
+        if let Some(rest) = path.strip_prefix(prefix) {
+            return match rest.split_once('/') {
+                Some(_) => format!("{prefix}{{token}}/…"),
+                None => format!("{prefix}{{token}}"),
+            };
+        }
+    }
+    path.chars().take(MAX_LOGGED_PATH).collect()
+}
+
+#[cfg(test)]
+mod tests;

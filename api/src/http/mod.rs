@@ -1,0 +1,18 @@
+//! The HTTP edge: everything between the socket and an operation, and what all operations share.
+
+pub mod authenticate;
+pub mod body;
+pub mod caller;
+pub mod client_ip;
+pub mod connection;
+pub mod csrf;
+pub mod edge;
+pub mod head;
+pub mod headers;
+pub mod idempotency;
+pub mod json;
+pub mod page;
+pub mod problem;
+pub mod rejection;
+pub mod request;
+pub mod routes;

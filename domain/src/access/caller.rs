@@ -1,0 +1,114 @@
+//! Who is calling, with which credential, from where.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use uuid::Uuid;
+
+use super::facts::{Actor, Principal};
+use crate::kernel::id::{CredentialId, UserId};
+use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
+
+/// The kinds of principal as the journal names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorKind {
+    User,
+    ServiceAccount,
+    /// Strongroom itself: the worker, the command line.
+    System,
+}
+
+impl ActorKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::ServiceAccount => "service_account",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Where a change comes from, as the journal keeps it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub actor: ActorKind,
+    pub actor_id: Option<Uuid>,
+    /// E-mail of a person, name of a service account: what a reader of the audit log wants to see, as it was then.
+    pub actor_label: Option<String>,
+    pub credential: Option<CredentialId>,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+    pub request_id: Option<String>,
+}
+
+impl Origin {
+    /// An act of nobody who has signed in yet: registration, sign-in, a link from a mail.
+    #[must_use]
+    pub fn by_user(mut self, id: UserId, email: &str) -> Self {
+        self.actor = ActorKind::User;
+        self.actor_id = Some(id.0);
+        self.actor_label = Some(email.to_owned());
+        self
+    }
+}
+
+/// How the caller proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A sign-in: cookie or bearer.
+    Session,
+    PersonalToken,
+    ServiceKey,
+}
+
+/// An authenticated caller.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub actor: Actor,
+    pub kind: CredentialKind,
+    pub credential: CredentialId,
+    /// When a person last proved who they are; sessions only.
+    pub auth_time: Option<Timestamp>,
+    pub is_superuser: bool,
+    pub origin: Origin,
+    /// Set by every access decision; a response to a non-public operation without one is withheld.
+    pub decided: Arc<AtomicBool>,
+}
+
+impl Caller {
+    /// Notes that somebody decided about this request.
+    pub fn mark_decided(&self) {
+        self.decided.store(true, Ordering::Relaxed);
+    }
+
+    /// The signed-in person, for operations about the caller's own account. Reading one's own account is the
+    /// decision here.
+    ///
+    /// # Errors
+    /// `forbidden` for a service account.
+    pub fn user(&self) -> Result<UserId> {
+        match self.actor.principal {
+            Principal::User(id) => {
+                self.mark_decided();
+                Ok(id)
+            }
+            Principal::ServiceAccount(_) => {
+                Err(Problem::forbidden("A service account has no account of a person's.").into())
+            }
+        }
+    }
+
+    /// The signed-in person, for operations that no API token may do.
+    ///
+    /// # Errors
+    /// `session_required` for any other credential than a session.
+    pub fn session_user(&self) -> Result<UserId> {
+        match self.kind {
+            CredentialKind::Session => self.user(),
+            CredentialKind::PersonalToken | CredentialKind::ServiceKey => {
+                let detail = "Sign in with a password for this; an API token cannot do it.";
+                Err(Problem::new(ProblemCode::SessionRequired, detail).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The gate is the loader. A rule that changes an environment takes an `EnvAccess<SecretsWrite>`; the only way to
+//! have one is to load the environment through here, and that asks. Neither can be forgotten, and a proof for
+//! reading does not compile where one for writing is wanted.
+
+use std::marker::PhantomData;
+
+use super::caller::Caller;
+use super::decide::{Decision, Reason, decide, decide_any_key, visible};
+use super::facts::{Actor, EnvRef, Facts, ProjectRef, Resource};
+use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
+use super::permission::Permission;
+use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp};
+
+/// A permission as a type.
+pub trait Permitted: Send + Sync + 'static {
+    const PERMISSION: Permission;
+}
+
+macro_rules! permitted {
+    ($($name:ident),* $(,)?) => {$(
+        #[doc = concat!("Proof marker of [`Permission::", stringify!($name), "`].")]
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl Permitted for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )*};
+}
+
+permitted! {
+    OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
+    SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
+}
+
+/// What a decision was made from, kept for the decisions key by key.
+#[derive(Clone, Debug)]
+struct Held {
+    actor: Actor,
+    facts: Facts,
+    now: Timestamp,
+}
+
+impl Held {
+    /// # Errors
+    /// `not_found` when the caller may not know of it, `forbidden` or `insufficient_scope` when it may.
+    fn require(&self, decision: Decision, permission: Permission, resource: &Resource<'_>) -> Result<()> {
+        if decision.allow {
+            return Ok(());
+        }
+        if !visible(&self.actor, resource, &self.facts, self.now) {
+            return Err(Problem::not_found().into());
+        }
+        Err(refusal(permission, decision.reason).into())
+    }
+}
+
+fn refusal(permission: Permission, reason: Reason) -> Problem {
+    let permission = permission.as_str();
+    let problem = match reason {
+        Reason::InsufficientScope | Reason::TokenPattern | Reason::TokenOrg => Problem::new(
+            ProblemCode::InsufficientScope,
+            format!("The token does not cover `{permission}` here. Use a wider token."),
+        ),
+        Reason::AclDeny => Problem::forbidden(format!(
+            "An access rule denies `{permission}` here. Ask an owner or admin."
+        )),
+        Reason::NoGrant | Reason::Role | Reason::AclAllow => Problem::forbidden(format!(
+            "This needs the permission `{permission}` here. Ask an owner or admin for it."
+        )),
+    };
+    problem.with("reason", reason.as_str())
+}
+
+/// An organisation in which the caller may do `A`.
+#[derive(Debug)]
+pub struct OrgAccess<A> {
+    pub org: OrgRow,
+    held: Held,
+    permission: PhantomData<A>,
+}
+
+/// A project in which the caller may do `A`.
+#[derive(Debug)]
+pub struct ProjectAccess<A> {
+    pub org: OrgRow,
+    pub project: ProjectRow,
+    held: Held,
+    permission: PhantomData<A>,
+}
+
+/// An environment in which the caller may do `A`: to all of its keys, or to those that [`EnvAccess::allows_key`] lets
+/// through.
+#[derive(Debug)]
+pub struct EnvAccess<A> {
+    pub org: OrgRow,
+    pub project: ProjectRow,
+    pub env: EnvRow,
+    held: Held,
+    permission: PhantomData<A>,
+}
+
+impl<A> OrgAccess<A> {
+    /// Roles that the caller holds in the whole organisation.
+    pub fn role(&self) -> Option<&str> {
+        role_at(&self.held, None)
+    }
+
+    /// Whether the caller may do this to a project of the organisation.
+    pub fn allows_in_project(&self, permission: Permission, project: ProjectRef<'_>) -> bool {
+        let resource = Resource::project(self.org.id, project);
+        decide(&self.held.actor, permission, &resource, &self.held.facts, self.held.now).allow
+    }
+
+    /// The role that the caller holds in a project, or in the whole organisation.
+    pub fn role_in(&self, project: ProjectRef<'_>) -> Option<&str> {
+        role_at(&self.held, Some(project))
+    }
+
+    /// Whether the caller may know of an environment.
+    pub fn sees_env(&self, project: ProjectRef<'_>, env: EnvRef<'_>) -> bool {
+        visible(
+            &self.held.actor,
+            &Resource::env(self.org.id, project, env),
+            &self.held.facts,
+            self.held.now,
+        )
+    }
+
+    /// Whether the caller may know of a project.
+    pub fn sees_project(&self, project: ProjectRef<'_>) -> bool {
+        visible(
+            &self.held.actor,
+            &Resource::project(self.org.id, project),
+            &self.held.facts,
+            self.held.now,
+        )
+    }
+}
+
+impl<A> ProjectAccess<A> {
+    /// The role that the caller holds in the project, or in the whole organisation.
+    pub fn role(&self) -> Option<&str> {
+        role_at(
+            &self.held,
+            Some(ProjectRef {
+                id: self.project.id,
+                slug: &self.project.slug,
+            }),
+        )
+    }
+
+    /// Whether the caller may know of an environment of the project.
+    pub fn sees_env(&self, env: EnvRef<'_>) -> bool {
+        let project = ProjectRef {
+            id: self.project.id,
+            slug: &self.project.slug,
+        };
+        visible(
+            &self.held.actor,
+            &Resource::env(self.org.id, project, env),
+            &self.held.facts,
+            self.held.now,
+        )
+    }
+}
+
+/// The project's role first, for it is the narrower grant.
+fn role_at<'a>(held: &'a Held, project: Option<ProjectRef<'_>>) -> Option<&'a str> {
+    let live = || {
+        held.facts
+            .memberships
+            .iter()
+            .filter(|membership| membership.is_live(held.now))
+    };
+    let in_project = project.and_then(|project| live().find(|membership| membership.project == Some(project.id)));
+    in_project
+        .or_else(|| live().find(|membership| membership.project.is_none()))
+        .map(|membership| membership.role_name.as_str())
+}
+
+impl<A: Permitted> EnvAccess<A> {
+    /// Whether the proof extends to this key.
+    pub fn allows_key(&self, key: &str) -> bool {
+        decide(
+            &self.held.actor,
+            A::PERMISSION,
+            &self.resource().with_key(key),
+            &self.held.facts,
+            self.held.now,
+        )
+        .allow
+    }
+
+    /// Changes whenever what the caller may see of the environment may have changed: part of its `ETag`.
+    pub fn scope_digest(&self) -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        // The debug form names every field of actor and facts, in the order of the query.
+        Sha256::digest(format!("{:?}{:?}", self.held.actor, self.held.facts)).into()
+    }
+
+    fn resource(&self) -> Resource<'_> {
+        resource_of(&self.org, &self.project, &self.env)
+    }
+}
+
+fn resource_of<'a>(org: &OrgRow, project: &'a ProjectRow, env: &'a EnvRow) -> Resource<'a> {
+    let project = ProjectRef {
+        id: project.id,
+        slug: &project.slug,
+    };
+    Resource::env(
+        org.id,
+        project,
+        EnvRef {
+            id: env.id,
+            slug: &env.slug,
+            class: env.class,
+        },
+    )
+}
+
+async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<(Loaded, Held)> {
+    caller.mark_decided();
+    let loaded = load(from, caller.actor.principal, path, false)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let held = Held {
+        actor: caller.actor.clone(),
+        facts: loaded.facts.clone(),
+        now: from.now(),
+    };
+    Ok((loaded, held))
+}
+
+/// Loads an organisation in which the caller may do `A`. `org` is an id or a slug.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `insufficient_scope`.
+pub async fn org<A: Permitted>(from: &impl Reads, caller: &Caller, org: &str) -> Result<OrgAccess<A>> {
+    let (Loaded { org, .. }, held) = loaded(from, caller, &[org]).await?;
+    let resource = Resource::org(org.id);
+    held.require(
+        decide(&held.actor, A::PERMISSION, &resource, &held.facts, held.now),
+        A::PERMISSION,
+        &resource,
+    )?;
+    Ok(OrgAccess {
+        org,
+        held,
+        permission: PhantomData,
+    })
+}
+
+/// Loads an organisation that the caller may know of, whatever it may do there: for lists that show each caller
+/// what is its own.
+///
+/// # Errors
+/// `not_found`.
+pub async fn visible_org<A: Permitted>(from: &impl Reads, caller: &Caller, org: &str) -> Result<OrgAccess<A>> {
+    let (Loaded { org, .. }, held) = loaded(from, caller, &[org]).await?;
+    if !visible(&held.actor, &Resource::org(org.id), &held.facts, held.now) {
+        return Err(Problem::not_found().into());
+    }
+    // A token without the scope is told so here; without it every list would look empty.
+    if held
+        .actor
+        .ceiling
+        .grants
+        .as_ref()
+        .is_some_and(|grants| !grants.mentions(A::PERMISSION))
+    {
+        return Err(refusal(A::PERMISSION, Reason::InsufficientScope).into());
+    }
+    Ok(OrgAccess {
+        org,
+        held,
+        permission: PhantomData,
+    })
+}
+
+/// Loads a deleted organisation that the caller may restore: who could delete it can bring it back.
+///
+/// # Errors
+/// `not_found`, `forbidden`.
+pub async fn deleted_org<A: Permitted>(from: &impl Reads, caller: &Caller, org: &str) -> Result<OrgAccess<A>> {
+    caller.mark_decided();
+    let Loaded { org, facts, .. } = load(from, caller.actor.principal, &[org], true)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let held = Held {
+        actor: caller.actor.clone(),
+        facts,
+        now: from.now(),
+    };
+    let resource = Resource::org(org.id);
+    held.require(
+        decide(&held.actor, A::PERMISSION, &resource, &held.facts, held.now),
+        A::PERMISSION,
+        &resource,
+    )?;
+    Ok(OrgAccess {
+        org,
+        held,
+        permission: PhantomData,
+    })
+}
+
+/// Loads a project in which the caller may do `A`.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `insufficient_scope`.
+pub async fn project<A: Permitted>(
+    from: &impl Reads,
+    caller: &Caller,
+    org: &str,
+    project: &str,
+) -> Result<ProjectAccess<A>> {
+    let (Loaded { org, project, .. }, held) = loaded(from, caller, &[org, project]).await?;
+    let project = project.ok_or_else(Problem::not_found)?;
+    let resource = Resource::project(
+        org.id,
+        ProjectRef {
+            id: project.id,
+            slug: &project.slug,
+        },
+    );
+    held.require(
+        decide(&held.actor, A::PERMISSION, &resource, &held.facts, held.now),
+        A::PERMISSION,
+        &resource,
+    )?;
+    Ok(ProjectAccess {
+        org,
+        project,
+        held,
+        permission: PhantomData,
+    })
+}
+
+/// Loads an environment in which the caller may do `A` to at least some key.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `insufficient_scope`.
+pub async fn env<A: Permitted>(
+    from: &impl Reads,
+    caller: &Caller,
+    org: &str,
+    project: &str,
+    env: &str,
+) -> Result<EnvAccess<A>> {
+    let access = loaded_env(from, caller, &[org, project, env]).await?;
+    let resource = access.resource();
+    let decision = decide_any_key(
+        &access.held.actor,
+        A::PERMISSION,
+        &resource,
+        &access.held.facts,
+        access.held.now,
+    );
+    access.held.require(decision, A::PERMISSION, &resource)?;
+    Ok(access)
+}
+
+/// Loads an environment in which the caller may do `A` to this very key, whether or not there is such a key.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `insufficient_scope`.
+pub async fn key<A: Permitted>(
+    from: &impl Reads,
+    caller: &Caller,
+    org: &str,
+    project: &str,
+    env: &str,
+    key: &str,
+) -> Result<EnvAccess<A>> {
+    let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
+    let resource = access.resource().with_key(key);
+    let decision = decide(
+        &access.held.actor,
+        A::PERMISSION,
+        &resource,
+        &access.held.facts,
+        access.held.now,
+    );
+    access.held.require(decision, A::PERMISSION, &resource)?;
+    Ok(access)
+}
+
+async fn loaded_env<A: Permitted>(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<EnvAccess<A>> {
+    let (Loaded { org, project, env, .. }, held) = loaded(from, caller, path).await?;
+    match (project, env) {
+        (Some(project), Some(env)) => Ok(EnvAccess {
+            org,
+            project,
+            env,
+            held,
+            permission: PhantomData,
+        }),
+        _ => Err(Problem::not_found().into()),
+    }
+}
+
+/// A sign-in or step-up counts as recent for this long.
+pub const RECENT_SIGN_IN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+/// For dangerous acts: the caller is a person who signed in within the last ten minutes.
+///
+/// # Errors
+/// `session_required` for an API token, `step_up_required` when the sign-in is older.
+pub fn require_recent_sign_in(from: &impl Reads, caller: &Caller) -> Result<()> {
+    caller.session_user()?;
+    if caller
+        .auth_time
+        .is_some_and(|at| from.now().since(at) <= RECENT_SIGN_IN)
+    {
+        return Ok(());
+    }
+    let detail = "Sign in again, or confirm with POST /v1/auth/sudo, and repeat the request within ten minutes.";
+    Err(Problem::new(ProblemCode::StepUpRequired, detail).into())
+}
+
+/// For acts outside of every organisation: a token that is bound to one cannot do them.
+///
+/// # Errors
+/// `insufficient_scope`.
+pub fn require_unbound(caller: &Caller) -> Result<()> {
+    let ceiling = &caller.actor.ceiling;
+    if ceiling.org.is_none() && ceiling.grants.is_none() && ceiling.patterns.is_empty() {
+        return Ok(());
+    }
+    Err(refusal(Permission::OrgUpdate, Reason::TokenOrg).into())
+}
+
+/// For lists over all organisations: the token has the scope at all.
+///
+/// # Errors
+/// `insufficient_scope`.
+pub fn require_scope(caller: &Caller, permission: Permission) -> Result<()> {
+    match &caller.actor.ceiling.grants {
+        Some(grants) if !grants.mentions(permission) => Err(refusal(permission, Reason::InsufficientScope).into()),
+        Some(_) | None => Ok(()),
+    }
+}

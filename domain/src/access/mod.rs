@@ -1,0 +1,20 @@
+//! Access in one place: what can be granted, to whom, and the one function that decides. Rules of other areas take
+//! the typed proofs of [`grant`], which only this module can make.
+
+pub mod caller;
+pub mod class;
+pub mod decide;
+pub mod facts;
+pub mod grant;
+mod load;
+pub mod pattern;
+pub mod permission;
+pub mod role;
+
+pub use caller::{ActorKind, Caller, CredentialKind, Origin};
+pub use class::{ClassSet, EnvClass};
+pub use decide::{Decision, decide, decide_any_key, visible};
+pub use facts::{Actor, Ceiling, EnvRef, Facts, Principal, ProjectRef, Resource};
+pub use grant::{EnvAccess, OrgAccess, ProjectAccess, env, key, org, project};
+pub use permission::{GrantSet, Permission};
+pub use role::BuiltinRole;

@@ -1,0 +1,198 @@
+//! From the text of a credential to a caller: one query.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use uuid::Uuid;
+
+use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
+use crate::crypto::token::{Token, TokenKind, TokenMacKey};
+use crate::kernel::id::{CredentialId, OrgId, ServiceAccountId, UserId};
+use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp};
+
+/// `last_used_at` is this much behind at most; writing it at every request would turn each read into a write.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a cookie session lives without being used. Source: ASVS 5.0, 7.3.
+pub const IDLE_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a credential was shown: each place takes its own kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Bearer,
+    ApiKeyHeader,
+    Cookie,
+}
+
+impl Shown {
+    const fn takes(self, kind: TokenKind) -> bool {
+        match self {
+            Self::Bearer => matches!(kind, TokenKind::Session | TokenKind::Personal),
+            Self::ApiKeyHeader => matches!(kind, TokenKind::ServiceKey),
+            Self::Cookie => matches!(kind, TokenKind::Session),
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: CredentialId,
+    kind: String,
+    principal_type: String,
+    principal_id: Uuid,
+    scopes: Option<String>,
+    patterns: Option<String>,
+    org_id: Option<OrgId>,
+    auth_time: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    idle_expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    is_superuser: Option<bool>,
+    user_disabled_at: Option<Timestamp>,
+    email: Option<String>,
+    account_name: Option<String>,
+    account_org: Option<OrgId>,
+    account_disabled_at: Option<Timestamp>,
+}
+
+const SELECT: &str =
+    "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
+        c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
+        u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
+        s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at
+    FROM credentials c
+    LEFT JOIN users u ON u.id = c.principal_id AND c.principal_type = 'user'
+    LEFT JOIN user_emails e ON e.user_id = u.id AND e.is_primary
+    LEFT JOIN service_accounts s ON s.id = c.principal_id AND c.principal_type = 'service_account'
+    WHERE c.secret_mac = $1";
+
+fn refused() -> Error {
+    Problem::new(
+        ProblemCode::Unauthenticated,
+        "The credential is unknown, expired or revoked. Sign in again, or use another token.",
+    )
+    .into()
+}
+
+/// Turns a credential into a caller. `origin` brings address, agent and request id.
+///
+/// # Errors
+/// `unauthenticated` whatever is wrong with the credential; [`Error::Db`] when the database cannot be asked, which
+/// is never an answer about the credential.
+pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown, origin: Origin) -> Result<Caller> {
+    // Shape and checksum first: a mistyped token costs no query.
+    let token = Token::parse(text)
+        .ok()
+        .filter(|token| shown.takes(token.kind()))
+        .ok_or_else(refused)?;
+    let mac = macs.mac(&token).to_vec();
+    let row = Row::find_by_statement(db.sql(SELECT, [mac.into()]))
+        .one(db.conn())
+        .await?
+        .ok_or_else(refused)?;
+    let now = db.now();
+    if !is_live(&row, now) {
+        return Err(refused());
+    }
+    touch(db, &row, now);
+    caller(row, origin)
+}
+
+fn is_live(row: &Row, now: Timestamp) -> bool {
+    let past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    let has_principal = row.email.is_some() || row.account_name.is_some();
+    row.revoked_at.is_none()
+        && !past(row.expires_at)
+        && !past(row.idle_expires_at)
+        && row.user_disabled_at.is_none()
+        && row.account_disabled_at.is_none()
+        && has_principal
+}
+
+fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
+    let broken = || Error::internal("a credential is stored wrongly");
+    let (principal, actor, label, own_org) = match row.principal_type.as_str() {
+        "user" => (
+            Principal::User(UserId(row.principal_id)),
+            ActorKind::User,
+            row.email,
+            None,
+        ),
+        "service_account" => (
+            Principal::ServiceAccount(ServiceAccountId(row.principal_id)),
+            ActorKind::ServiceAccount,
+            row.account_name,
+            row.account_org,
+        ),
+        _ => return Err(broken()),
+    };
+    let kind = match row.kind.as_str() {
+        "session" => CredentialKind::Session,
+        "personal" => CredentialKind::PersonalToken,
+        "service_key" => CredentialKind::ServiceKey,
+        _ => return Err(refused()),
+    };
+    let scopes: Option<Vec<String>> = row
+        .scopes
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|_| broken())?;
+    let grants = scopes
+        .map(|list| GrantSet::parse(&list))
+        .transpose()
+        .map_err(|_| broken())?;
+    let patterns = row
+        .patterns
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|_| broken())?
+        .unwrap_or_default();
+    origin.actor = actor;
+    origin.actor_id = Some(row.principal_id);
+    origin.actor_label = label;
+    origin.credential = Some(row.id);
+    Ok(Caller {
+        actor: Actor {
+            principal,
+            ceiling: Ceiling {
+                grants,
+                patterns,
+                org: row.org_id.or(own_org),
+            },
+        },
+        kind,
+        credential: row.id,
+        auth_time: row.auth_time,
+        is_superuser: row.is_superuser.unwrap_or(false),
+        origin,
+        decided: Arc::new(AtomicBool::new(false)),
+    })
+}
+
+/// Notes the use, once a minute, and off the request's path.
+fn touch(db: &Db, row: &Row, now: Timestamp) {
+    if row.last_used_at.is_some_and(|at| now.since(at) < TOUCH_EVERY) {
+        return;
+    }
+    let (db, id) = (db.clone(), row.id);
+    let idle = row.idle_expires_at.map(|_| now + IDLE_TTL);
+    tokio::spawn(async move {
+        let write = async {
+            let tx = db.begin_write().await?;
+            let sql =
+                "UPDATE credentials SET last_used_at = $2, idle_expires_at = $3 WHERE id = $1 AND revoked_at IS NULL";
+            tx.conn()
+                .execute_raw(tx.sql(sql, [id.into(), now.into(), idle.into()]))
+                .await?;
+            tx.commit_bookkeeping().await
+        };
+        if let Err(error) = write.await {
+            tracing::warn!(%error, "last use of a credential not noted");
+        }
+    });
+}

@@ -1,0 +1,6 @@
+//! Tables of accounts.
+
+pub mod challenge;
+pub mod credential;
+pub mod email;
+pub mod user;

@@ -1,0 +1,11 @@
+//! Accounts: registration, sign-in, sessions, personal tokens, and turning a credential into a caller.
+
+pub mod account;
+pub mod authenticate;
+pub mod entity;
+pub mod register;
+pub mod session;
+pub mod token;
+pub mod verification;
+
+pub use account::Account;

@@ -1,0 +1,147 @@
+//! Making an account with a password: the account, its personal organisation and its ownership, whole or not at all.
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::account::{self, Account};
+use super::entity::{email, user};
+use super::session::{self, SessionTokens, Transport};
+use super::verification;
+use crate::access::{Origin, Principal};
+use crate::crypto::key_store::KeyStore;
+use crate::crypto::password::check_strength;
+use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::{EmailId, UserId};
+use crate::kernel::text::{self, Email};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, WriteTx};
+use crate::orgs::organisation::{self, Organisation};
+
+/// Longest first or last name, characters.
+const MAX_PERSON_NAME_LEN: usize = 100;
+
+/// Checked input of a registration.
+pub struct Registration {
+    pub email: Email,
+    pub first_name: String,
+    pub last_name: String,
+}
+
+impl Registration {
+    /// # Errors
+    /// `invalid_field` naming the field.
+    pub fn check(email: &str, password: &Secret<String>, first_name: &str, last_name: &str) -> Result<Self> {
+        let email = text::email("email", email)?;
+        let first_name = text::short("first_name", first_name.trim(), MAX_PERSON_NAME_LEN)?;
+        let last_name = text::short("last_name", last_name.trim(), MAX_PERSON_NAME_LEN)?;
+        check_strength(password, &[&email.canonical, &first_name, &last_name])?;
+        Ok(Self {
+            email,
+            first_name,
+            last_name,
+        })
+    }
+}
+
+/// What a registration made.
+pub struct Registered {
+    pub account: Account,
+    pub org: Organisation,
+    pub tokens: SessionTokens,
+}
+
+fn taken() -> Error {
+    Problem::new(
+        ProblemCode::EmailTaken,
+        "The address belongs to an account. Sign in, or reset the password.",
+    )
+    .into()
+}
+
+/// Makes the account. The password is hashed before the transaction is opened: hashing takes a while.
+///
+/// # Errors
+/// `email_taken`.
+pub async fn register(
+    tx: &WriteTx,
+    keys: &KeyStore,
+    registration: Registration,
+    password_hash: String,
+    transport: Transport,
+    origin: &Origin,
+) -> Result<Registered> {
+    let Registration {
+        email: address,
+        first_name,
+        last_name,
+    } = registration;
+    if email_exists(tx, &address).await? {
+        return Err(taken());
+    }
+    let id: UserId = tx.new_id()?;
+    let email_id: EmailId = tx.new_id()?;
+    user::Entity::insert(user_row(tx, id, first_name, last_name, password_hash))
+        .exec_without_returning(tx.conn())
+        .await?;
+    email::Entity::insert(email_row(tx, email_id, id, &address))
+        .exec_without_returning(tx.conn())
+        .await
+        .map_err(|error| match error.sql_err() {
+            // Two registrations at once: PostgreSQL lets the second wait for the first and then tells.
+            Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => taken(),
+            _ => Error::Db(error),
+        })?;
+    let org = organisation::insert_personal(tx, keys, Principal::User(id), &address).await?;
+    verification::send(tx, id, email_id).await?;
+    let account = account::get(tx, id).await?;
+    let (session, tokens) = session::open(tx, keys.token_mac(), id, transport, tx.new_id()?, origin).await?;
+    let mut origin = origin.clone().by_user(id, &account.email);
+    origin.credential = Some(session);
+    let entry = Entry::of_account(id, Action::UserRegistered, Target::User(id)).with("org_id", org.id.to_string());
+    journal::record(tx, &origin, entry).await?;
+    Ok(Registered { account, org, tokens })
+}
+
+async fn email_exists(from: &impl Reads, address: &Email) -> Result<bool> {
+    let found = email::Entity::find()
+        .filter(email::Column::RealmId.eq(Uuid::nil()))
+        .filter(email::Column::Canonical.eq(&address.canonical))
+        .one(from.conn())
+        .await?;
+    Ok(found.is_some())
+}
+
+fn user_row(
+    tx: &WriteTx,
+    id: UserId,
+    first_name: String,
+    last_name: String,
+    password_hash: String,
+) -> user::ActiveModel {
+    user::ActiveModel {
+        id: Set(id),
+        realm_id: Set(Uuid::nil()),
+        username: Set(None),
+        first_name: Set(first_name),
+        last_name: Set(last_name),
+        password_hash: Set(Some(password_hash)),
+        is_superuser: Set(false),
+        disabled_at: Set(None),
+        auth_epoch: Set(0),
+        last_login_at: Set(Some(tx.now())),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+    }
+}
+
+fn email_row(tx: &WriteTx, id: EmailId, user_id: UserId, address: &Email) -> email::ActiveModel {
+    email::ActiveModel {
+        id: Set(id),
+        user_id: Set(user_id),
+        realm_id: Set(Uuid::nil()),
+        address: Set(address.display.clone()),
+        canonical: Set(address.canonical.clone()),
+        is_primary: Set(true),
+        verified_at: Set(None),
+        created_at: Set(tx.now()),
+    }
+}

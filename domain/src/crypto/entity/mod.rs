@@ -1,0 +1,47 @@
+//! Tables of the key store.
+
+pub mod data_key {
+    use sea_orm::entity::prelude::*;
+
+    use crate::kernel::Timestamp;
+    use crate::kernel::id::KeyId;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "data_keys")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: KeyId,
+        pub scope_id: Uuid,
+        pub purpose: String,
+        pub generation: i32,
+        pub state: String,
+        pub root_key_id: String,
+        pub wrapped: Vec<u8>,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod root_key {
+    use sea_orm::entity::prelude::*;
+
+    use crate::kernel::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "root_keys")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub check_value: Vec<u8>,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

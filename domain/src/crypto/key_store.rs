@@ -1,0 +1,304 @@
+//! The keys below the root key: one data key per project and generation, one per organisation, a few of the
+//! instance's own. Wrapped in the database, open in memory for a minute at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+use super::aad::{Aad, Purpose};
+use super::entity::{data_key, root_key};
+use super::envelope::{self, DataKey};
+use super::fingerprint::FingerprintKey;
+use super::keyring::RootKeyring;
+use super::token::TokenMacKey;
+use crate::kernel::id::{KeyId, OrgId, ProjectId};
+use crate::kernel::{Db, Error, Reads, Result, Secret, WriteTx};
+
+/// Open keys held in memory at once.
+const CACHE_KEYS: u64 = 10_000;
+/// How long an open key stays in memory: also how long a destroyed key lives on in other processes.
+const CACHE_TTL: Duration = Duration::from_secs(60);
+
+/// What a stored key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyPurpose {
+    /// Seals values.
+    Data,
+    /// Compares values without opening them.
+    Fingerprint,
+    /// Looks up tokens and codes.
+    TokenMac,
+}
+
+impl KeyPurpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Fingerprint => "fingerprint",
+            Self::TokenMac => "token_mac",
+        }
+    }
+}
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyScope {
+    Instance,
+    Org(OrgId),
+    Project(ProjectId),
+}
+
+impl KeyScope {
+    fn uuid(self) -> Uuid {
+        match self {
+            Self::Instance => Uuid::nil(),
+            Self::Org(id) => id.0,
+            Self::Project(id) => id.0,
+        }
+    }
+}
+
+/// Opens, makes and remembers the stored keys.
+pub struct KeyStore {
+    roots: RootKeyring,
+    data: Cache<KeyId, Arc<DataKey>>,
+    fingerprints: Cache<KeyId, Arc<FingerprintKey>>,
+    token_mac: TokenMacKey,
+    instance: DataKey,
+}
+
+impl KeyStore {
+    /// Refuses a root key that is not the one this database was written with. Reads only, so that a wrong key is
+    /// noticed before anything, migrations included, is written.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] naming the key ids that do not fit.
+    pub async fn check_roots(db: &Db, roots: &RootKeyring) -> Result<()> {
+        let Ok(known) = root_key::Entity::find().all(db.conn()).await else {
+            return Ok(()); // No such table: a new database.
+        };
+        for row in known {
+            match roots.check_value(&row.id) {
+                Some(value) if value.as_slice() == row.check_value => {}
+                Some(_) => {
+                    return Err(Error::internal(format!(
+                        "the root key `{}` is not the one this database was written with",
+                        row.id
+                    )));
+                }
+                None => {
+                    let in_use = data_key::Entity::find()
+                        .filter(data_key::Column::RootKeyId.eq(&row.id))
+                        .one(db.conn())
+                        .await?;
+                    if in_use.is_some() {
+                        return Err(Error::internal(format!(
+                            "the root key `{}` is missing from STRONGROOM_ROOT_KEY, and keys wrapped with it are in use",
+                            row.id
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the store of a migrated database; makes the instance's own keys the first time.
+    ///
+    /// # Errors
+    /// See [`KeyStore::check_roots`].
+    pub async fn open(db: &Db, roots: RootKeyring) -> Result<Self> {
+        Self::check_roots(db, &roots).await?;
+        let tx = db.begin_write().await?;
+        for id in roots.ids() {
+            let check_value = roots
+                .check_value(id)
+                .ok_or_else(|| Error::internal("root key without check value"))?;
+            let row = root_key::ActiveModel {
+                id: Set(id.to_owned()),
+                check_value: Set(check_value.to_vec()),
+                created_at: Set(tx.now()),
+            };
+            let ignore = sea_orm::sea_query::OnConflict::column(root_key::Column::Id)
+                .do_nothing()
+                .to_owned();
+            root_key::Entity::insert(row)
+                .on_conflict(ignore)
+                .exec_without_returning(tx.conn())
+                .await?;
+        }
+        let (_, mac) = instance_key(&roots, &tx, KeyPurpose::TokenMac).await?;
+        let (data_id, data) = instance_key(&roots, &tx, KeyPurpose::Data).await?;
+        tx.commit_bookkeeping().await?;
+        Ok(Self {
+            token_mac: TokenMacKey::new(*mac.expose()),
+            instance: DataKey::new(data_id, *data.expose()),
+            data: Cache::builder()
+                .max_capacity(CACHE_KEYS)
+                .time_to_live(CACHE_TTL)
+                .build(),
+            fingerprints: Cache::builder()
+                .max_capacity(CACHE_KEYS)
+                .time_to_live(CACHE_TTL)
+                .build(),
+            roots,
+        })
+    }
+
+    /// Looks up tokens and codes.
+    pub fn token_mac(&self) -> &TokenMacKey {
+        &self.token_mac
+    }
+
+    /// Seals what belongs to no organisation.
+    pub fn instance(&self) -> &DataKey {
+        &self.instance
+    }
+
+    /// Makes the first generation of the keys of a new project or organisation.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn create(&self, tx: &WriteTx, scope: KeyScope, purposes: &[KeyPurpose]) -> Result<()> {
+        for purpose in purposes {
+            insert(&self.roots, tx, scope, *purpose, 1).await?;
+        }
+        Ok(())
+    }
+
+    /// The key that new values of this scope are sealed with.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the scope has none.
+    pub async fn active(&self, from: &impl Reads, scope: KeyScope) -> Result<Arc<DataKey>> {
+        let row = active_row(from, scope, KeyPurpose::Data)
+            .await?
+            .ok_or_else(|| Error::internal("scope without a data key"))?;
+        self.data_key(row).await
+    }
+
+    /// The key that a stored blob names.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the blob names no key of ours.
+    pub async fn of_blob(&self, from: &impl Reads, blob: &[u8]) -> Result<Arc<DataKey>> {
+        let id = envelope::key_id_of(blob).ok_or_else(|| Error::internal("a stored blob is too short"))?;
+        if let Some(key) = self.data.get(&id).await {
+            return Ok(key);
+        }
+        let row = data_key::Entity::find_by_id(id).one(from.conn()).await?;
+        self.data_key(row.ok_or_else(|| Error::internal("a stored blob names an unknown key"))?)
+            .await
+    }
+
+    /// The key that a project's values are compared with.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the project has none.
+    pub async fn fingerprint(&self, from: &impl Reads, project: ProjectId) -> Result<Arc<FingerprintKey>> {
+        let row = active_row(from, KeyScope::Project(project), KeyPurpose::Fingerprint)
+            .await?
+            .ok_or_else(|| Error::internal("project without a fingerprint key"))?;
+        if let Some(key) = self.fingerprints.get(&row.id).await {
+            return Ok(key);
+        }
+        let key = Arc::new(FingerprintKey::new(*unwrap(&self.roots, &row)?.expose()));
+        self.fingerprints.insert(row.id, Arc::clone(&key)).await;
+        Ok(key)
+    }
+
+    async fn data_key(&self, row: data_key::Model) -> Result<Arc<DataKey>> {
+        if let Some(key) = self.data.get(&row.id).await {
+            return Ok(key);
+        }
+        let key = Arc::new(DataKey::new(row.id, *unwrap(&self.roots, &row)?.expose()));
+        self.data.insert(row.id, Arc::clone(&key)).await;
+        Ok(key)
+    }
+}
+
+/// Reads the instance's key, or makes it. Two processes starting at once agree: the unique index lets one win.
+async fn instance_key(roots: &RootKeyring, tx: &WriteTx, purpose: KeyPurpose) -> Result<(KeyId, Secret<[u8; 32]>)> {
+    if active_row(tx, KeyScope::Instance, purpose).await?.is_none() {
+        insert(roots, tx, KeyScope::Instance, purpose, 1).await?;
+    }
+    let row = active_row(tx, KeyScope::Instance, purpose)
+        .await?
+        .ok_or_else(|| Error::internal("the instance has no key"))?;
+    Ok((row.id, unwrap(roots, &row)?))
+}
+
+async fn active_row(from: &impl Reads, scope: KeyScope, purpose: KeyPurpose) -> Result<Option<data_key::Model>> {
+    let found = data_key::Entity::find()
+        .filter(data_key::Column::ScopeId.eq(scope.uuid()))
+        .filter(data_key::Column::Purpose.eq(purpose.as_str()))
+        .filter(data_key::Column::State.eq("active"))
+        .order_by_desc(data_key::Column::Generation)
+        .one(from.conn())
+        .await?;
+    Ok(found)
+}
+
+async fn insert(
+    roots: &RootKeyring,
+    tx: &WriteTx,
+    scope: KeyScope,
+    purpose: KeyPurpose,
+    generation: i32,
+) -> Result<()> {
+    let bytes = Secret::new(tx.rng().bytes::<32>()?);
+    let id: KeyId = tx.new_id()?;
+    let (root_key_id, wrapped) = roots.wrap(
+        tx.rng(),
+        &place(id, scope.uuid(), purpose.as_str(), generation),
+        bytes.expose(),
+    )?;
+    let row = data_key::ActiveModel {
+        id: Set(id),
+        scope_id: Set(scope.uuid()),
+        purpose: Set(purpose.as_str().to_owned()),
+        generation: Set(generation),
+        state: Set("active".to_owned()),
+        root_key_id: Set(root_key_id),
+        wrapped: Set(wrapped),
+        created_at: Set(tx.now()),
+    };
+    let ignore = sea_orm::sea_query::OnConflict::columns([
+        data_key::Column::ScopeId,
+        data_key::Column::Purpose,
+        data_key::Column::Generation,
+    ])
+    .do_nothing()
+    .to_owned();
+    data_key::Entity::insert(row)
+        .on_conflict(ignore)
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(())
+}
+
+fn unwrap(roots: &RootKeyring, row: &data_key::Model) -> Result<Secret<[u8; 32]>> {
+    let bytes = roots
+        .unwrap(
+            &row.root_key_id,
+            &place(row.id, row.scope_id, &row.purpose, row.generation),
+            &row.wrapped,
+        )
+        .map_err(|_| Error::internal("a stored key does not open under the root key"))?;
+    let array = <[u8; 32]>::try_from(bytes.expose().as_slice())
+        .map_err(|_| Error::internal("a stored key has the wrong length"))?;
+    Ok(Secret::new(array))
+}
+
+/// Binds a wrapped key to its row.
+fn place(id: KeyId, scope: Uuid, purpose: &str, generation: i32) -> Vec<u8> {
+    Aad::new(Purpose::DataKey)
+        .uuid(id.0)
+        .uuid(scope)
+        .text(purpose)
+        .u64(u64::try_from(generation).unwrap_or(0))
+        .finish()
+}

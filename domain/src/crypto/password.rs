@@ -1,0 +1,241 @@
+//! Passwords: Argon2id (RFC 9106), stored as PHC strings.
+//!
+//! Unicode is taken as it comes. Normalising would tie every stored hash to one version of the Unicode tables, and
+//! would make some different passwords equal; the cost is that a password typed in another composed form is wrong.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::password_hash::Error as HashError;
+use argon2::{Algorithm, Argon2, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use zxcvbn::{Score, zxcvbn};
+
+use crate::kernel::{Error, Problem, Result, Rng, Secret};
+
+/// Shortest password, bytes. Source: NIST SP 800-63B.
+pub const MIN_LEN: usize = 8;
+/// Longest password, bytes. Source: design of identity.
+pub const MAX_LEN: usize = 1024;
+/// Length of a salt, bytes. Source: RFC 9106 §3.1.
+const SALT_LEN: usize = 16;
+
+/// Argon2id costs below the floor of OWASP ASVS 5.0, or that Argon2 does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Argon2id needs at least 47104 KiB with 1 pass, 19456 KiB with 2 or 12288 KiB with 3, 1 to 16 lanes, and 8 KiB a lane"
+)]
+pub struct ParamsError;
+
+/// Costs of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+impl Params {
+    /// Checks costs: memory in KiB, passes, lanes.
+    ///
+    /// # Errors
+    /// [`ParamsError`] below the floor. Source: OWASP ASVS 5.0, appendix C.
+    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, ParamsError> {
+        let floor = match passes {
+            0 => return Err(ParamsError),
+            1 => 47_104,
+            2 => 19_456,
+            3.. => 12_288,
+        };
+        let params = Self {
+            memory_kib,
+            passes,
+            lanes,
+        };
+        let known = (1..=16).contains(&lanes) && params.argon2().is_ok();
+        (known && memory_kib >= floor).then_some(params).ok_or(ParamsError)
+    }
+
+    /// Costs far below the floor, for tests that sign many people in.
+    pub const fn cheap_for_tests() -> Self {
+        Self {
+            memory_kib: 64,
+            passes: 1,
+            lanes: 1,
+        }
+    }
+
+    fn argon2(self) -> Result<Argon2<'static>> {
+        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, None)
+            .map_err(|_| Error::internal("Argon2 does not take these costs"))?;
+        Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    }
+
+    /// What every PHC string of these costs begins with.
+    fn phc_prefix(self) -> String {
+        let Self {
+            memory_kib,
+            passes,
+            lanes,
+        } = self;
+        format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$")
+    }
+
+    /// A PHC string of these costs that nobody's password belongs to: a salt and a hash of zeros.
+    fn decoy(self) -> String {
+        format!("{}{}${}", self.phc_prefix(), "A".repeat(22), "A".repeat(43))
+    }
+}
+
+/// 64 MiB, 3 passes, 1 lane: about 150 ms.
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            memory_kib: 65_536,
+            passes: 3,
+            lanes: 1,
+        }
+    }
+}
+
+/// Outcome of a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the password.
+    Right,
+    /// It is the password, hashed with other costs than today's: hash it again.
+    RightButOutdated,
+    /// It is not, or there is no such account.
+    Wrong,
+}
+
+/// Hashes and verifies, a few at a time: every hash fills its memory and keeps a core busy.
+#[derive(Clone)]
+pub struct Passwords {
+    params: Params,
+    permits: Arc<Semaphore>,
+    // Salts must be unique for ever, so they come from the system even where a test seeds everything else.
+    rng: Rng,
+}
+
+impl Passwords {
+    /// At most `permits` hashes run at once, at least one; see [`default_permits`].
+    pub fn new(params: Params, permits: usize) -> Self {
+        let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            params,
+            permits: Arc::new(Semaphore::new(permits)),
+            rng: Rng::system(),
+        }
+    }
+
+    /// Hashes a password into a PHC string.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the machine fails: no memory, no random numbers.
+    pub async fn hash(&self, password: Secret<String>) -> Result<String> {
+        let salt = self.rng.bytes::<SALT_LEN>()?;
+        let params = self.params;
+        self.run(move || {
+            let hash = params
+                .argon2()?
+                .hash_password_with_salt(password.expose().as_bytes(), &salt);
+            hash.map(|hash| hash.to_string())
+                .map_err(|_| Error::internal("Argon2 cannot hash"))
+        })
+        .await
+    }
+
+    /// Verifies a password against a stored PHC string. `None` stands for an account that is unknown or has no
+    /// password: it takes as long as a real one, and is always wrong.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the stored string cannot be read, or the machine fails.
+    pub async fn verify(&self, password: Secret<String>, phc: Option<String>) -> Result<Verdict> {
+        let params = self.params;
+        self.run(move || {
+            let known = phc.is_some();
+            let phc = phc.unwrap_or_else(|| params.decoy());
+            let right = matches(&password, &phc)?;
+            Ok(match (known && right, phc.starts_with(&params.phc_prefix())) {
+                (true, true) => Verdict::Right,
+                (true, false) => Verdict::RightButOutdated,
+                (false, _) => Verdict::Wrong,
+            })
+        })
+        .await
+    }
+
+    /// Runs a hash away from the threads that serve requests.
+    async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let closed = |_| Error::internal("password hashing has stopped");
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
+        let task = spawn_blocking(move || {
+            let outcome = hash();
+            // Given back by the hash and not by the request, which may be gone long before.
+            drop(permit);
+            outcome
+        });
+        task.await.map_err(|_| Error::internal("password hashing broke off"))?
+    }
+}
+
+/// As many hashes at once as there are cores.
+pub fn default_permits() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
+fn matches(password: &Secret<String>, phc: &str) -> Result<bool> {
+    let unreadable = || Error::internal("a stored password hash cannot be read");
+    let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
+    match Argon2::default().verify_password(password.expose().as_bytes(), &hash) {
+        Ok(()) => Ok(true),
+        Err(HashError::PasswordInvalid) => Ok(false),
+        Err(_) => Err(unreadable()),
+    }
+}
+
+/// Refuses a new password that is too short, too long or easy to guess: zxcvbn's score must be 3 of 4. `user_inputs`
+/// are words that a guesser would try first: the address and the name of the person, the name of the organisation.
+///
+/// # Errors
+/// `invalid_field` naming `password`, with the reason `too_short`, `too_long` or `too_weak`.
+pub fn check_strength(password: &Secret<String>, user_inputs: &[&str]) -> Result<()> {
+    let password = password.expose();
+    let refuse = |reason, message: String| Err(Problem::field("password", reason, message).into());
+    if password.len() < MIN_LEN {
+        return refuse("too_short", format!("must have at least {MIN_LEN} bytes"));
+    }
+    if password.len() > MAX_LEN {
+        return refuse("too_long", format!("must have at most {MAX_LEN} bytes"));
+    }
+    // An address is guessed by its parts, too: `dana` of dana@example.com.
+    let parts = user_inputs
+        .iter()
+        .flat_map(|input| input.split(|c: char| !c.is_alphanumeric()));
+    let words: Vec<&str> = user_inputs
+        .iter()
+        .copied()
+        .chain(parts)
+        .chain(["strongroom"])
+        .filter(|w| w.len() > 2)
+        .collect();
+    let guess = zxcvbn(password, &words);
+    if guess.score() >= Score::Three {
+        return Ok(());
+    }
+    let advice = guess
+        .feedback()
+        .and_then(zxcvbn::feedback::Feedback::warning)
+        .map(|warning| format!(": {warning}"));
+    refuse(
+        "too_weak",
+        format!("is too easy to guess{}", advice.unwrap_or_default()),
+    )
+}
+
+#[cfg(test)]
+#[path = "password_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+//! The one way out. Requests to addresses that users chose (webhook receivers) go through [`Egress`], which dials
+//! public addresses and those that the operator listed, and nothing else.
+//!
+//! A name is resolved here and the vetted address is the one dialled, so an answer that changes between check and use
+//! gains nothing. Redirects are not followed, proxies are not read from the environment, and everything ends within
+//! one wall.
+
+mod address;
+mod client;
+mod exchange;
+mod probe;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod url;
+
+pub use address::{EgressPolicy, is_public};
+pub use client::{Egress, Timeouts};
+pub use exchange::{Exchange, MAX_BODY, OutboundRequest, Outcome};
+pub use resolve::{Lookup, LookupError, SystemNames};
+pub use url::Refused;

@@ -1,0 +1,37 @@
+//! A job.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kernel::Timestamp;
+use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "jobs")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: JobId,
+    pub kind: String,
+    pub lane: String,
+    pub org_id: Option<OrgId>,
+    pub webhook_id: Option<WebhookId>,
+    pub event_id: Option<EventId>,
+    pub payload: String,
+    pub idempotency_key: String,
+    pub state: i32,
+    pub attempt: i32,
+    pub max_attempts: i32,
+    pub crashes: i32,
+    pub cause: String,
+    pub next_at: Timestamp,
+    pub lease_id: Option<Uuid>,
+    pub lease_until: Option<Timestamp>,
+    pub worker: Option<String>,
+    pub last_outcome: Option<String>,
+    pub created_at: Timestamp,
+    pub done_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,4 @@
+//! Tables of jobs.
+
+pub mod attempt;
+pub mod job;

@@ -1,0 +1,141 @@
+//! What a job is: a versioned payload that holds ids only, never a value, an address or a token.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::id::MailId;
+
+/// The kinds of work, each with slots of its own in a worker, so that none starves another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    Webhook,
+    Mail,
+}
+
+impl JobKind {
+    pub const ALL: [Self; 2] = [Self::Webhook, Self::Mail];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Mail => "mail",
+        }
+    }
+
+    /// What the names of its lanes start with.
+    pub const fn lane_prefix(self) -> &'static str {
+        match self {
+            Self::Webhook => "wh:",
+            Self::Mail => "mail:",
+        }
+    }
+}
+
+/// The kind of work that a lane carries; `None` for a lane of a newer version.
+pub fn lane_kind(lane: &str) -> Option<JobKind> {
+    JobKind::ALL
+        .into_iter()
+        .find(|kind| lane.starts_with(kind.lane_prefix()))
+}
+
+/// A payload as stored. A new shape gets a new name, and the old one stays readable for one release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    /// Deliver the event of the job's row to the webhook of the job's row.
+    DeliverWebhookV1,
+    SendMailV1 {
+        mail_id: MailId,
+    },
+}
+
+impl Job {
+    pub const fn kind(&self) -> JobKind {
+        match self {
+            Self::DeliverWebhookV1 => JobKind::Webhook,
+            Self::SendMailV1 { .. } => JobKind::Mail,
+        }
+    }
+}
+
+/// What brought a job about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Event,
+    Test,
+    Resend,
+}
+
+impl Cause {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Test => "test",
+            Self::Resend => "resend",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    Ready,
+    Running,
+    Done,
+    Dead,
+    Cancelled,
+}
+
+impl JobState {
+    pub const fn as_i32(self) -> i32 {
+        match self {
+            Self::Ready => 0,
+            Self::Running => 1,
+            Self::Done => 2,
+            Self::Dead => 3,
+            Self::Cancelled => 4,
+        }
+    }
+
+    pub const fn from_i32(state: i32) -> Option<Self> {
+        match state {
+            0 => Some(Self::Ready),
+            1 => Some(Self::Running),
+            2 => Some(Self::Done),
+            3 => Some(Self::Dead),
+            4 => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// As the API names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "pending",
+            Self::Running => "running",
+            Self::Done => "succeeded",
+            Self::Dead => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    // Rows of this shape are in databases: a change here needs a new variant, not a new spelling.
+    #[test]
+    fn stored_payloads_stay_readable() {
+        let job = Job::SendMailV1 {
+            mail_id: MailId(Uuid::nil()),
+        };
+        let text = r#"{"job":"send_mail_v1","mail_id":"mai_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        assert_eq!(
+            serde_json::from_str::<Job>(r#"{"job":"deliver_webhook_v1"}"#).unwrap(),
+            Job::DeliverWebhookV1
+        );
+        assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! What makes the bell dispensable: every process looks for itself, once a second, at what is due and what was lost.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+
+use super::entity::attempt;
+use crate::kernel::id::JobId;
+use crate::kernel::{Db, Reads, Result, Timestamp};
+
+/// Workers that may die over one job before it is set aside.
+pub const MAX_CRASHES: i32 = 5;
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// Lanes with due jobs.
+    pub due_lanes: Vec<String>,
+    /// Time until the next job falls due.
+    pub next_due: Option<Duration>,
+    /// Jobs taken back from workers that went silent.
+    pub lost: usize,
+}
+
+#[derive(FromQueryResult)]
+struct Lost {
+    id: JobId,
+    attempt: i32,
+    crashes: i32,
+    worker: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct Lane {
+    lane: String,
+}
+
+#[derive(FromQueryResult)]
+struct Earliest {
+    at: Option<Timestamp>,
+}
+
+/// Takes back jobs whose lease ran out and lists the lanes that have due jobs. Any number of processes may do it at
+/// the same time.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn sweep(db: &Db) -> Result<Sweep> {
+    let now = db.now();
+    let lost = if any_expired(db, now).await? {
+        take_back(db).await?
+    } else {
+        0
+    };
+    // Jumps from lane to lane along the index, however many jobs a lane holds.
+    let lanes = "WITH RECURSIVE lanes (lane) AS (
+            SELECT min(lane) FROM jobs WHERE state = 0
+            UNION ALL
+            SELECT (SELECT min(j.lane) FROM jobs j WHERE j.state = 0 AND j.lane > lanes.lane) FROM lanes WHERE lanes.lane IS NOT NULL
+        )
+        SELECT lane FROM lanes WHERE lane IS NOT NULL AND EXISTS (
+            SELECT 1 FROM jobs j WHERE j.lane = lanes.lane AND j.state = 0 AND j.next_at <= $1
+              AND (j.webhook_id IS NULL OR EXISTS (SELECT 1 FROM webhooks w WHERE w.id = j.webhook_id AND w.enabled AND w.deleted_at IS NULL)))";
+    let due = Lane::find_by_statement(db.sql(lanes, [now.into()]))
+        .all(db.conn())
+        .await?;
+    let earliest = "SELECT min(next_at) AS at FROM jobs WHERE state = 0 AND next_at > $1";
+    let earliest = Earliest::find_by_statement(db.sql(earliest, [now.into()]))
+        .one(db.conn())
+        .await?;
+    Ok(Sweep {
+        due_lanes: due.into_iter().map(|row| row.lane).collect(),
+        next_due: earliest.and_then(|row| row.at).map(|at| at.since(now)),
+        lost,
+    })
+}
+
+/// A plain read first: a sweep that finds nothing must not take SQLite's write lock every second.
+async fn any_expired(db: &Db, now: Timestamp) -> Result<bool> {
+    let sql = "SELECT min(lease_until) AS at FROM jobs WHERE state = 1 AND lease_until < $1";
+    let row = Earliest::find_by_statement(db.sql(sql, [now.into()]))
+        .one(db.conn())
+        .await?;
+    Ok(row.and_then(|row| row.at).is_some())
+}
+
+async fn take_back(db: &Db) -> Result<usize> {
+    let tx = db.begin_write().await?;
+    let sql = "UPDATE jobs SET
+            state = CASE WHEN crashes + 1 >= $2 THEN 3 ELSE 0 END,
+            done_at = CASE WHEN crashes + 1 >= $2 THEN $1 ELSE NULL END,
+            attempt = attempt - 1, crashes = crashes + 1, next_at = $1, last_outcome = 'worker_lost',
+            lease_id = NULL, lease_until = NULL
+        WHERE state = 1 AND lease_until < $1
+        RETURNING id, attempt, crashes, worker";
+    let lost = Lost::find_by_statement(tx.sql(sql, [tx.now().into(), MAX_CRASHES.into()]))
+        .all(tx.conn())
+        .await?;
+    let mut rows = Vec::with_capacity(lost.len());
+    for job in &lost {
+        rows.push(attempt::ActiveModel {
+            id: Set(tx.new_id()?),
+            job_id: Set(job.id),
+            n: Set(job.attempt + job.crashes),
+            worker: Set(job.worker.clone().unwrap_or_default()),
+            started_at: Set(tx.now()),
+            outcome: Set("worker_lost".to_owned()),
+            ..Default::default()
+        });
+    }
+    if !rows.is_empty() {
+        attempt::Entity::insert_many(rows)
+            .exec_without_returning(tx.conn())
+            .await?;
+    }
+    tx.commit_bookkeeping().await?;
+    Ok(lost.len())
+}

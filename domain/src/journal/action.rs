@@ -1,0 +1,77 @@
+//! The closed list of what the journal can say.
+
+macro_rules! actions {
+    ($($name:ident = $text:literal, $deliverable:literal, $doc:literal;)*) => {
+        /// What happened. The text form is the event type that webhooks subscribe to and audit filters name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Action {
+            $(#[doc = $doc] $name,)*
+        }
+
+        impl Action {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// One sentence for people.
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
+            }
+
+            /// Whether webhooks may subscribe to it.
+            pub const fn is_deliverable(self) -> bool {
+                match self { $(Self::$name => $deliverable,)* }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+actions! {
+    UserRegistered = "user.registered", false, "An account was made, with its personal organisation.";
+    UserEmailVerified = "user.email_verified", false, "An e-mail address was proved to belong to the account.";
+    UserVerificationRequested = "user.verification_requested", false, "A verification mail was asked for.";
+    SessionCreated = "session.created", false, "Somebody signed in.";
+    SessionRefreshed = "session.refreshed", false, "A session was prolonged with its refresh token.";
+    SessionRevoked = "session.revoked", false, "A session ended by signing out.";
+    SessionReuseDetected = "session.reuse_detected", false, "A refresh token was used twice; its whole session family was ended.";
+    TokenCreated = "token.created", false, "A personal token was made.";
+    TokenRevoked = "token.revoked", false, "A personal token was revoked.";
+    OrgCreated = "org.created", true, "An organisation was made.";
+    OrgUpdated = "org.updated", true, "An organisation's settings changed.";
+    OrgDeleted = "org.deleted", true, "An organisation was deleted; it can be restored for 30 days.";
+    OrgRestored = "org.restored", true, "A deleted organisation was restored.";
+    ProjectCreated = "project.created", true, "A project was made, with its three environments.";
+    ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
+    ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";
+    ProjectRestored = "project.restored", true, "A deleted project was restored.";
+    EnvironmentCreated = "environment.created", true, "An environment was made.";
+    EnvironmentUpdated = "environment.updated", true, "An environment's name, slug, class or protection changed.";
+    EnvironmentDeleted = "environment.deleted", true, "An environment was deleted.";
+    SecretCreated = "secret.created", true, "A secret was made, or made again after it was deleted.";
+    SecretUpdated = "secret.updated", true, "A secret has a new version.";
+    SecretDeleted = "secret.deleted", true, "A secret was deleted; its versions are kept.";
+    SecretRead = "secret.read", false, "The values of secrets were read.";
+    WebhookCreated = "webhook.created", false, "A webhook endpoint was made.";
+    WebhookUpdated = "webhook.updated", false, "A webhook endpoint changed.";
+    WebhookDeleted = "webhook.deleted", false, "A webhook endpoint was deleted; its waiting deliveries were cancelled.";
+    WebhookTested = "webhook.tested", false, "A test event was sent to a webhook endpoint.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_reads_back_from_its_text() {
+        for action in Action::ALL {
+            assert_eq!(Action::parse(action.as_str()), Some(*action));
+        }
+        assert_eq!(Action::parse("secret.exploded"), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Tables of the journal.
+
+pub mod event;
+pub mod ledger;

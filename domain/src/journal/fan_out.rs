@@ -1,0 +1,91 @@
+//! From an event to the deliveries that it causes: the one place that joins events and webhooks.
+
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Action;
+use super::entity::event;
+use crate::jobs::{self, Cause, Job, NewJob};
+use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
+use crate::kernel::{Backend, Error, Reads, Result, WriteTx};
+
+/// Which of the subscribed events a webhook wants; an empty list lets everything pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookFilter {
+    pub projects: Vec<ProjectId>,
+    pub environments: Vec<EnvId>,
+    /// Keys, or prefixes ending in `*`.
+    pub keys: Vec<String>,
+}
+
+impl WebhookFilter {
+    fn admits(&self, row: &event::Model) -> bool {
+        let project = self.projects.is_empty() || row.project_id.is_some_and(|id| self.projects.contains(&id));
+        let environment =
+            self.environments.is_empty() || row.environment_id.is_some_and(|id| self.environments.contains(&id));
+        project && environment && (self.keys.is_empty() || self.admits_keys(&row.data))
+    }
+
+    fn admits_keys(&self, data: &str) -> bool {
+        let data: Value = serde_json::from_str(data).unwrap_or_default();
+        let keys = data
+            .get("keys")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        keys.iter()
+            .filter_map(|change| change.get("key").and_then(Value::as_str))
+            .any(|key| {
+                self.keys.iter().any(|pattern| match pattern.strip_suffix('*') {
+                    Some(prefix) => key.starts_with(prefix),
+                    None => key == pattern,
+                })
+            })
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Listener {
+    id: WebhookId,
+    events: String,
+    filters: String,
+}
+
+/// Makes one job for each webhook that wants the event.
+pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) -> Result<()> {
+    if !action.is_deliverable() {
+        return Ok(());
+    }
+    // The lock makes a webhook that is being deleted wait for us, so that it cancels the jobs made here.
+    let lock = match tx.backend() {
+        Backend::Postgres => " FOR KEY SHARE",
+        Backend::Sqlite => "",
+    };
+    let sql = format!(
+        "SELECT id, events, filters FROM webhooks WHERE org_id = $1 AND enabled AND deleted_at IS NULL ORDER BY id{lock}"
+    );
+    let listeners = Listener::find_by_statement(tx.sql(&sql, [row.ledger_id.into()]))
+        .all(tx.conn())
+        .await?;
+    let mut jobs = Vec::new();
+    for Listener { id, events, filters } in listeners {
+        let broken = |e| Error::internal(format!("webhook {id} is stored wrongly: {e}"));
+        let events: Vec<String> = serde_json::from_str(&events).map_err(broken)?;
+        let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
+        let subscribed = events.iter().any(|name| name == "*" || name == action.as_str());
+        if subscribed && filter.admits(row) {
+            jobs.push(NewJob {
+                job: Job::DeliverWebhookV1,
+                lane: id.0.simple().to_string(),
+                org_id: Some(OrgId(row.ledger_id)),
+                webhook_id: Some(id),
+                event_id: Some(row.id),
+                cause: Cause::Event,
+                idempotency_key: format!("{}:{}", row.id.0.simple(), id.0.simple()),
+            });
+        }
+    }
+    jobs::emit(tx, jobs).await?;
+    Ok(())
+}

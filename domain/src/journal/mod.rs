@@ -1,0 +1,18 @@
+//! Everything that happens, once: one append-only table of hash-chained ledgers, seen as the audit log, as the feed
+//! of events, and as the source of webhook deliveries. It never holds a secret value.
+
+mod action;
+mod chain;
+pub mod entity;
+mod fan_out;
+mod query;
+mod read_batch;
+mod record;
+mod verify;
+
+pub use action::Action;
+pub use fan_out::WebhookFilter;
+pub use query::{EventFilter, get, list};
+pub use read_batch::{AuditReads, ReadAudit, ReadEntry};
+pub use record::{Entry, KeyChange, Recorded, Target, record};
+pub use verify::{Fault, FaultKind, Verification, verify};

@@ -1,0 +1,230 @@
+//! The only writer of the journal.
+
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::entity::{event, ledger};
+use super::{Action, chain, fan_out};
+use crate::access::Origin;
+use crate::kernel::id::{EnvId, EventId, OrgId, ProjectId, SecretId, UserId};
+use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    User(UserId),
+    Session(Uuid),
+    Token(Uuid),
+    Org(OrgId),
+    Project(ProjectId),
+    Environment(EnvId),
+    Secret(SecretId),
+    Webhook(Uuid),
+}
+
+impl Target {
+    fn parts(self) -> (&'static str, Uuid) {
+        match self {
+            Self::User(id) => ("user", id.0),
+            Self::Session(id) => ("session", id),
+            Self::Token(id) => ("token", id),
+            Self::Org(id) => ("org", id.0),
+            Self::Project(id) => ("project", id.0),
+            Self::Environment(id) => ("environment", id.0),
+            Self::Secret(id) => ("secret", id.0),
+            Self::Webhook(id) => ("webhook", id),
+        }
+    }
+}
+
+/// One secret in a change, as the journal keeps it: which version, and a digest of what is stored, so that a stored
+/// row that was put back or tampered with does not go unnoticed.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyChange {
+    pub key: String,
+    pub version: i64,
+    pub secret_id: SecretId,
+    /// SHA-256 of the sealed value, hex; absent for a deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// An event to be recorded.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The chain it belongs to: an organisation's, or an account's for what concerns no organisation.
+    pub ledger: Uuid,
+    pub action: Action,
+    pub target: Target,
+    pub project: Option<ProjectId>,
+    pub environment: Option<EnvId>,
+    pub revision: Option<i64>,
+    pub data: Map<String, Value>,
+}
+
+impl Entry {
+    pub fn in_org(org: OrgId, action: Action, target: Target) -> Self {
+        Self {
+            ledger: org.0,
+            action,
+            target,
+            project: None,
+            environment: None,
+            revision: None,
+            data: Map::new(),
+        }
+    }
+
+    pub fn of_account(user: UserId, action: Action, target: Target) -> Self {
+        Self {
+            ledger: user.0,
+            action,
+            target,
+            project: None,
+            environment: None,
+            revision: None,
+            data: Map::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn project(mut self, id: ProjectId) -> Self {
+        self.project = Some(id);
+        self
+    }
+
+    #[must_use]
+    pub fn environment(mut self, id: EnvId, revision: i64) -> Self {
+        self.environment = Some(id);
+        self.revision = Some(revision);
+        self
+    }
+
+    /// Adds a fact. Never a secret value, a token, or anything sealed.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(name.to_owned(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn keys(self, keys: &[KeyChange]) -> Self {
+        let keys = json!(keys);
+        self.with("keys", keys)
+    }
+}
+
+/// Proof that an event is in the journal of the open transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    pub id: EventId,
+    pub seq: i64,
+    pub at: Timestamp,
+}
+
+#[derive(FromQueryResult)]
+struct Head {
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+/// Takes the next `count` numbers of a ledger. The row lock is held until the transaction ends, which makes the
+/// numbers gap-free and in commit order, and the chain unforked. Returns the first number and the hash before it.
+pub(super) async fn advance(tx: &WriteTx, ledger: Uuid, count: i64) -> Result<(i64, Vec<u8>)> {
+    let sql = "INSERT INTO ledgers (id, seq, hash) VALUES ($1, $2, $3)
+               ON CONFLICT (id) DO UPDATE SET seq = ledgers.seq + $2
+               RETURNING seq, hash";
+    let values = [ledger.into(), count.into(), chain::GENESIS.to_vec().into()];
+    let head = Head::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
+    let head = head.ok_or_else(|| Error::internal("a ledger without a head"))?;
+    Ok((head.seq - count + 1, head.hash))
+}
+
+pub(super) async fn set_head(tx: &WriteTx, ledger: Uuid, hash: &[u8]) -> Result<()> {
+    let sql = "UPDATE ledgers SET hash = $2 WHERE id = $1";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [ledger.into(), hash.to_vec().into()]))
+        .await?;
+    Ok(())
+}
+
+/// A row without its place in the chain.
+pub(super) fn row(id: EventId, at: Timestamp, origin: &Origin, entry: Entry) -> Result<event::Model> {
+    let Entry {
+        ledger,
+        action,
+        target,
+        project,
+        environment,
+        revision,
+        data,
+    } = entry;
+    let (target_type, target_id) = target.parts();
+    let Origin {
+        actor,
+        actor_id,
+        actor_label,
+        credential,
+        ip,
+        user_agent,
+        request_id,
+    } = origin.clone();
+    Ok(event::Model {
+        ledger_id: ledger,
+        seq: 0,
+        id,
+        at,
+        action: action.as_str().to_owned(),
+        actor_type: actor.as_str().to_owned(),
+        actor_id,
+        actor_label,
+        credential_id: credential,
+        target_type: target_type.to_owned(),
+        target_id: Some(target_id),
+        project_id: project,
+        environment_id: environment,
+        revision,
+        data: serde_json::to_string(&data).map_err(|e| Error::internal(format!("journal data: {e}")))?,
+        ip,
+        user_agent,
+        request_id,
+        prev_hash: Vec::new(),
+        hash: Vec::new(),
+    })
+}
+
+/// Writes an event in the transaction of the change that it tells of, and the deliveries that it causes. Call it
+/// last: from here to the commit the ledger is locked.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn record(tx: &WriteTx, origin: &Origin, entry: Entry) -> Result<Recorded> {
+    let (ledger, action) = (entry.ledger, entry.action);
+    let id: EventId = tx.new_id()?;
+    let mut row = row(id, tx.now(), origin, entry)?;
+    fan_out::fan_out(tx, action, &row).await?;
+    let (seq, prev_hash) = advance(tx, ledger, 1).await?;
+    row.seq = seq;
+    row.prev_hash = prev_hash;
+    row.hash = chain::hash(&row).to_vec();
+    set_head(tx, ledger, &row.hash).await?;
+    event::Entity::insert(row.into_active_model().reset_all())
+        .exec_without_returning(tx.conn())
+        .await?;
+    tx.note_journal_row();
+    Ok(Recorded { id, seq, at: tx.now() })
+}
+
+/// The head of a ledger as stored: number and hash of its last row.
+pub(super) async fn head(from: &impl Reads, ledger: Uuid) -> Result<Option<ledger::Model>> {
+    Ok(ledger::Entity::find_by_id(ledger).one(from.conn()).await?)
+}
+
+/// Rows of a batch as insertable models.
+pub(super) fn insertable(rows: Vec<event::Model>) -> Vec<event::ActiveModel> {
+    rows.into_iter()
+        .map(|row| row.into_active_model().reset_all())
+        .collect()
+}

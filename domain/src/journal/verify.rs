@@ -1,0 +1,238 @@
+//! Checking a ledger from its first row to its head, and what is stored against what it says.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::chain;
+use super::entity::event;
+use super::record::head;
+use crate::crypto::envelope::blob_digest;
+use crate::kernel::id::SecretId;
+use crate::kernel::{Reads, Result};
+
+/// Rows read at once.
+const CHUNK: u64 = 1000;
+/// Faults listed at most; more are counted.
+const MAX_FAULTS: usize = 100;
+
+/// What is wrong with a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The row's content does not give its hash.
+    Altered,
+    /// The row does not stand on the one before it.
+    Unlinked,
+    /// Numbers are missing before this row.
+    Missing,
+    /// The chain ends before its recorded head.
+    Truncated,
+    /// A stored secret is not the version that was last written.
+    SecretRolledBack,
+    /// A stored secret's sealed value is not what was written.
+    SecretAltered,
+    /// A secret that was written and not deleted is gone.
+    SecretMissing,
+}
+
+impl FaultKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Altered => "altered",
+            Self::Unlinked => "unlinked",
+            Self::Missing => "missing",
+            Self::Truncated => "truncated",
+            Self::SecretRolledBack => "secret_rolled_back",
+            Self::SecretAltered => "secret_altered",
+            Self::SecretMissing => "secret_missing",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// The row where it shows.
+    pub seq: i64,
+    pub secret: Option<SecretId>,
+}
+
+/// The result of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Verification {
+    /// Rows checked.
+    pub checked: u64,
+    /// Stored secrets compared with the journal.
+    pub secrets_checked: u64,
+    pub head_seq: i64,
+    pub head_hash: Vec<u8>,
+    /// The first hundred faults.
+    pub faults: Vec<Fault>,
+    pub fault_count: u64,
+}
+
+impl Verification {
+    fn fault(&mut self, kind: FaultKind, seq: i64, secret: Option<SecretId>) {
+        self.fault_count += 1;
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault { kind, seq, secret });
+        }
+    }
+}
+
+/// The last thing that the journal says of a secret.
+struct LastWrite {
+    seq: i64,
+    version: i64,
+    /// `None`: it was deleted.
+    digest: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct Stored {
+    id: SecretId,
+    version: i64,
+    is_deleted: i64,
+    sealed_value: Option<Vec<u8>>,
+}
+
+/// Walks the whole ledger.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`]; faults of the ledger are not errors but findings.
+pub async fn verify(from: &impl Reads, ledger: Uuid) -> Result<Verification> {
+    // The head first: rows that are added while we walk are beyond it and not looked at.
+    let head = head(from, ledger).await?;
+    let (head_seq, head_hash) = head.map_or((0, chain::GENESIS.to_vec()), |head| (head.seq, head.hash));
+    let mut found = Verification {
+        head_seq,
+        head_hash: head_hash.clone(),
+        ..Default::default()
+    };
+    let mut writes = HashMap::new();
+    let (mut last_seq, mut last_hash) = (0, chain::GENESIS.to_vec());
+    loop {
+        let rows = chunk(from, ledger, last_seq, head_seq).await?;
+        let Some(newest) = rows.last() else { break };
+        let (next_seq, next_hash) = (newest.seq, newest.hash.clone());
+        for row in &rows {
+            check_row(&mut found, row, last_seq, &last_hash);
+            note_writes(&mut writes, row);
+            (last_seq, last_hash) = (row.seq, row.hash.clone());
+        }
+        (last_seq, last_hash) = (next_seq, next_hash);
+    }
+    if last_seq != head_seq || last_hash != head_hash {
+        found.fault(FaultKind::Truncated, head_seq, None);
+    }
+    check_secrets(from, ledger, &writes, &mut found).await?;
+    Ok(found)
+}
+
+async fn chunk(from: &impl Reads, ledger: Uuid, after: i64, up_to: i64) -> Result<Vec<event::Model>> {
+    Ok(event::Entity::find()
+        .filter(event::Column::LedgerId.eq(ledger))
+        .filter(event::Column::Seq.gt(after))
+        .filter(event::Column::Seq.lte(up_to))
+        .order_by_asc(event::Column::Seq)
+        .limit(CHUNK)
+        .all(from.conn())
+        .await?)
+}
+
+fn check_row(found: &mut Verification, row: &event::Model, last_seq: i64, last_hash: &[u8]) {
+    found.checked += 1;
+    if row.seq != last_seq + 1 {
+        found.fault(FaultKind::Missing, row.seq, None);
+    } else if row.prev_hash != last_hash {
+        found.fault(FaultKind::Unlinked, row.seq, None);
+    }
+    if chain::hash(row).as_slice() != row.hash {
+        found.fault(FaultKind::Altered, row.seq, None);
+    }
+}
+
+fn note_writes(writes: &mut HashMap<SecretId, LastWrite>, row: &event::Model) {
+    if !row.action.starts_with("secret.") || row.action == super::Action::SecretRead.as_str() {
+        return;
+    }
+    let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
+    for change in data
+        .get("keys")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    {
+        let id = change
+            .get("secret_id")
+            .and_then(Value::as_str)
+            .and_then(|id| id.parse().ok());
+        let version = change.get("version").and_then(Value::as_i64);
+        if let (Some(id), Some(version)) = (id, version) {
+            let digest = change.get("digest").and_then(Value::as_str).map(str::to_owned);
+            writes.insert(
+                id,
+                LastWrite {
+                    seq: row.seq,
+                    version,
+                    digest,
+                },
+            );
+        }
+    }
+}
+
+async fn check_secrets(
+    from: &impl Reads,
+    org: Uuid,
+    writes: &HashMap<SecretId, LastWrite>,
+    found: &mut Verification,
+) -> Result<()> {
+    let mut ids: Vec<&SecretId> = writes.keys().collect();
+    ids.sort_unstable();
+    for ids in ids.chunks(500) {
+        let marks: Vec<String> = (0..ids.len()).map(|n| format!("${}", n + 2)).collect();
+        let sql = format!(
+            "SELECT s.id, s.version, CASE WHEN s.deleted_at IS NULL THEN 0 ELSE 1 END AS is_deleted, v.sealed_value
+             FROM secrets s LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
+             WHERE s.org_id = $1 AND s.id IN ({})",
+            marks.join(", ")
+        );
+        let mut values: Vec<sea_orm::Value> = vec![org.into()];
+        values.extend(ids.iter().map(|id| sea_orm::Value::from(**id)));
+        let stored = Stored::find_by_statement(from.sql(&sql, values))
+            .all(from.conn())
+            .await?;
+        let stored: HashMap<SecretId, Stored> = stored.into_iter().map(|row| (row.id, row)).collect();
+        for id in ids {
+            let Some(write) = writes.get(id) else { continue };
+            found.secrets_checked += 1;
+            if let Some(kind) = compare(write, stored.get(id)) {
+                found.fault(kind, write.seq, Some(**id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compare(write: &LastWrite, stored: Option<&Stored>) -> Option<FaultKind> {
+    let Some(stored) = stored else {
+        return Some(FaultKind::SecretMissing);
+    };
+    // A write that came after we read the head is newer than what we know, and no fault.
+    if stored.version > write.version {
+        return None;
+    }
+    if stored.version < write.version {
+        return Some(FaultKind::SecretRolledBack);
+    }
+    match (&write.digest, &stored.sealed_value) {
+        (None, _) if stored.is_deleted == 1 => None,
+        (None, _) => Some(FaultKind::SecretRolledBack),
+        (Some(_), _) if stored.is_deleted == 1 => Some(FaultKind::SecretMissing),
+        (Some(digest), Some(blob)) if hex::encode(blob_digest(blob)) == *digest => None,
+        (Some(_), _) => Some(FaultKind::SecretAltered),
+    }
+}

@@ -1,0 +1,265 @@
+//! Configuration: environment before TOML file before default, read once, typed, and wrong in one go.
+
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use lettre::message::Mailbox;
+use url::Url;
+
+use self::source::Sources;
+use self::values::{FromSetting, RedisUrl, RootKey, SmtpUrl};
+use super::Secret;
+
+pub use self::settings::Setting;
+pub use self::source::Source;
+pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Registration, WorkerMode};
+
+/// Name of the SQLite file in the data folder.
+const SQLITE_FILE: &str = "strongroom.db";
+
+/// One mistake. It never holds the value, which could be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {message}")]
+pub struct ConfigError {
+    /// The variable, or the TOML key and its file.
+    pub variable: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Every mistake found, one a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigErrors {
+    fn push(&mut self, variable: &str, message: String) {
+        self.0.push(ConfigError {
+            variable: variable.to_owned(),
+            message,
+        });
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong")?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// One line of [`Config::describe`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    pub setting: Setting,
+    /// The value in force; `(hidden)` for a secret, `(unset)` for none.
+    pub value: String,
+    pub source: Source,
+}
+
+/// The configuration of a process.
+#[derive(Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub database: DatabaseChoice,
+    /// The doorbell of the workers. Without it they look for jobs once a second.
+    pub redis: Option<Secret<String>>,
+    pub worker: WorkerMode,
+    /// Root key or keyring as text; `crypto` reads it. `None`: a key is made in the data folder.
+    pub root_key: Option<Secret<String>>,
+    /// The origin that people and clients use.
+    pub base_url: Url,
+    /// `None`: mail is written to the data folder.
+    pub smtp: Option<Secret<String>>,
+    pub mail_from: Mailbox,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Ranges that webhooks may reach besides public addresses.
+    pub egress_allow: Vec<IpNet>,
+    pub registration: Registration,
+    pub audit_reads: AuditReads,
+    /// Filter directives of `tracing`.
+    pub log: String,
+    pub log_format: LogFormat,
+    pub migrate: MigrateMode,
+    /// Path of the TOML file that was read.
+    pub config_file: Option<PathBuf>,
+    sources: Vec<(Setting, Source)>,
+}
+
+impl Config {
+    /// Reads the variables of `env`; `read_file` reads the TOML file and the files of secrets.
+    ///
+    /// # Errors
+    /// Every mistake at once: unknown names, unreadable files, bad values, settings that do not go together.
+    pub fn load(
+        env: impl Iterator<Item = (String, String)>,
+        read_file: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, ConfigErrors> {
+        Self::finish(Sources::collect(env, &read_file))
+    }
+
+    /// Reads the environment of this process, the only place that does.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub fn from_process() -> Result<Self, ConfigErrors> {
+        let (env, not_utf8) = source::process_environment();
+        let mut sources = Sources::collect(env.into_iter(), &|path| std::fs::read_to_string(path));
+        sources.errors.0.extend(not_utf8);
+        Self::finish(sources)
+    }
+
+    fn finish(sources: Sources) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader { sources };
+        let config = reader.assemble();
+        let mut errors = reader.sources.errors;
+        if let Some(config) = &config {
+            config.check(&mut errors);
+        }
+        match config {
+            Some(config) if errors.0.is_empty() => Ok(config),
+            Some(_) | None => Err(errors),
+        }
+    }
+
+    /// Settings that are fine alone and wrong together.
+    fn check(&self, errors: &mut ConfigErrors) {
+        if self.worker == WorkerMode::External && self.database.is_sqlite() {
+            let message = "external workers need PostgreSQL: SQLite serves one process, and a worker would be a second. \
+                           Set STRONGROOM_DATABASE_URL to postgres://…, or STRONGROOM_WORKER to embedded";
+            errors.push(Setting::Worker.variable(), message.to_owned());
+        }
+    }
+
+    /// Every setting with the value in force and where it comes from, secrets hidden. For `strongroom-api config`.
+    pub fn describe(&self) -> Vec<Described> {
+        let described = |(setting, source): &(Setting, Source)| Described {
+            setting: *setting,
+            value: self.shown(*setting),
+            source: source.clone(),
+        };
+        self.sources.iter().map(described).collect()
+    }
+
+    fn shown(&self, setting: Setting) -> String {
+        let hidden = |is_set: bool| if is_set { "(hidden)" } else { "(unset)" }.to_owned();
+        match setting {
+            Setting::Listen => self.listen.to_string(),
+            Setting::DataDir => self.data_dir.display().to_string(),
+            Setting::DatabaseUrl => match &self.database {
+                DatabaseChoice::SqliteFile(path) => format!("SQLite at {}", path.display()),
+                DatabaseChoice::SqliteUrl(_) => "SQLite (hidden)".to_owned(),
+                DatabaseChoice::Postgres(_) => "PostgreSQL (hidden)".to_owned(),
+            },
+            Setting::RedisUrl => hidden(self.redis.is_some()),
+            Setting::Worker => self.worker.as_str().to_owned(),
+            Setting::RootKey => hidden(self.root_key.is_some()),
+            Setting::BaseUrl => self.base_url.to_string(),
+            Setting::SmtpUrl => hidden(self.smtp.is_some()),
+            Setting::MailFrom => self.mail_from.to_string(),
+            Setting::TrustedProxies => list(&self.trusted_proxies),
+            Setting::EgressAllow => list(&self.egress_allow),
+            Setting::Registration => self.registration.as_str().to_owned(),
+            Setting::AuditReads => self.audit_reads.as_str().to_owned(),
+            Setting::Log => self.log.clone(),
+            Setting::LogFormat => self.log_format.as_str().to_owned(),
+            Setting::Migrate => self.migrate.as_str().to_owned(),
+            Setting::Config => self
+                .config_file
+                .as_ref()
+                .map_or_else(|| "(unset)".to_owned(), |path| path.display().to_string()),
+        }
+    }
+}
+
+fn list(nets: &[IpNet]) -> String {
+    if nets.is_empty() {
+        return "(none)".to_owned();
+    }
+    nets.iter().map(IpNet::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Turns texts into values and notes what is wrong with them.
+struct Reader {
+    sources: Sources,
+}
+
+impl Reader {
+    /// The value of a setting. A bad text is noted and its default stands in, so that reading goes on and finds the
+    /// other mistakes.
+    fn read<T: FromSetting>(&mut self, setting: Setting) -> Option<T> {
+        let outcome = T::from_setting(self.sources.text(setting)?);
+        outcome
+            .map_err(|message| self.sources.errors.push(setting.variable(), message))
+            .ok()
+            .or_else(|| setting.default_text().and_then(|text| T::from_setting(text).ok()))
+    }
+
+    fn assemble(&mut self) -> Option<Config> {
+        let listen = self.read(Setting::Listen)?;
+        let data_dir: PathBuf = self.read(Setting::DataDir)?;
+        let database = self
+            .read(Setting::DatabaseUrl)
+            .unwrap_or_else(|| DatabaseChoice::SqliteFile(data_dir.join(SQLITE_FILE)));
+        let redis: Option<RedisUrl> = self.read(Setting::RedisUrl);
+        let scaled = redis.is_some() && !database.is_sqlite();
+        let worker = self.read(Setting::Worker);
+        let base_url = self.read(Setting::BaseUrl).or_else(|| origin_of(listen))?;
+        let mail_from = self.read(Setting::MailFrom).or_else(|| sender_at(&base_url))?;
+        Some(Config {
+            listen,
+            data_dir,
+            database,
+            redis: redis.map(|url| url.0),
+            worker: worker.unwrap_or(if scaled {
+                WorkerMode::External
+            } else {
+                WorkerMode::Embedded
+            }),
+            root_key: self.read(Setting::RootKey).map(|key: RootKey| key.0),
+            base_url,
+            smtp: self.read(Setting::SmtpUrl).map(|url: SmtpUrl| url.0),
+            mail_from,
+            trusted_proxies: self.read(Setting::TrustedProxies)?,
+            egress_allow: self.read(Setting::EgressAllow)?,
+            registration: self.read(Setting::Registration)?,
+            audit_reads: self.read(Setting::AuditReads)?,
+            log: self.read(Setting::Log)?,
+            log_format: self.read(Setting::LogFormat)?,
+            migrate: self.read(Setting::Migrate)?,
+            config_file: self.read(Setting::Config),
+            sources: Setting::ALL
+                .iter()
+                .map(|setting| (*setting, self.sources.source(*setting)))
+                .collect(),
+        })
+    }
+}
+
+/// `http://` and the listen address. "Every interface" is no address that a browser can open, so loopback stands in.
+fn origin_of(listen: SocketAddr) -> Option<Url> {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port()))).ok()
+}
+
+/// A sender at the host of the base URL, or at localhost when that is an address.
+fn sender_at(base_url: &Url) -> Option<Mailbox> {
+    let host = base_url.domain().unwrap_or("localhost");
+    format!("Strongroom <noreply@{host}>").parse().ok()
+}

@@ -1,0 +1,108 @@
+//! The table of settings: every name, default and doc line stands here and nowhere else.
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $key:ident = $name:literal, $kind:ident, $default:expr;)*) => {
+        /// One setting; its variants carry the documentation of the settings.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Setting {
+            $($(#[doc = $doc])+ $key,)*
+        }
+
+        impl Setting {
+            /// Every setting, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$key,)*];
+
+            /// The environment variable: `STRONGROOM_LISTEN`.
+            pub const fn variable(self) -> &'static str {
+                match self { $(Self::$key => concat!("STRONGROOM_", $name),)* }
+            }
+
+            /// The text that stands in when nothing sets it. `None`: unset, or derived from other settings.
+            pub const fn default_text(self) -> Option<&'static str> {
+                match self { $(Self::$key => $default,)* }
+            }
+
+            /// What it does, for people.
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$key => concat!($($doc),+).trim_ascii(),)* }
+            }
+
+            const fn kind(self) -> Kind {
+                match self { $(Self::$key => Kind::$kind,)* }
+            }
+        }
+    };
+}
+
+/// Whether a value may be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Never printed; may also come from the file that `…_FILE` names.
+    Secret,
+}
+
+settings! {
+    /// Address and port that the API listens on.
+    Listen = "LISTEN", Plain, Some("127.0.0.1:8080");
+    /// Folder for the SQLite database, the generated root key and unsent mail.
+    DataDir = "DATA_DIR", Plain, Some("./data");
+    /// `postgres://…` or `sqlite://path`. Unset: `strongroom.db` in the data folder.
+    DatabaseUrl = "DATABASE_URL", Secret, None;
+    /// `redis://…` or `rediss://…`, the doorbell of the workers. Unset: workers look for jobs once a second.
+    RedisUrl = "REDIS_URL", Secret, None;
+    /// `embedded` runs jobs inside the API, `external` in strongroom-worker.
+    /// Unset: `external` with both PostgreSQL and Redis, else `embedded`.
+    Worker = "WORKER", Plain, None;
+    /// 32 bytes in base64, or a keyring `id:key,id:key` whose first key is primary.
+    /// Unset: a key is made in the data folder.
+    RootKey = "ROOT_KEY", Secret, None;
+    /// The origin that people and clients use: `https://secrets.example.com`. Unset: `http://` and the listen address.
+    BaseUrl = "BASE_URL", Plain, None;
+    /// `smtp://…` or `smtps://…`. Unset: mail is written to the data folder as `.eml` files.
+    SmtpUrl = "SMTP_URL", Secret, None;
+    /// Sender of mail: `Acme Secrets <secrets@example.com>`. Unset: `noreply` at the host of the base URL.
+    MailFrom = "MAIL_FROM", Plain, None;
+    /// Proxies whose `X-Forwarded-For` is believed: addresses and CIDR ranges, comma-separated.
+    TrustedProxies = "TRUSTED_PROXIES", Plain, Some("");
+    /// Ranges that webhooks may reach besides public addresses, over http too: addresses and CIDR ranges,
+    /// comma-separated.
+    EgressAllow = "EGRESS_ALLOW", Plain, Some("");
+    /// Who may make an account: `open` or `closed`.
+    Registration = "REGISTRATION", Plain, Some("open");
+    /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
+    AuditReads = "AUDIT_READS", Plain, Some("durable");
+    /// Log filter, as `info` or `info,domain=debug`.
+    Log = "LOG", Plain, Some("info");
+    /// `pretty` or `json`.
+    LogFormat = "LOG_FORMAT", Plain, Some("pretty");
+    /// `auto` migrates the database at start, `manual` refuses to start until `strongroom-api migrate` ran.
+    Migrate = "MIGRATE", Plain, Some("auto");
+    /// Path of a TOML file with these settings: lower-case keys without the prefix.
+    Config = "CONFIG", Plain, None;
+}
+
+/// Starts the name of every environment variable of ours.
+pub const PREFIX: &str = "STRONGROOM_";
+/// Ends the name of a variable that holds the path of a secret.
+pub const FILE_SUFFIX: &str = "_FILE";
+
+impl Setting {
+    /// Whether its value must never be shown; such a setting can also come from a file.
+    pub const fn is_secret(self) -> bool {
+        matches!(self.kind(), Kind::Secret)
+    }
+
+    /// The variable that names a file with the value: `STRONGROOM_ROOT_KEY_FILE`. Secrets only.
+    pub fn file_variable(self) -> Option<String> {
+        self.is_secret().then(|| format!("{}{FILE_SUFFIX}", self.variable()))
+    }
+
+    /// The key in the TOML file: `database_url`.
+    pub fn toml_key(self) -> String {
+        self.variable()
+            .strip_prefix(PREFIX)
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    }
+}

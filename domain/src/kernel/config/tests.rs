@@ -1,0 +1,378 @@
+//! Tests of the whole of it: environment and files in, typed configuration or mistakes out.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use super::*;
+
+const KEY: &str = "cm9vdC1rZXktcm9vdC1rZXktcm9vdC1rZXktcm9vdC0=";
+
+fn load(env: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let env: Vec<_> = env
+        .iter()
+        .map(|(name, text)| (format!("STRONGROOM_{name}"), (*text).to_owned()))
+        .collect();
+    let files: HashMap<_, _> = files.iter().copied().collect();
+    Config::load(env.into_iter(), |path: &Path| {
+        let text = path.to_str().and_then(|path| files.get(path));
+        text.map(|text| (*text).to_owned())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    })
+}
+
+fn good(env: &[(&str, &str)]) -> Config {
+    load(env, &[]).map_err(|errors| errors.to_string()).ok().unwrap()
+}
+
+fn errors(env: &[(&str, &str)], files: &[(&str, &str)]) -> Vec<String> {
+    let errors = load(env, files).err().expect("the configuration is wrong");
+    errors.0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_set_gives_the_embedded_server() {
+    let config = good(&[]);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.base_url.as_str(), "http://127.0.0.1:8080/");
+    assert_eq!(config.worker, WorkerMode::Embedded);
+    assert_eq!(config.database.url().expose(), "sqlite://./data/strongroom.db?mode=rwc");
+    assert!(config.redis.is_none() && config.root_key.is_none() && config.smtp.is_none());
+    assert_eq!(config.mail_from.to_string(), "Strongroom <noreply@localhost>");
+    assert!(config.trusted_proxies.is_empty() && config.egress_allow.is_empty());
+    assert_eq!(config.registration, Registration::Open);
+    assert_eq!(config.audit_reads, AuditReads::Durable);
+    assert_eq!(config.log, "info");
+    assert_eq!(config.log_format, LogFormat::Pretty);
+    assert_eq!(config.migrate, MigrateMode::Auto);
+}
+
+#[test]
+fn every_setting_can_be_set() {
+    let config = good(&[
+        ("LISTEN", "0.0.0.0:9000"),
+        ("DATA_DIR", "/var/lib/strongroom"),
+        ("DATABASE_URL", "postgres://acme:pw@db/strongroom"),
+        ("REDIS_URL", "redis://:pw@redis:6379"),
+        ("WORKER", "embedded"),
+        ("ROOT_KEY", KEY),
+        ("BASE_URL", "https://secrets.example.com"),
+        ("SMTP_URL", "smtps://acme:pw@mail.example.com"),
+        ("MAIL_FROM", "Acme <secrets@example.com>"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+        ("EGRESS_ALLOW", "fd00::/8"),
+        ("REGISTRATION", "closed"),
+        ("AUDIT_READS", "buffered"),
+        ("LOG", "debug"),
+        ("LOG_FORMAT", "json"),
+        ("MIGRATE", "manual"),
+    ]);
+    assert_eq!(config.listen.port(), 9000);
+    assert_eq!(config.database.url().expose(), "postgres://acme:pw@db/strongroom");
+    assert!(!config.database.is_sqlite());
+    assert_eq!(config.redis.as_ref().unwrap().expose(), "redis://:pw@redis:6379");
+    assert_eq!(config.worker, WorkerMode::Embedded);
+    assert_eq!(config.root_key.as_ref().unwrap().expose(), KEY);
+    assert_eq!(config.base_url.as_str(), "https://secrets.example.com/");
+    assert_eq!(
+        config.smtp.as_ref().unwrap().expose(),
+        "smtps://acme:pw@mail.example.com"
+    );
+    assert_eq!(config.mail_from.to_string(), "Acme <secrets@example.com>");
+    assert_eq!(list(&config.trusted_proxies), "10.0.0.0/8,192.0.2.7/32");
+    assert_eq!(list(&config.egress_allow), "fd00::/8");
+    assert_eq!(config.registration, Registration::Closed);
+    assert_eq!(config.audit_reads, AuditReads::Buffered);
+    assert_eq!(config.log, "debug");
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(config.migrate, MigrateMode::Manual);
+}
+
+#[test]
+fn defaults_parse() {
+    let mut reader = Reader {
+        sources: Sources::collect(std::iter::empty(), &|_| Ok(String::new())),
+    };
+    assert!(reader.assemble().is_some());
+    assert!(reader.sources.errors.0.is_empty());
+}
+
+#[test]
+fn environment_beats_file_beats_default() {
+    let toml = "listen = \"127.0.0.1:1\"\nlog = \"warn\"\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.2\"]\n";
+    let config = load(
+        &[("CONFIG", "acme.toml"), ("LISTEN", "127.0.0.1:2")],
+        &[("acme.toml", toml)],
+    )
+    .ok()
+    .unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.log, "warn");
+    assert_eq!(config.log_format, LogFormat::Pretty);
+    assert_eq!(config.trusted_proxies.len(), 2);
+    let source = |setting| {
+        config
+            .describe()
+            .into_iter()
+            .find(|line| line.setting == setting)
+            .unwrap()
+            .source
+    };
+    assert_eq!(source(Setting::Listen), Source::Environment);
+    assert_eq!(source(Setting::Log), Source::Toml("acme.toml".into()));
+    assert_eq!(source(Setting::LogFormat), Source::Default);
+}
+
+#[test]
+fn secret_files_lose_one_newline_only() {
+    for (content, expected) in [
+        ("key\n", "key"),
+        ("key\r\n", "key"),
+        ("key\n\n", "key\n"),
+        (" key", " key"),
+        ("k\r", "k\r"),
+    ] {
+        let config = load(&[("ROOT_KEY_FILE", "/run/root_key")], &[("/run/root_key", content)])
+            .ok()
+            .unwrap();
+        assert_eq!(config.root_key.as_ref().unwrap().expose(), expected);
+        let line = config
+            .describe()
+            .into_iter()
+            .find(|line| line.setting == Setting::RootKey)
+            .unwrap();
+        assert_eq!(line.source, Source::SecretFile("/run/root_key".into()));
+    }
+}
+
+#[test]
+fn secret_file_in_toml_and_environment_over_it() {
+    let files = [
+        ("acme.toml", "root_key_file = \"/run/root_key\""),
+        ("/run/root_key", "from-file\n"),
+    ];
+    let config = load(&[("CONFIG", "acme.toml")], &files).ok().unwrap();
+    assert_eq!(config.root_key.as_ref().unwrap().expose(), "from-file");
+    let config = load(&[("CONFIG", "acme.toml"), ("ROOT_KEY", KEY)], &files)
+        .ok()
+        .unwrap();
+    assert_eq!(config.root_key.as_ref().unwrap().expose(), KEY);
+}
+
+#[test]
+fn secret_and_its_file_together_are_refused() {
+    let found = errors(&[("ROOT_KEY", KEY), ("ROOT_KEY_FILE", "k")], &[("k", KEY)]);
+    assert_eq!(
+        found,
+        ["STRONGROOM_ROOT_KEY: is set together with STRONGROOM_ROOT_KEY_FILE; keep one"]
+    );
+    let toml = "root_key = \"a\"\nroot_key_file = \"k\"";
+    assert_eq!(errors(&[("CONFIG", "c")], &[("c", toml), ("k", KEY)]).len(), 1);
+}
+
+#[test]
+fn empty_or_missing_secret_file_is_refused_and_not_taken_for_unset() {
+    assert_eq!(
+        errors(&[("ROOT_KEY_FILE", "k")], &[("k", "\n")]),
+        ["STRONGROOM_ROOT_KEY_FILE: the file is empty"]
+    );
+    let found = errors(&[("DATABASE_URL_FILE", "gone")], &[]);
+    assert_eq!(
+        found,
+        ["STRONGROOM_DATABASE_URL_FILE: cannot read the file: entity not found"]
+    );
+}
+
+#[test]
+fn empty_variable_counts_as_unset() {
+    let config = good(&[("REDIS_URL", ""), ("LISTEN", "")]);
+    assert!(config.redis.is_none());
+    assert_eq!(config.listen.port(), 8080);
+}
+
+#[test]
+fn unknown_names_are_refused_with_a_proposal() {
+    let cases = [
+        ("LISTN", "did you mean STRONGROOM_LISTEN?"),
+        ("DATABASE", "did you mean STRONGROOM_DATABASE_URL?"),
+        ("ROOTKEY_FILE", "did you mean STRONGROOM_ROOT_KEY_FILE?"),
+        ("LISTEN_FILE", "did you mean STRONGROOM_LISTEN?"),
+        ("ZZZ", "STRONGROOM_ZZZ: is no setting"),
+    ];
+    for (name, expected) in cases {
+        let found = errors(&[(name, "x")], &[]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends_with(expected), "{found:?}");
+    }
+    let found = errors(
+        &[("CONFIG", "c")],
+        &[("c", "databse_url = \"x\"\nLOG = \"x\"\nconfig = \"c\"\nlisten = 1")],
+    );
+    let expected = [
+        "LOG in c: is no setting; did you mean log?",
+        "config in c: cannot be set in the file itself",
+        "databse_url in c: is no setting; did you mean database_url?",
+        "listen in c: must be a string or a list of strings",
+    ];
+    let mut sorted = found;
+    sorted.sort();
+    assert_eq!(sorted, expected);
+}
+
+#[test]
+fn variables_of_others_are_left_alone() {
+    let links = [
+        ("SERVICE_HOST", "10.1.2.3"),
+        ("SERVICE_PORT_HTTP", "80"),
+        ("PORT", "tcp://10.1.2.3:80"),
+        ("PORT_80_TCP_ADDR", "10.1.2.3"),
+        ("API_SERVICE_PORT", "80"),
+        ("TEST_POSTGRES_URL", "postgres://x"),
+    ];
+    assert_eq!(good(&links).listen.port(), 8080);
+    assert_eq!(errors(&[("PORT", "80")], &[]).len(), 1);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let env = [
+        ("LISTEN", "localhost"),
+        ("DATABASE_URL", "mysql://x"),
+        ("REDIS_URL", "http://x"),
+        ("WORKER", "both"),
+        ("BASE_URL", "https://example.com/path"),
+        ("SMTP_URL", "mail.example.com"),
+        ("MAIL_FROM", "nobody"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
+        ("EGRESS_ALLOW", "10.0.0.0/33"),
+        ("REGISTRATION", "invite"),
+        ("AUDIT_READS", "yes"),
+        ("LOG_FORMAT", "xml"),
+        ("MIGRATE", "never"),
+        ("NONSENSE", "1"),
+        ("CONFIG", "gone.toml"),
+    ];
+    let found = errors(&env, &[]);
+    for (name, _) in env {
+        let prefix = format!("STRONGROOM_{name}: ");
+        assert_eq!(
+            found.iter().filter(|error| error.starts_with(&prefix)).count(),
+            1,
+            "{name}: {found:?}"
+        );
+    }
+    assert_eq!(found.len(), env.len());
+    let text = load(&env, &[]).err().unwrap().to_string();
+    assert_eq!(text.lines().count(), env.len() + 1);
+}
+
+#[test]
+fn no_message_and_no_description_shows_a_secret() {
+    const CANARY: &str = "hunter2canary";
+    let bad = format!("nonsense {CANARY}");
+    for setting in Setting::ALL {
+        let name = setting.variable().trim_start_matches("STRONGROOM_");
+        let outcome = load(&[(name, &bad)], &[]);
+        let text = outcome.map_or_else(|errors| errors.to_string(), |_| String::new());
+        assert!(*setting == Setting::Config || !text.contains(CANARY), "{text}");
+    }
+    let broken = format!("listen = \"127.0.0.1:1\"\nroot_key = {CANARY}");
+    let found = errors(&[("CONFIG", "c")], &[("c", &broken)]);
+    assert_eq!(found, ["STRONGROOM_CONFIG: c is not valid TOML at line 2"]);
+    let config = good(&[
+        ("DATABASE_URL", "postgres://acme:hunter2canary@db/x"),
+        ("REDIS_URL", "redis://:hunter2canary@redis"),
+        ("ROOT_KEY", CANARY),
+        ("SMTP_URL", "smtp://acme:hunter2canary@mail.example.com"),
+    ]);
+    assert_eq!(config.describe().len(), Setting::ALL.len());
+    assert!(!format!("{:?}", config.describe()).contains(CANARY));
+}
+
+#[test]
+fn external_worker_needs_postgres_and_may_do_without_redis() {
+    let found = errors(&[("WORKER", "external")], &[]);
+    assert!(found.len() == 1 && found[0].contains("need PostgreSQL"), "{found:?}");
+    assert_eq!(
+        errors(
+            &[
+                ("WORKER", "external"),
+                ("REDIS_URL", "redis://r"),
+                ("DATABASE_URL", "sqlite://a.db")
+            ],
+            &[]
+        )
+        .len(),
+        1
+    );
+    let polling = good(&[("WORKER", "external"), ("DATABASE_URL", "postgres://db/x")]);
+    assert_eq!(polling.worker, WorkerMode::External);
+    assert!(polling.redis.is_none());
+}
+
+#[test]
+fn worker_is_external_by_default_only_with_postgres_and_redis() {
+    let worker = |env: &[(&str, &str)]| good(env).worker;
+    assert_eq!(worker(&[("DATABASE_URL", "postgres://db/x")]), WorkerMode::Embedded);
+    assert_eq!(worker(&[("REDIS_URL", "redis://r")]), WorkerMode::Embedded);
+    assert_eq!(
+        worker(&[("DATABASE_URL", "postgres://db/x"), ("REDIS_URL", "redis://r")]),
+        WorkerMode::External
+    );
+}
+
+#[test]
+fn base_url_follows_the_listen_address() {
+    assert_eq!(
+        good(&[("LISTEN", "0.0.0.0:9")]).base_url.as_str(),
+        "http://127.0.0.1:9/"
+    );
+    assert_eq!(good(&[("LISTEN", "[::]:9")]).base_url.as_str(), "http://[::1]:9/");
+    assert_eq!(
+        good(&[("LISTEN", "192.0.2.1:9")]).base_url.as_str(),
+        "http://192.0.2.1:9/"
+    );
+    let sender = good(&[("BASE_URL", "https://secrets.example.com:8443")]).mail_from;
+    assert_eq!(sender.to_string(), "Strongroom <noreply@secrets.example.com>");
+    for bad in [
+        "https://a:b@example.com",
+        "https://example.com/?q",
+        "ftp://example.com",
+        "https://example.com/#f",
+    ] {
+        assert_eq!(errors(&[("BASE_URL", bad)], &[]).len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn sqlite_in_memory_is_refused() {
+    for url in ["sqlite::memory:", "sqlite://a?mode=memory"] {
+        assert_eq!(errors(&[("DATABASE_URL", url)], &[]).len(), 1, "{url}");
+    }
+    assert!(good(&[("DATABASE_URL", "sqlite://a.db")]).database.is_sqlite());
+}
+
+#[test]
+fn names_are_distinct_and_documented() {
+    let mut names: Vec<_> = Setting::ALL.iter().map(|setting| setting.variable()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Setting::ALL.len());
+    assert!(
+        Setting::ALL
+            .iter()
+            .all(|setting| setting.doc().ends_with('.') && !setting.doc().starts_with(' '))
+    );
+}
+
+#[test]
+fn deployment_guide_lists_every_setting() {
+    let guide = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/README.md"));
+    for setting in Setting::ALL {
+        assert!(
+            guide.contains(&format!("`{}`", setting.variable())),
+            "{}",
+            setting.variable()
+        );
+    }
+}

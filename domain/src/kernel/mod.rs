@@ -1,0 +1,17 @@
+//! What every area stands on: ids, time, chance, problems, pages, configuration and the database handle.
+
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod id;
+pub mod page;
+pub mod problem;
+pub mod rng;
+pub mod secret;
+pub mod text;
+
+pub use clock::{Clock, Timestamp};
+pub use db::{Backend, Db, Reads, WriteTx};
+pub use problem::{Error, Problem, ProblemCode, Result};
+pub use rng::Rng;
+pub use secret::Secret;

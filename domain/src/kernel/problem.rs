@@ -1,0 +1,269 @@
+//! What can go wrong, as the caller sees it: a closed list of codes, each with its HTTP status and title, after
+//! RFC 9457. A rule returns a [`Problem`]; only `api` turns it into a response.
+
+use std::borrow::Cow;
+
+use sea_orm::DbErr;
+use serde_json::{Map, Value};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $title:literal;)*) => {
+        /// Every problem code that the API can answer with. Codes are stable: clients branch on them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProblemCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ProblemCode {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as published: `not_found`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The HTTP status that goes with the code.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// A short summary that does not change from occurrence to occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// The request could not be read at all: broken JSON, bad path or query, two credentials at once.
+    MalformedRequest = "malformed_request", 400, "The request could not be understood";
+    /// No credential, or one that is unknown, expired or revoked.
+    Unauthenticated = "unauthenticated", 401, "A valid credential is needed";
+    /// E-mail, username or password is wrong.
+    InvalidCredentials = "invalid_credentials", 401, "The sign-in details are wrong";
+    /// A limit of the plan is reached.
+    PlanLimitExceeded = "plan_limit_exceeded", 402, "A limit of the plan is reached";
+    /// You can see it, and may not do this to it.
+    Forbidden = "forbidden", 403, "This is not allowed";
+    /// The token's scopes, patterns or organisation do not cover this.
+    InsufficientScope = "insufficient_scope", 403, "The token does not cover this";
+    /// Only a browser session may do this, no API token.
+    SessionRequired = "session_required", 403, "Only a signed-in session may do this";
+    /// A cookie-authenticated change without the proof that it comes from our own pages.
+    CsrfFailed = "csrf_failed", 403, "The request did not prove its origin";
+    /// Registration is closed on this instance.
+    RegistrationClosed = "registration_closed", 403, "Registration is closed";
+    /// Absent, or hidden from you: the two are not told apart.
+    NotFound = "not_found", 404, "There is nothing here";
+    /// The path is there, the method is not.
+    MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here";
+    /// No representation that the caller accepts.
+    NotAcceptable = "not_acceptable", 406, "No acceptable representation";
+    /// The caller took too long to send its request.
+    RequestTimeout = "request_timeout", 408, "The request took too long to arrive";
+    /// The state of things does not allow it.
+    Conflict = "conflict", 409, "It conflicts with the current state";
+    /// The e-mail address belongs to an account.
+    EmailTaken = "email_taken", 409, "The e-mail address is taken";
+    /// The slug is in use.
+    SlugTaken = "slug_taken", 409, "The slug is taken";
+    /// A secret of this key exists.
+    KeyTaken = "key_taken", 409, "The key is taken";
+    /// The idempotency key was used with another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 409, "The idempotency key belongs to another request";
+    /// The version or revision is not the one you named.
+    VersionMismatch = "version_mismatch", 412, "The version has moved";
+    /// The body is larger than this operation takes.
+    BodyTooLarge = "body_too_large", 413, "The body is too large";
+    /// The path or query is longer than we read.
+    UriTooLong = "uri_too_long", 414, "The address is too long";
+    /// The body's media type is not one that this operation reads.
+    UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not supported";
+    /// A field has a value that it cannot take; `errors` names each.
+    InvalidField = "invalid_field", 422, "A field is invalid";
+    /// A fresh sign-in is needed for this.
+    StepUpRequired = "step_up_required", 428, "Confirm that it is you";
+    /// Too many requests; `Retry-After` tells when to come back.
+    RateLimited = "rate_limited", 429, "Too many requests";
+    /// The headers are larger than we read.
+    HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
+    /// Our fault; the request id finds it in the log.
+    Internal = "internal", 500, "Something went wrong on our side";
+    /// The method or transfer coding is not one that we know.
+    NotImplemented = "not_implemented", 501, "Not implemented";
+    /// A dependency is down; try again after `Retry-After`.
+    Unavailable = "unavailable", 503, "Temporarily unavailable";
+    /// There is no room to store it.
+    InsufficientStorage = "insufficient_storage", 507, "No room to store it";
+}
+
+/// One field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// Path of the field: `url`, `filters.projects[0]`.
+    pub field: Cow<'static, str>,
+    /// Machine-readable: `required`, `too_long`, `format`, …
+    pub reason: Cow<'static, str>,
+    /// For people: what it must be.
+    pub message: Cow<'static, str>,
+}
+
+/// One occurrence of a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub code: ProblemCode,
+    /// Tells the caller what to do about it. Never holds a secret, nor input that could be one.
+    pub detail: Cow<'static, str>,
+    pub errors: Vec<FieldProblem>,
+    /// Extension members, such as `current_version` or `retry_after`.
+    pub extra: Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+
+    /// Absent or hidden: always the same words.
+    pub fn not_found() -> Self {
+        Self::new(ProblemCode::NotFound, "It does not exist, or you have no access to it.")
+    }
+
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ProblemCode::Forbidden, detail)
+    }
+
+    /// One invalid field.
+    pub fn field(
+        field: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::fields(vec![FieldProblem {
+            field: field.into(),
+            reason: reason.into(),
+            message: message.into(),
+        }])
+    }
+
+    /// Several invalid fields, all named at once.
+    pub fn fields(errors: Vec<FieldProblem>) -> Self {
+        Self {
+            errors,
+            ..Self::new(
+                ProblemCode::InvalidField,
+                "Correct the fields named in `errors` and send it again.",
+            )
+        }
+    }
+
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// What a domain function fails with: a problem of the caller's, or a fault of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}: {}", .0.code.as_str(), .0.detail)]
+    Problem(Box<Problem>),
+    #[error("database: {0}")]
+    Db(#[from] DbErr),
+    /// A broken invariant. The text goes to the log and never to the caller.
+    #[error("internal: {0}")]
+    Internal(Cow<'static, str>),
+}
+
+impl Error {
+    pub fn internal(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Internal(text.into())
+    }
+
+    /// The problem to tell the caller of; faults of ours become `internal`, `unavailable` or `insufficient_storage`.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem) => *problem,
+            Self::Db(error) => from_db(&error),
+            Self::Internal(_) => Problem::new(
+                ProblemCode::Internal,
+                "The fault is ours. Quote the request id when you report it.",
+            ),
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+fn from_db(error: &DbErr) -> Problem {
+    let text = error.to_string();
+    let full = ["disk is full", "No space left", "could not extend file"]
+        .iter()
+        .any(|mark| text.contains(mark));
+    if full {
+        return Problem::new(
+            ProblemCode::InsufficientStorage,
+            "The server has no room left. Nothing was changed.",
+        );
+    }
+    let passing = matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+        || [
+            "database is locked",
+            "terminating connection",
+            "the database system is",
+            "Connection reset",
+            "connection closed",
+            "Connection refused",
+            "Broken pipe",
+            "expected to read",
+            "PoolTimedOut",
+            "disk I/O error",
+        ]
+        .iter()
+        .any(|mark| text.contains(mark));
+    if passing {
+        return Problem::new(
+            ProblemCode::Unavailable,
+            "The database cannot be reached. Nothing was changed; try again.",
+        )
+        .with("retry_after", 1);
+    }
+    Problem::new(
+        ProblemCode::Internal,
+        "The fault is ours. Quote the request id when you report it.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_carry_error_statuses() {
+        let mut codes: Vec<_> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
+        codes.sort_unstable();
+        let before = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), before);
+        assert!(ProblemCode::ALL.iter().all(|code| (400..600).contains(&code.status())));
+    }
+
+    #[test]
+    fn internal_faults_keep_their_text_to_themselves() {
+        let problem = Error::internal("dek 7 missing").into_problem();
+        assert!(!problem.detail.contains("dek"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Canonical forms, made once at the edge: whatever is compared or unique is compared in these forms only.
+
+use super::{Problem, Result};
+
+/// Longest slug, characters. Source: design of the API, ids.
+pub const MAX_SLUG_LEN: usize = 63;
+/// Longest display name, characters.
+pub const MAX_NAME_LEN: usize = 200;
+/// Longest description, characters.
+pub const MAX_DESCRIPTION_LEN: usize = 2000;
+/// Longest e-mail address, bytes. Source: RFC 5321 §4.5.3.1.3.
+pub const MAX_EMAIL_LEN: usize = 254;
+
+/// A slug: `[a-z0-9][a-z0-9-]{0,62}`. Ids have an underscore, so a slug never looks like one.
+pub fn is_slug(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.len() <= MAX_SLUG_LEN && !text.starts_with('-') && !text.is_empty() && text.bytes().all(inner)
+}
+
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn slug(field: &'static str, text: &str) -> Result<String> {
+    if is_slug(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::field(
+        field,
+        "format",
+        "must be 1 to 63 of a-z, 0-9 and -, not starting with -",
+    )
+    .into())
+}
+
+/// A slug made from a display name: `Acme, Inc.` becomes `acme-inc`. `None` when nothing of it is left.
+pub fn slug_from(name: &str) -> Option<String> {
+    let mut slug = String::with_capacity(name.len());
+    for letter in name.chars().map(|c| c.to_ascii_lowercase()) {
+        if letter.is_ascii_alphanumeric() {
+            slug.push(letter);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(MAX_SLUG_LEN - 8);
+    let slug = slug.trim_end_matches('-').to_owned();
+    (!slug.is_empty()).then_some(slug)
+}
+
+/// A display name: trimmed, 1 to 200 characters, no control characters.
+///
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn name(field: &'static str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field(field, "required", "must not be empty").into());
+    }
+    short(field, text, MAX_NAME_LEN)
+}
+
+/// One line of text that may be empty: at most `max` characters, no control characters.
+///
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn short(field: &'static str, text: &str, max: usize) -> Result<String> {
+    if text.chars().count() > max {
+        return Err(Problem::field(field, "too_long", format!("must have at most {max} characters")).into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::field(field, "format", "must not contain control characters").into());
+    }
+    Ok(text.to_owned())
+}
+
+/// Text of several lines: at most `max` characters, no U+0000.
+///
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn long(field: &'static str, text: &str, max: usize) -> Result<String> {
+    if text.chars().count() > max {
+        return Err(Problem::field(field, "too_long", format!("must have at most {max} characters")).into());
+    }
+    if text.contains('\0') {
+        return Err(Problem::field(field, "format", "must not contain U+0000").into());
+    }
+    Ok(text.to_owned())
+}
+
+/// An e-mail address: as typed for display, and in the form that is unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email {
+    pub display: String,
+    /// Lower case throughout. Local parts are case-sensitive on paper and on no mail server that people use; two
+    /// accounts that differ in case only would be an impersonation.
+    pub canonical: String,
+}
+
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn email(field: &'static str, text: &str) -> Result<Email> {
+    let display = text.trim();
+    let wrong = || Problem::field(field, "format", "must be an e-mail address such as dana@example.com");
+    let (local, domain) = display.rsplit_once('@').ok_or_else(wrong)?;
+    let ascii = |part: &str| part.bytes().all(|b| b.is_ascii_graphic());
+    let local_fits = !local.is_empty()
+        && local.len() <= 64
+        && ascii(local)
+        && !local.contains(['@', '"', '(', ')', '<', '>', ',', ';', ':', '\\', '[', ']']);
+    let dots_fit = !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
+    let label_fits = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let domain_fits = domain.contains('.') && domain.split('.').all(label_fits);
+    if !(local_fits && dots_fit && domain_fits && display.len() <= MAX_EMAIL_LEN) {
+        return Err(wrong().into());
+    }
+    Ok(Email {
+        canonical: display.to_ascii_lowercase(),
+        display: display.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_made_from_names() {
+        assert_eq!(slug_from("Acme, Inc.").as_deref(), Some("acme-inc"));
+        assert_eq!(slug_from("  ÄÖ  "), None);
+        assert!(slug("slug", "web-2").is_ok());
+        for bad in ["", "-a", "A", "a_b", "a.b", &"a".repeat(64)] {
+            assert!(slug("slug", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn case_variants_of_an_address_are_one() {
+        assert_eq!(
+            email("email", " Dana@Example.com ").unwrap().canonical,
+            "dana@example.com"
+        );
+        for bad in [
+            "",
+            "dana",
+            "dana@",
+            "@example.com",
+            "dana@example",
+            "da na@example.com",
+            "dana@exa_mple.com",
+            "d..a@example.com",
+            "a@b@example.com",
+            "dana\0@example.com",
+            "dána@example.com",
+        ] {
+            assert!(email("email", bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The rules of Strongroom, with no HTTP and no Redis in sight.
+//!
+//! | Room | What is in it |
+//! |---|---|
+//! | [`kernel`] | ids, clock, chance, problems, pages, configuration, the database handle |
+//! | [`crypto`] | root keys, data keys, the envelope, tokens, passwords, fingerprints |
+//! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
+//! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
+//! | [`journal`] | the hash-chained record of everything, and what listens to it |
+//! | [`auth`] [`orgs`] [`projects`] [`secrets`] [`webhooks`] [`mail`] | the product's areas |
+//! | [`egress`] | the one outbound HTTP client |
+//! | [`idempotency`] | answers kept for requests that are sent twice |
+//!
+//! Who may use whom, left to right: `kernel ← crypto ← access ← jobs ← journal ← areas`. An area calls another area's
+//! functions and never its tables. `tests/it/contract/layers.rs` holds everybody to it.
+
+pub mod access;
+pub mod auth;
+pub mod crypto;
+pub mod egress;
+pub mod idempotency;
+pub mod jobs;
+pub mod journal;
+pub mod kernel;
+pub mod mail;
+pub mod orgs;
+pub mod projects;
+pub mod secrets;
+pub mod webhooks;

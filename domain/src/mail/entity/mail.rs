@@ -1,0 +1,22 @@
+//! A mail to be sent: who and which, never what it says.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kernel::Timestamp;
+use crate::kernel::id::{EmailId, MailId, UserId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "mails")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: MailId,
+    pub user_id: Option<UserId>,
+    pub email_id: Option<EmailId>,
+    pub template: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

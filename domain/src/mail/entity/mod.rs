@@ -1,0 +1,3 @@
+//! Tables of mail.
+
+pub mod mail;

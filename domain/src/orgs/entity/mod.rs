@@ -1,0 +1,4 @@
+//! Tables of organisations.
+
+pub mod membership;
+pub mod org;

@@ -1,0 +1,28 @@
+//! An organisation.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kernel::Timestamp;
+use crate::kernel::id::OrgId;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "orgs")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: OrgId,
+    pub slug: String,
+    pub name: String,
+    pub is_personal: bool,
+    pub plan: String,
+    pub join_policy: String,
+    pub require_mfa: bool,
+    pub metadata: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

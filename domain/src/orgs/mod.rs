@@ -1,0 +1,4 @@
+//! Organisations: the tenants.
+
+pub mod entity;
+pub mod organisation;

@@ -1,0 +1,363 @@
+//! Making, changing, deleting and restoring organisations.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use serde_json::{Map, Value};
+
+use super::entity::{membership, org};
+use crate::access::grant::{OrgDelete, OrgRead, OrgUpdate};
+use crate::access::{BuiltinRole, Caller, OrgAccess, Principal};
+use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
+use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::{OrgId, ProjectId, RoleId, UserId};
+use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::text::{self, Email};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+
+/// A deleted organisation can be restored this long.
+pub const RESTORE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Largest `metadata`, bytes of JSON.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// An organisation, as one of its people sees it.
+#[derive(Clone, Debug)]
+pub struct Organisation {
+    pub id: OrgId,
+    pub slug: String,
+    pub name: String,
+    /// The caller's role in the whole organisation.
+    pub role: Option<String>,
+    pub is_personal: bool,
+    pub plan: String,
+    pub join_policy: JoinPolicy,
+    pub require_mfa: bool,
+    pub metadata: Map<String, Value>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Who may join without an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinPolicy {
+    Closed,
+    /// Whoever has a verified address of the organisation's domain.
+    Domain,
+    Open,
+}
+
+impl JoinPolicy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Domain => "domain",
+            Self::Open => "open",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Closed, Self::Domain, Self::Open]
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+    }
+}
+
+fn slug_taken() -> Error {
+    Problem::new(
+        ProblemCode::SlugTaken,
+        "Another organisation has this slug. Choose another.",
+    )
+    .with("field", "slug")
+    .into()
+}
+
+fn organisation(row: org::Model, role: Option<String>) -> Result<Organisation> {
+    let org::Model {
+        id,
+        slug,
+        name,
+        is_personal,
+        plan,
+        join_policy,
+        require_mfa,
+        metadata,
+        created_at,
+        updated_at,
+        deleted_at: _,
+    } = row;
+    let broken = || Error::internal(format!("organisation {id} is stored wrongly"));
+    Ok(Organisation {
+        id,
+        slug,
+        name,
+        role,
+        is_personal,
+        plan,
+        join_policy: JoinPolicy::parse(&join_policy).ok_or_else(broken)?,
+        require_mfa,
+        metadata: serde_json::from_str(&metadata).map_err(|_| broken())?,
+        created_at,
+        updated_at,
+    })
+}
+
+/// Makes an organisation that the caller owns.
+///
+/// # Errors
+/// `invalid_field`, `slug_taken`; `forbidden` for anybody but a person.
+pub async fn create(
+    tx: &WriteTx,
+    keys: &KeyStore,
+    caller: &Caller,
+    name: &str,
+    slug: Option<&str>,
+) -> Result<Organisation> {
+    let user = caller.user()?;
+    crate::access::grant::require_unbound(caller)?;
+    let name = text::name("name", name)?;
+    let slug = match slug {
+        Some(slug) => text::slug("slug", slug)?,
+        None => text::slug_from(&name)
+            .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?,
+    };
+    if exists(tx, &slug).await? {
+        return Err(slug_taken());
+    }
+    let made = insert(tx, keys, Principal::User(user), name, slug, false).await?;
+    let entry = Entry::in_org(made.id, Action::OrgCreated, Target::Org(made.id))
+        .with("name", made.name.clone())
+        .with("slug", made.slug.clone());
+    journal::record(tx, &caller.origin, entry).await?;
+    Ok(made)
+}
+
+/// Makes the personal organisation of a new account; the registration journals it.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn insert_personal(tx: &WriteTx, keys: &KeyStore, owner: Principal, email: &Email) -> Result<Organisation> {
+    let local = email.display.split('@').next().unwrap_or_default();
+    let base = text::slug_from(local).unwrap_or_else(|| "personal".to_owned());
+    let slug = if exists(tx, &base).await? {
+        format!("{base}-{}", hex::encode(tx.rng().bytes::<3>()?))
+    } else {
+        base
+    };
+    insert(tx, keys, owner, format!("{local}'s organisation"), slug, true).await
+}
+
+async fn exists(tx: &WriteTx, slug: &str) -> Result<bool> {
+    Ok(org::Entity::find()
+        .filter(org::Column::Slug.eq(slug))
+        .one(tx.conn())
+        .await?
+        .is_some())
+}
+
+async fn insert(
+    tx: &WriteTx,
+    keys: &KeyStore,
+    owner: Principal,
+    name: String,
+    slug: String,
+    is_personal: bool,
+) -> Result<Organisation> {
+    let id: OrgId = tx.new_id()?;
+    let row = org::ActiveModel {
+        id: Set(id),
+        slug: Set(slug),
+        name: Set(name),
+        is_personal: Set(is_personal),
+        plan: Set("self_hosted".to_owned()),
+        join_policy: Set(JoinPolicy::Closed.as_str().to_owned()),
+        require_mfa: Set(false),
+        metadata: Set("{}".to_owned()),
+        created_at: Set(tx.now()),
+        updated_at: Set(tx.now()),
+        deleted_at: Set(None),
+    };
+    let row = org::Entity::insert(row)
+        .exec_with_returning(tx.conn())
+        .await
+        .map_err(unique_slug)?;
+    insert_owner(tx, id, owner).await?;
+    keys.create(tx, KeyScope::Org(id), &[KeyPurpose::Data]).await?;
+    organisation(row, Some(BuiltinRole::ORG_OWNER.name.to_owned()))
+}
+
+/// Two of one slug at once: the index decides, the loser is told like any other.
+fn unique_slug(error: sea_orm::DbErr) -> Error {
+    match error.sql_err() {
+        Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => slug_taken(),
+        _ => Error::Db(error),
+    }
+}
+
+async fn insert_owner(tx: &WriteTx, org: OrgId, owner: Principal) -> Result<()> {
+    let (subject_type, subject_id) = match owner {
+        Principal::User(id) => ("user", id.0),
+        Principal::ServiceAccount(id) => ("service_account", id.0),
+    };
+    let row = membership::ActiveModel {
+        id: Set(tx.new_id()?),
+        org_id: Set(org),
+        project_id: Set(None),
+        scope_id: Set(org.0),
+        subject_type: Set(subject_type.to_owned()),
+        subject_id: Set(subject_id),
+        role_id: Set(BuiltinRole::ORG_OWNER.id),
+        env_classes: Set(None),
+        granted_by: Set(Some(subject_id)),
+        expires_at: Set(None),
+        created_at: Set(tx.now()),
+    };
+    membership::Entity::insert(row)
+        .exec_without_returning(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// # Errors
+/// [`Error::Db`].
+pub async fn get(from: &impl Reads, access: &OrgAccess<OrgRead>) -> Result<Organisation> {
+    load(from, access.org.id, access.role()).await
+}
+
+async fn load(from: &impl Reads, id: OrgId, role: Option<&str>) -> Result<Organisation> {
+    let row = org::Entity::find_by_id(id)
+        .one(from.conn())
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    organisation(row, role.map(str::to_owned))
+}
+
+#[derive(FromQueryResult)]
+struct Listed {
+    #[sea_orm(nested)]
+    org: org::Model,
+    role_id: Option<RoleId>,
+    project_id: Option<ProjectId>,
+    role_name: Option<String>,
+}
+
+/// The organisations that the caller belongs to, by name. A token bound to one organisation sees that one.
+///
+/// # Errors
+/// `forbidden` for anybody but a person.
+pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<Organisation>> {
+    let user: UserId = caller.user()?;
+    crate::access::grant::require_scope(caller, crate::access::Permission::OrgRead)?;
+    let bound = caller.actor.ceiling.org;
+    let sql = "SELECT o.*, m.role_id, m.project_id, r.name AS role_name
+        FROM orgs o JOIN memberships m ON m.org_id = o.id LEFT JOIN roles r ON r.id = m.role_id
+        WHERE m.subject_id = $1 AND m.subject_type = 'user' AND o.deleted_at IS NULL
+          AND (m.expires_at IS NULL OR m.expires_at > $2)
+        ORDER BY o.name, o.id, m.project_id IS NOT NULL, m.created_at";
+    let rows = Listed::find_by_statement(from.sql(sql, [user.into(), from.now().into()]))
+        .all(from.conn())
+        .await?;
+    let mut all: Vec<Organisation> = Vec::new();
+    for Listed {
+        org,
+        role_id,
+        project_id,
+        role_name,
+    } in rows
+    {
+        if bound.is_some_and(|bound| bound != org.id) || all.last().is_some_and(|last| last.id == org.id) {
+            continue;
+        }
+        let builtin = role_id.and_then(BuiltinRole::by_id).map(|role| role.name.to_owned());
+        let role = if project_id.is_some() {
+            None
+        } else {
+            builtin.or(role_name)
+        };
+        all.push(organisation(org, role)?);
+    }
+    Ok(Page::of(all, page))
+}
+
+/// Changes to an organisation; absent fields stay.
+#[derive(Clone, Debug, Default)]
+pub struct OrganisationPatch {
+    pub name: Option<String>,
+    pub slug: Option<String>,
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// # Errors
+/// `invalid_field`, `slug_taken`.
+pub async fn update(
+    tx: &WriteTx,
+    caller: &Caller,
+    access: &OrgAccess<OrgUpdate>,
+    patch: OrganisationPatch,
+) -> Result<Organisation> {
+    let OrganisationPatch { name, slug, metadata } = patch;
+    let mut changed = Vec::new();
+    let mut row = org::ActiveModel {
+        id: Set(access.org.id),
+        updated_at: Set(tx.now()),
+        ..Default::default()
+    };
+    if let Some(name) = name {
+        row.name = Set(text::name("name", &name)?);
+        changed.push("name");
+    }
+    if let Some(slug) = slug {
+        row.slug = Set(text::slug("slug", &slug)?);
+        changed.push("slug");
+    }
+    if let Some(metadata) = metadata {
+        let text = serde_json::to_string(&metadata).map_err(|e| Error::internal(format!("metadata: {e}")))?;
+        if text.len() > MAX_METADATA_BYTES {
+            return Err(Problem::field("metadata", "too_long", "must have at most 16 KiB as JSON").into());
+        }
+        row.metadata = Set(text);
+        changed.push("metadata");
+    }
+    org::Entity::update(row).exec(tx.conn()).await.map_err(unique_slug)?;
+    let entry = Entry::in_org(access.org.id, Action::OrgUpdated, Target::Org(access.org.id)).with("changed", changed);
+    journal::record(tx, &caller.origin, entry).await?;
+    load(tx, access.org.id, access.role()).await
+}
+
+/// Deletes an organisation: from now on it answers as if it were absent. It can be restored for 30 days.
+///
+/// # Errors
+/// `step_up_required` when the sign-in is older than ten minutes; `session_required` for an API token.
+pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<OrgDelete>) -> Result<()> {
+    crate::access::grant::require_recent_sign_in(tx, caller)?;
+    set_deleted(tx, access.org.id, Some(tx.now())).await?;
+    let entry = Entry::in_org(access.org.id, Action::OrgDeleted, Target::Org(access.org.id));
+    journal::record(tx, &caller.origin, entry).await?;
+    Ok(())
+}
+
+/// Brings a deleted organisation back, with everything in it.
+///
+/// # Errors
+/// `not_found` after 30 days.
+pub async fn restore(tx: &WriteTx, caller: &Caller, access: &OrgAccess<OrgDelete>) -> Result<Organisation> {
+    caller.session_user()?;
+    let row = org::Entity::find_by_id(access.org.id)
+        .one(tx.conn())
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    if row.deleted_at.is_none_or(|at| tx.now().since(at) > RESTORE_WINDOW) {
+        return Err(Problem::not_found().into());
+    }
+    set_deleted(tx, access.org.id, None).await?;
+    let entry = Entry::in_org(access.org.id, Action::OrgRestored, Target::Org(access.org.id));
+    journal::record(tx, &caller.origin, entry).await?;
+    load(tx, access.org.id, access.role()).await
+}
+
+async fn set_deleted(tx: &WriteTx, id: OrgId, at: Option<Timestamp>) -> Result<()> {
+    let sql = "UPDATE orgs SET deleted_at = $2, updated_at = $3 WHERE id = $1";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [id.into(), at.into(), tx.now().into()]))
+        .await?;
+    Ok(())
+}

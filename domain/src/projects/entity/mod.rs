@@ -1,0 +1,4 @@
+//! Tables of projects.
+
+pub mod environment;
+pub mod project;

@@ -1,0 +1,55 @@
+//! Slugs to ids within an organisation, for patterns and filters that are stored by id.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::entity::{environment, project};
+use crate::kernel::id::{EnvId, OrgId, ProjectId};
+use crate::kernel::{Reads, Result};
+
+/// Every live project and environment of an organisation.
+pub struct Places {
+    projects: HashMap<String, ProjectId>,
+    environments: HashMap<(ProjectId, String), EnvId>,
+}
+
+impl Places {
+    pub fn project(&self, slug: &str) -> Option<ProjectId> {
+        self.projects.get(slug).copied()
+    }
+
+    pub fn environment(&self, project: ProjectId, slug: &str) -> Option<EnvId> {
+        self.environments.get(&(project, slug.to_owned())).copied()
+    }
+
+    pub fn has_project(&self, id: ProjectId) -> bool {
+        self.projects.values().any(|known| *known == id)
+    }
+
+    pub fn has_environment(&self, id: EnvId) -> bool {
+        self.environments.values().any(|known| *known == id)
+    }
+}
+
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn all(from: &impl Reads, org: OrgId) -> Result<Places> {
+    let projects = project::Entity::find()
+        .filter(project::Column::OrgId.eq(org))
+        .filter(project::Column::DeletedAt.is_null())
+        .all(from.conn())
+        .await?;
+    let environments = environment::Entity::find()
+        .filter(environment::Column::OrgId.eq(org))
+        .filter(environment::Column::DeletedAt.is_null())
+        .all(from.conn())
+        .await?;
+    Ok(Places {
+        projects: projects.into_iter().map(|row| (row.slug, row.id)).collect(),
+        environments: environments
+            .into_iter()
+            .map(|row| ((row.project_id, row.slug), row.id))
+            .collect(),
+    })
+}

@@ -1,0 +1,5 @@
+//! Tables of secrets.
+
+pub mod change;
+pub mod secret;
+pub mod version;

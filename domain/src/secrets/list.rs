@@ -1,0 +1,277 @@
+//! Reading an environment: all of its secrets, or its keys.
+
+use sea_orm::{FromQueryResult, Value};
+
+use super::change::place;
+use super::value::{Opened, open_with};
+use crate::access::grant::{Permitted, SecretsList, SecretsRead};
+use crate::access::{Caller, EnvAccess};
+use crate::crypto::envelope::{self, SecretField};
+use crate::crypto::key_store::KeyStore;
+use crate::journal::{Action, Entry, ReadEntry, Target};
+use crate::kernel::id::SecretId;
+use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp};
+
+/// Secrets of one page at most, when a page is asked for. Source: design of the API, lists.
+pub const MAX_PAGE: u64 = 500;
+
+/// Which secrets of an environment are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// `None` = all of them.
+    pub page: Option<PageRequest>,
+    /// Keys that begin with this, case and all.
+    pub prefix: Option<String>,
+}
+
+impl Selection {
+    /// Checks what the caller sent.
+    ///
+    /// # Errors
+    /// `invalid_field`.
+    pub fn new(limit: Option<i64>, offset: Option<i64>, search: Option<String>) -> Result<Self> {
+        let page = match (limit, offset) {
+            (None, None) => None,
+            (limit, offset) => Some(PageRequest::new(limit.or(Some(100)), offset, MAX_PAGE)?),
+        };
+        Ok(Self {
+            page,
+            prefix: search.filter(|prefix| !prefix.is_empty()),
+        })
+    }
+}
+
+/// An environment's secrets at one revision.
+pub struct Listing<T> {
+    pub revision: i64,
+    /// The whole, or a page of it.
+    pub page: Page<T>,
+    pub is_paged: bool,
+}
+
+/// A key without its value.
+#[derive(Clone, Debug)]
+pub struct KeyInfo {
+    pub key: String,
+    pub version: i64,
+    pub updated_at: Timestamp,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    revision: i64,
+    id: Option<SecretId>,
+    key: Option<String>,
+    version: Option<i64>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    sealed_value: Option<Vec<u8>>,
+    sealed_comment: Option<Vec<u8>>,
+}
+
+/// A live secret, sealed.
+struct Sealed {
+    id: SecretId,
+    key: String,
+    version: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    value: Option<Vec<u8>>,
+    comment: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// `None` for the row that stands for an empty environment.
+    fn sealed(self) -> Option<Sealed> {
+        let Self {
+            revision: _,
+            id,
+            key,
+            version,
+            created_at,
+            updated_at,
+            sealed_value,
+            sealed_comment,
+        } = self;
+        Some(Sealed {
+            id: id?,
+            key: key?,
+            version: version?,
+            created_at: created_at?,
+            updated_at: updated_at?,
+            value: sealed_value,
+            comment: sealed_comment,
+        })
+    }
+}
+
+/// Revision and rows in one statement, so that they belong together.
+async fn rows<A: Permitted>(
+    from: &impl Reads,
+    access: &EnvAccess<A>,
+    selection: &Selection,
+    texts: bool,
+) -> Result<(i64, Vec<Sealed>)> {
+    let mut values: Vec<Value> = vec![access.env.id.into()];
+    let mut prefix_clause = "";
+    if let Some(prefix) = &selection.prefix {
+        // `~` sorts behind every letter that a key can have.
+        values.push(prefix.as_str().into());
+        values.push(format!("{prefix}~").into());
+        prefix_clause = " AND s.key >= $2 AND s.key < $3";
+    }
+    let (columns, join) = if texts {
+        (
+            "v.created_at AS updated_at, v.sealed_value, v.sealed_comment",
+            " LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version",
+        )
+    } else {
+        ("s.updated_at, NULL AS sealed_value, NULL AS sealed_comment", "")
+    };
+    let sql = format!(
+        "SELECT e.revision, s.id, s.key, s.version, s.created_at, {columns}
+         FROM environments e LEFT JOIN secrets s ON s.environment_id = e.id AND s.deleted_at IS NULL{prefix_clause}{join}
+         WHERE e.id = $1 ORDER BY s.key"
+    );
+    let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
+    let revision = rows.first().ok_or_else(Problem::not_found)?.revision;
+    Ok((
+        revision,
+        rows.into_iter()
+            .filter_map(Row::sealed)
+            .filter(|row| access.allows_key(&row.key))
+            .collect(),
+    ))
+}
+
+fn paged(all: Vec<Sealed>, selection: &Selection) -> Page<Sealed> {
+    let everything = PageRequest {
+        limit: (all.len() as u64).max(1),
+        offset: 0,
+    };
+    Page::of(all, selection.page.unwrap_or(everything))
+}
+
+/// The keys that the caller may know of, sorted.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn keys(
+    from: &impl Reads,
+    access: &EnvAccess<SecretsList>,
+    selection: &Selection,
+) -> Result<Listing<KeyInfo>> {
+    let (revision, rows) = rows(from, access, selection, false).await?;
+    let page = paged(rows, selection).map(|row| KeyInfo {
+        key: row.key,
+        version: row.version,
+        updated_at: row.updated_at,
+    });
+    Ok(Listing {
+        revision,
+        page,
+        is_paged: selection.page.is_some(),
+    })
+}
+
+/// The secrets that the caller may read, opened, sorted by key.
+///
+/// # Errors
+/// [`Error::Internal`] when one of them does not open: then none is returned.
+pub async fn secrets(
+    from: &impl Reads,
+    store: &KeyStore,
+    access: &EnvAccess<SecretsRead>,
+    selection: &Selection,
+) -> Result<Listing<Opened>> {
+    let (revision, rows) = rows(from, access, selection, true).await?;
+    let sealed = paged(rows, selection);
+    let Page { data, request, total } = sealed;
+    let mut opener = Opener {
+        store,
+        access,
+        key: None,
+    };
+    let mut opened = Vec::with_capacity(data.len());
+    for row in data {
+        opened.push(opener.open(from, row).await?);
+    }
+    Ok(Listing {
+        revision,
+        page: Page {
+            data: opened,
+            request,
+            total,
+        },
+        is_paged: selection.page.is_some(),
+    })
+}
+
+/// Opens row after row; rows of one key, which is nearly all of them, look it up once.
+struct Opener<'a> {
+    store: &'a KeyStore,
+    access: &'a EnvAccess<SecretsRead>,
+    key: Option<std::sync::Arc<envelope::DataKey>>,
+}
+
+impl Opener<'_> {
+    async fn open(&mut self, from: &impl Reads, row: Sealed) -> Result<Opened> {
+        let Sealed {
+            id,
+            key,
+            version,
+            created_at,
+            updated_at,
+            value,
+            comment,
+        } = row;
+        let value = value.ok_or_else(|| Error::internal("a live secret whose current version was destroyed"))?;
+        let value = self.text(from, &value, id, version, SecretField::Value).await?;
+        let comment = match comment {
+            Some(blob) => self.text(from, &blob, id, version, SecretField::Comment).await?,
+            None => Secret::new(String::new()),
+        };
+        Ok(Opened {
+            id,
+            key,
+            value,
+            comment,
+            version,
+            created_at,
+            updated_at,
+        })
+    }
+
+    async fn text(
+        &mut self,
+        from: &impl Reads,
+        blob: &[u8],
+        id: SecretId,
+        version: i64,
+        field: SecretField,
+    ) -> Result<Secret<String>> {
+        let aad = place(self.access, id, version, field);
+        let fits = self
+            .key
+            .as_ref()
+            .filter(|key| envelope::key_id_of(blob) == Some(key.id()));
+        let key = match fits {
+            Some(key) => key,
+            None => self.key.insert(self.store.of_blob(from, blob).await?),
+        };
+        open_with(key, blob, &aad)
+    }
+}
+
+/// The event of an environment's being read.
+pub fn read_event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Opened>) -> ReadEntry {
+    let entry = Entry::in_org(access.org.id, Action::SecretRead, Target::Environment(access.env.id))
+        .project(access.project.id)
+        .environment(access.env.id, listing.revision)
+        .with("count", listing.page.data.len() as u64);
+    ReadEntry {
+        origin: caller.origin.clone(),
+        entry,
+    }
+}

@@ -1,0 +1,212 @@
+//! Deliveries: an event on its way to an endpoint, and the log of its attempts.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::endpoint::{self, Webhook};
+use super::entity::webhook;
+use crate::access::grant::{WebhooksManage, WebhooksRead};
+use crate::access::{Caller, OrgAccess};
+use crate::jobs::entity::{attempt, job};
+use crate::jobs::{self, Cause, Job, JobState, NewJob};
+use crate::journal::entity::event;
+use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::{DeliveryId, EventId, JobId, WebhookId};
+use crate::kernel::page::{CursorPage, Page, PageRequest};
+use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
+
+/// A delivery with its attempts, oldest first.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub event_id: Option<EventId>,
+    pub event_type: String,
+    pub state: JobState,
+    /// `event`, `test` or `resend`.
+    pub cause: String,
+    pub attempts: Vec<attempt::Model>,
+    /// When it will be tried again; `None` once it has ended.
+    pub next_attempt_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+#[derive(FromQueryResult)]
+struct EventType {
+    id: EventId,
+    action: String,
+}
+
+async fn deliveries(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<Delivery>> {
+    let events: Vec<EventId> = rows.iter().filter_map(|row| row.event_id).collect();
+    let types = event::Entity::find()
+        .select_only()
+        .columns([event::Column::Id, event::Column::Action])
+        .filter(event::Column::Id.is_in(events))
+        .into_model::<EventType>()
+        .all(from.conn())
+        .await?;
+    let types: HashMap<EventId, String> = types.into_iter().map(|row| (row.id, row.action)).collect();
+    let ids: Vec<JobId> = rows.iter().map(|row| row.id).collect();
+    let logs = attempt::Entity::find()
+        .filter(attempt::Column::JobId.is_in(ids))
+        .order_by_asc(attempt::Column::StartedAt)
+        .order_by_asc(attempt::Column::Id)
+        .all(from.conn())
+        .await?;
+    let mut attempts: HashMap<JobId, Vec<attempt::Model>> = HashMap::new();
+    for log in logs {
+        attempts.entry(log.job_id).or_default().push(log);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let state =
+                JobState::from_i32(row.state).ok_or_else(|| Error::internal("a job's state is stored wrongly"))?;
+            let event_type = row.event_id.and_then(|id| types.get(&id).cloned()).unwrap_or_default();
+            Ok(Delivery {
+                id: DeliveryId(row.id.0),
+                event_id: row.event_id,
+                event_type,
+                state,
+                cause: row.cause,
+                attempts: attempts.remove(&row.id).unwrap_or_default(),
+                next_attempt_at: (state == JobState::Ready).then_some(row.next_at),
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}
+
+/// The deliveries to an endpoint, newest first. `before` is the cursor of the page before.
+///
+/// # Errors
+/// `not_found`; `invalid_field` for a cursor that is none of ours.
+pub async fn list(
+    from: &impl Reads,
+    access: &OrgAccess<WebhooksRead>,
+    webhook: &str,
+    before: Option<&str>,
+    page: PageRequest,
+) -> Result<CursorPage<Delivery>> {
+    let webhook = endpoint::get(from, access, webhook).await?;
+    let mut query = job::Entity::find().filter(job::Column::WebhookId.eq(webhook.id));
+    let total = query.clone().count(from.conn()).await?;
+    if let Some(before) = before {
+        let before: DeliveryId = before
+            .parse()
+            .map_err(|_| Problem::field("after", "format", "must be a `next_cursor` of this list"))?;
+        query = query.filter(job::Column::Id.lt(JobId(before.0)));
+    }
+    // Ids are UUIDv7: their order is the order of creation.
+    let mut rows = query
+        .order_by_desc(job::Column::Id)
+        .offset(page.offset)
+        .limit(page.limit + 1)
+        .all(from.conn())
+        .await?;
+    let more = rows.len() as u64 > page.limit;
+    rows.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
+    let data = deliveries(from, rows).await?;
+    let next_cursor = if more {
+        data.last().map(|delivery| delivery.id.to_string())
+    } else {
+        None
+    };
+    Ok(CursorPage {
+        page: Page {
+            data,
+            request: page,
+            total,
+        },
+        next_cursor,
+    })
+}
+
+/// One delivery to an endpoint.
+///
+/// # Errors
+/// `not_found`.
+pub async fn get<A>(from: &impl Reads, access: &OrgAccess<A>, webhook: &str, id: &str) -> Result<Delivery> {
+    let webhook = endpoint::get(from, access, webhook).await?;
+    let id: DeliveryId = id.parse().map_err(|_| Problem::not_found())?;
+    let row = job::Entity::find_by_id(JobId(id.0))
+        .filter(job::Column::WebhookId.eq(webhook.id))
+        .one(from.conn())
+        .await?;
+    let mut found = deliveries(from, vec![row.ok_or_else(Problem::not_found)?]).await?;
+    found.pop().ok_or_else(|| Problem::not_found().into())
+}
+
+/// Queues a test event for one endpoint, whatever it subscribes to.
+///
+/// # Errors
+/// `not_found`; `conflict` for an endpoint that is switched off.
+pub async fn queue_test(
+    tx: &WriteTx,
+    caller: &Caller,
+    access: &OrgAccess<WebhooksManage>,
+    webhook: &str,
+) -> Result<DeliveryId> {
+    let webhook = endpoint::get(tx, access, webhook).await?;
+    if !webhook.enabled {
+        let detail = "The webhook is switched off. Switch it on with PATCH `enabled: true` and test again.";
+        return Err(Problem::new(crate::kernel::ProblemCode::Conflict, detail).into());
+    }
+    let entry = Entry::in_org(access.org.id, Action::WebhookTested, Target::Webhook(webhook.id.0)).with("test", true);
+    let recorded = journal::record(tx, &caller.origin, entry).await?;
+    let job = NewJob {
+        job: Job::DeliverWebhookV1,
+        lane: webhook.id.0.simple().to_string(),
+        org_id: Some(access.org.id),
+        webhook_id: Some(webhook.id),
+        event_id: Some(recorded.id),
+        cause: Cause::Test,
+        idempotency_key: format!("{}:{}", recorded.id.0.simple(), webhook.id.0.simple()),
+    };
+    let ids = jobs::emit(tx, vec![job]).await?;
+    let id = ids.first().ok_or_else(|| Error::internal("a job without an id"))?;
+    Ok(DeliveryId(id.0))
+}
+
+/// Whether a delivery has ended, and how.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn ended(from: &impl Reads, id: DeliveryId) -> Result<bool> {
+    let row = job::Entity::find_by_id(JobId(id.0)).one(from.conn()).await?;
+    let state = row.and_then(|row| JobState::from_i32(row.state));
+    Ok(matches!(
+        state,
+        Some(JobState::Done | JobState::Dead | JobState::Cancelled)
+    ))
+}
+
+/// What the worker needs to make the deliveries that it claimed: endpoints and events, each fetched once.
+pub struct Material {
+    pub webhooks: HashMap<WebhookId, Webhook>,
+    pub events: HashMap<EventId, event::Model>,
+}
+
+/// Loads the material of a batch of jobs in two queries.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn material(from: &impl Reads, webhooks: Vec<WebhookId>, events: Vec<EventId>) -> Result<Material> {
+    let rows = webhook::Entity::find()
+        .filter(webhook::Column::Id.is_in(webhooks))
+        .filter(webhook::Column::DeletedAt.is_null())
+        .all(from.conn())
+        .await?;
+    let webhooks = rows
+        .into_iter()
+        .map(|row| endpoint::webhook(row).map(|webhook| (webhook.id, webhook)))
+        .collect::<Result<_>>()?;
+    let rows = event::Entity::find()
+        .filter(event::Column::Id.is_in(events))
+        .all(from.conn())
+        .await?;
+    Ok(Material {
+        webhooks,
+        events: rows.into_iter().map(|row| (row.id, row)).collect(),
+    })
+}

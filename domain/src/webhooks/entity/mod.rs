@@ -1,0 +1,4 @@
+//! Tables of webhooks.
+
+pub mod secret;
+pub mod webhook;

@@ -1,0 +1,23 @@
+//! A signing secret of a webhook endpoint, sealed.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kernel::Timestamp;
+use crate::kernel::id::{KeyId, OrgId, WebhookId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "webhook_secrets")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: KeyId,
+    pub webhook_id: WebhookId,
+    pub org_id: OrgId,
+    pub sealed: Vec<u8>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

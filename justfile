@@ -1,0 +1,43 @@
+# What developers run. Every recipe is one or two plain commands, so nothing needs just.
+
+# List the recipes.
+default:
+    @just --list
+
+# Run the server with its defaults: SQLite and an embedded worker, data in ./data.
+dev:
+    cargo run -p strongroom-api -- serve
+
+# Run one API and two workers on throw-away PostgreSQL and Redis servers.
+dev-scaled:
+    deploy/dev-scaled.sh
+
+# Type-check everything, tests included.
+check:
+    cargo check --workspace --all-targets
+
+# Run every test; arguments go to cargo test.
+test *arguments:
+    tests/run.sh {{arguments}}
+
+# Format check and lints, as CI runs them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Write the committed OpenAPI document anew.
+openapi:
+    cargo run -q -p strongroom-api -- openapi > openapi/openapi.json
+
+# Bring the configured database's schema up to date.
+migrate:
+    cargo run -q -p strongroom-api -- migrate
+
+# Measure speed beside its limits; compiles with optimisation first.
+bench *arguments:
+    cargo build --profile bench-build --workspace --bins
+    cargo run -q --profile bench-build -p bench -- {{arguments}}
+
+# Everything that CI runs.
+ci:
+    .ci/run

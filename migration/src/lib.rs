@@ -1,0 +1,54 @@
+//! The schema. Each migration freezes the tables that it makes; nothing here depends on the product's own types.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+
+mod ddl;
+mod m20260101_000001_tenants;
+mod m20260101_000002_secrets;
+mod m20260101_000003_journal_and_jobs;
+
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20260101_000001_tenants::Migration),
+            Box::new(m20260101_000002_secrets::Migration),
+            Box::new(m20260101_000003_journal_and_jobs::Migration),
+        ]
+    }
+}
+
+/// How many migrations this build knows.
+pub fn known() -> usize {
+    Migrator::migrations().len()
+}
+
+/// Any number that no other advisory lock of this product uses.
+const LOCK: i64 = 0x5354_524f_4e47;
+
+/// Applies what is missing, one process at a time: sea-orm's migrator takes no lock of its own, and of four
+/// processes that start at once three fail.
+///
+/// # Errors
+/// The database's own; a failed migration leaves the schema as the last whole one left it.
+pub async fn up_locked(db: &DatabaseConnection) -> Result<(), DbErr> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            // A session lock would belong to one connection of the pool; a transaction's lock is held until it ends.
+            let lock = db.begin().await?;
+            let sql = "SELECT pg_advisory_xact_lock($1)";
+            lock.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [LOCK.into()]))
+                .await?;
+            Migrator::up(db, None).await?;
+            lock.commit().await
+        }
+        // SQLite has one writer: the second process waits on the file and then finds nothing left to do, unless both
+        // read the list of applied migrations before either wrote. Then the loser's CREATE fails and it looks again.
+        _ => match Migrator::up(db, None).await {
+            Ok(()) => Ok(()),
+            Err(first) => Migrator::up(db, None).await.map_err(|_| first),
+        },
+    }
+}

@@ -1,1 +1,17 @@
+//! The HTTP service of Strongroom: operations, the edge around them, and the start.
 
+pub mod apis;
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod docs;
+pub mod health;
+pub mod http;
+pub mod orgs;
+pub mod projects;
+pub mod secrets;
+pub mod serve;
+pub mod server;
+pub mod setup;
+pub mod tags;
+pub mod webhooks;

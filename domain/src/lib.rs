@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`orgs`] [`projects`] [`secrets`] [`webhooks`] [`mail`] | the product's areas |
+//! | [`auth`] [`orgs`] [`projects`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
@@ -26,4 +26,5 @@ pub mod mail;
 pub mod orgs;
 pub mod projects;
 pub mod secrets;
+pub mod setup;
 pub mod webhooks;

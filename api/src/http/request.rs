@@ -1,9 +1,10 @@
 //! What is known of a request before any operation sees it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use domain::idempotency::Claim;
 use domain::kernel::{Clock, Rng};
 use poem::http::{HeaderMap, header};
 
@@ -25,7 +26,8 @@ pub struct RequestContext {
     pub client_ip: IpAddr,
     /// At most 256 characters, none of them control characters.
     pub user_agent: Option<String>,
-    decided: AtomicBool,
+    decided: Arc<AtomicBool>,
+    claim: OnceLock<Claim>,
 }
 
 impl RequestContext {
@@ -36,7 +38,8 @@ impl RequestContext {
             request_id,
             client_ip,
             user_agent: user_agent(headers),
-            decided: AtomicBool::new(false),
+            decided: Arc::default(),
+            claim: OnceLock::new(),
         }
     }
 
@@ -49,6 +52,21 @@ impl RequestContext {
     /// without is stopped at the edge.
     pub fn mark_decided(&self) {
         self.decided.store(true, Ordering::Release);
+    }
+
+    /// The mark itself, for the caller who carries it into the domain.
+    pub fn decision_mark(&self) -> Arc<AtomicBool> {
+        self.decided.clone()
+    }
+
+    /// Keeps the claim of the request's `Idempotency-Key` until its change is committed.
+    pub fn set_claim(&self, claim: Claim) {
+        let _ = self.claim.set(claim);
+    }
+
+    /// The claim of the request's `Idempotency-Key`, if it has one.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.get()
     }
 
     /// Whether the access decision was asked.

@@ -349,9 +349,15 @@ pub async fn env<A: Permitted>(
     project: &str,
     env: &str,
 ) -> Result<EnvAccess<A>> {
-    let access = loaded_env(from, caller, &[org, project, env]).await?;
+    let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
     let resource = access.resource();
-    let decision = decide_any_key(
+    // A rule about single keys lets its subject at the secrets of an environment, never at the environment itself.
+    let ask = if A::PERMISSION.acts_on_keys() {
+        decide_any_key
+    } else {
+        decide
+    };
+    let decision = ask(
         &access.held.actor,
         A::PERMISSION,
         &resource,

@@ -52,6 +52,11 @@ macro_rules! permissions {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// Whether it is asked about single keys, so that a rule about one key can grant it.
+            pub fn acts_on_keys(self) -> bool {
+                self.as_str().starts_with("secrets:")
+            }
+
             /// The deepest thing that it acts on.
             pub const fn reach(self) -> Reach {
                 match self { $(Self::$name => Reach::$reach,)* }

@@ -13,6 +13,6 @@ mod verify;
 pub use action::Action;
 pub use fan_out::WebhookFilter;
 pub use query::{EventFilter, get, list};
-pub use read_batch::{AuditReads, ReadAudit, ReadEntry};
+pub use read_batch::{ReadAudit, ReadEntry};
 pub use record::{Entry, KeyChange, Recorded, Target, record};
 pub use verify::{Fault, FaultKind, Verification, verify};

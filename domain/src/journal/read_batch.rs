@@ -11,22 +11,13 @@ use super::chain;
 use super::entity::event;
 use super::record::{Entry, advance, insertable, row, set_head};
 use crate::access::Origin;
+use crate::kernel::config::AuditReads;
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, WriteTx};
 
 /// Rows of one batch at most.
 const BATCH: usize = 256;
 /// Reads that may wait for a batch; beyond it callers wait to be let in.
 const QUEUE: usize = 4096;
-
-/// How carefully reads are journaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuditReads {
-    /// Before the answer leaves; without the journal there is no answer.
-    Durable,
-    /// Soon after the answer; the last ones are lost when the process dies.
-    Buffered,
-    Off,
-}
 
 /// A read to be journaled.
 pub struct ReadEntry {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -104,6 +104,24 @@ impl Db {
             now: self.now(),
             rng: self.rng.clone(),
             effects: Mutex::default(),
+        })
+    }
+
+    /// Opens a transaction that sees the database as it is now, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Db`] when no connection can be had.
+    pub async fn begin_snapshot(&self) -> Result<Snapshot> {
+        let options = TransactionOptions {
+            isolation_level: (self.backend == Backend::Postgres).then_some(IsolationLevel::RepeatableRead),
+            access_mode: (self.backend == Backend::Postgres).then_some(AccessMode::ReadOnly),
+            ..Default::default()
+        };
+        let tx = self.read.begin_with_options(options).await?;
+        Ok(Snapshot {
+            tx,
+            backend: self.backend,
+            now: self.clock.now(),
         })
     }
 
@@ -213,6 +231,29 @@ impl Reads for Db {
 }
 
 impl Reads for WriteTx {
+    type Conn = DatabaseTransaction;
+
+    fn conn(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+}
+
+/// A view of the database that does not move.
+pub struct Snapshot {
+    tx: DatabaseTransaction,
+    backend: Backend,
+    now: Timestamp,
+}
+
+impl Reads for Snapshot {
     type Conn = DatabaseTransaction;
 
     fn conn(&self) -> &DatabaseTransaction {

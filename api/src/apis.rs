@@ -1,0 +1,90 @@
+//! Every operation of the service, and the document that describes them.
+
+use std::sync::Arc;
+
+use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::audit::audit_logs::AuditApi;
+use crate::auth::account::AccountApi;
+use crate::auth::session::SessionApi;
+use crate::auth::tokens::TokensApi;
+use crate::health::HealthApi;
+use crate::orgs::organisations::OrgsApi;
+use crate::projects::environments::EnvironmentsApi;
+use crate::projects::projects::ProjectsApi;
+use crate::secrets::secrets::SecretsApi;
+use crate::setup::SetupApi;
+use crate::webhooks::catalogue::Deliveries;
+use crate::webhooks::webhooks::WebhooksApi;
+
+/// The operations that need no credential. A test holds the document to this list, so it can only shrink.
+pub const PUBLIC: &[&str] = &[
+    "register_account",
+    "login",
+    "refresh_session",
+    "verify_email",
+    "get_setup_status",
+    "create_admin",
+    "get_health",
+    "get_ready",
+];
+
+/// Response fields that may carry a credential or a secret: shown once, or the very thing that was asked for.
+pub const SECRET_FIELDS: &[&str] = &[
+    "Session.access_token",
+    "Session.refresh_token",
+    "CreatedToken.token",
+    "CreatedWebhook.secret",
+];
+
+/// All operations.
+pub type Apis = (
+    SessionApi,
+    AccountApi,
+    TokensApi,
+    OrgsApi,
+    ProjectsApi,
+    EnvironmentsApi,
+    SecretsApi,
+    WebhooksApi,
+    AuditApi,
+    SetupApi,
+    HealthApi,
+);
+
+/// The service over an application.
+pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> {
+    let apis = (
+        SessionApi(app.clone()),
+        AccountApi(app.clone()),
+        TokensApi(app.clone()),
+        OrgsApi(app.clone()),
+        ProjectsApi(app.clone()),
+        EnvironmentsApi(app.clone()),
+        SecretsApi(app.clone()),
+        WebhooksApi(app.clone()),
+        AuditApi(app.clone()),
+        SetupApi(app.clone()),
+        HealthApi(app.clone()),
+    );
+    OpenApiService::new(apis, "Strongroom", env!("CARGO_PKG_VERSION"))
+        .summary("Secrets for teams: encrypted, versioned, audited.")
+        .description(
+            "Organisations hold projects, projects hold environments, environments hold secrets. Every change is recorded \
+             and delivered as a signed webhook.\n\nErrors are `application/problem+json` (RFC 9457); branch on `code`. Send \
+             `Idempotency-Key` with any change to repeat it safely for 24 hours.",
+        )
+        .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+        .contact(ContactObject::new().name("Strongroom"))
+        .webhooks::<&'static dyn Deliveries>()
+}
+
+/// The published document: OpenAPI 3.1.
+///
+/// # Errors
+/// What poem-openapi emits cannot be read: a fault of ours.
+pub fn document(spec: &str) -> Result<Value, openapi::UpgradeError> {
+    openapi::upgrade(spec)
+}

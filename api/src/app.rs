@@ -1,0 +1,42 @@
+//! The one state of the service.
+
+use std::sync::Arc;
+
+use domain::crypto::key_store::KeyStore;
+use domain::crypto::password::Passwords;
+use domain::egress::EgressPolicy;
+use domain::jobs::Bell;
+use domain::journal::ReadAudit;
+use domain::kernel::config::Registration;
+use domain::kernel::{Db, Result};
+use url::Url;
+
+use crate::http::write::Write;
+
+/// What operations work with.
+pub struct App {
+    pub db: Db,
+    pub keys: KeyStore,
+    pub passwords: Passwords,
+    pub bell: Arc<dyn Bell>,
+    pub reads: ReadAudit,
+    pub egress: EgressPolicy,
+    pub registration: Registration,
+    /// Where people reach this instance.
+    pub base_url: Url,
+}
+
+impl App {
+    /// Opens the transaction of a change.
+    ///
+    /// # Errors
+    /// [`domain::kernel::Error::Db`].
+    pub async fn begin_write(&self) -> Result<Write<'_>> {
+        Write::begin(self).await
+    }
+
+    /// Whether browsers reach this instance over TLS.
+    pub fn is_https(&self) -> bool {
+        self.base_url.scheme() == "https"
+    }
+}

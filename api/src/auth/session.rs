@@ -1,0 +1,172 @@
+//! Registration, sign-in and sign-out.
+
+use std::sync::Arc;
+
+use domain::auth::{register, session, verification};
+use domain::kernel::config::Registration as Policy;
+use domain::kernel::{Problem, ProblemCode, Reads, Secret};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::dto::{Credentials, RefreshRequest, Registration, Session, VerifyEmail};
+use crate::app::App;
+use crate::http::authenticate::{cookie_name, origin};
+use crate::http::caller::Caller;
+use crate::http::problem::ApiError;
+use crate::tags::Tag;
+
+/// A cookie session's life at most, seconds.
+const COOKIE_MAX_AGE: u64 = 30 * 24 * 3600;
+
+pub struct SessionApi(pub Arc<App>);
+
+#[derive(Clone, ApiResponse)]
+pub enum Registered {
+    /// The account was made and signed in.
+    #[oai(status = 201)]
+    Created(Json<Session>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum SignedIn {
+    /// Signed in.
+    #[oai(status = 200)]
+    Ok(Json<Session>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum SignedOut {
+    /// The session has ended.
+    #[oai(status = 204)]
+    Done(#[oai(header = "Set-Cookie")] Option<String>),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum Done {
+    /// Done.
+    #[oai(status = 204)]
+    Done,
+}
+
+/// The cookie of a session; `None` for bearer transport.
+pub(crate) fn cookie(app: &App, tokens: &session::SessionTokens) -> Option<String> {
+    let secure = if app.is_https() { "; Secure" } else { "" };
+    let name = cookie_name(app.is_https());
+    let token = tokens.access.expose();
+    tokens
+        .refresh
+        .is_none()
+        .then(|| format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_MAX_AGE}{secure}"))
+}
+
+fn no_cookie(app: &App) -> String {
+    let secure = if app.is_https() { "; Secure" } else { "" };
+    format!(
+        "{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}",
+        cookie_name(app.is_https())
+    )
+}
+
+#[OpenApi(tag = "Tag::Auth")]
+impl SessionApi {
+    /// Register with a password
+    ///
+    /// Makes an account and its personal organisation, signs in, and mails a link that verifies the address.
+    #[oai(path = "/v1/auth/register", method = "post", operation_id = "register_account")]
+    async fn register_account(&self, body: Json<Registration>) -> Result<Registered, ApiError> {
+        let Registration {
+            email,
+            password,
+            transport,
+            first_name,
+            last_name,
+        } = body.0;
+        match self.0.registration {
+            Policy::Open => {}
+            Policy::Closed => {
+                return Err(
+                    Problem::new(ProblemCode::RegistrationClosed, "Ask an administrator for an account.").into(),
+                );
+            }
+        }
+        let password = Secret::new(password);
+        let checked = register::Registration::check(&email, &password, &first_name, &last_name)?;
+        let hash = self.0.passwords.hash(password).await?;
+        let tx = self.0.begin_write().await?;
+        let made = register::register(&tx, &self.0.keys, checked, hash, transport.into(), &origin()).await?;
+        let session = Session::new(&made.account, Some(&made.org), &made.tokens, tx.now());
+        tx.commit(Registered::Created(Json(session), cookie(&self.0, &made.tokens)))
+            .await
+    }
+
+    /// Sign in with a password
+    ///
+    /// With e-mail address or username. A wrong name and a wrong password are answered alike.
+    #[oai(path = "/v1/auth/login", method = "post", operation_id = "login")]
+    async fn login(&self, body: Json<Credentials>) -> Result<SignedIn, ApiError> {
+        let Credentials {
+            email,
+            password,
+            transport,
+        } = body.0;
+        let account = session::check_password(&self.0.db, &self.0.passwords, &email, Secret::new(password)).await?;
+        let tx = self.0.begin_write().await?;
+        let tokens = session::sign_in(&tx, self.0.keys.token_mac(), &account, transport.into(), &origin()).await?;
+        let session = Session::new(&account, None, &tokens, tx.now());
+        tx.commit(SignedIn::Ok(Json(session), cookie(&self.0, &tokens))).await
+    }
+
+    /// Sign out
+    ///
+    /// Ends this session, its refresh token included. Other sessions go on.
+    #[oai(path = "/v1/auth/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, caller: Caller) -> Result<SignedOut, ApiError> {
+        let tx = self.0.begin_write().await?;
+        session::sign_out(&tx, &caller).await?;
+        tx.commit(SignedOut::Done(Some(no_cookie(&self.0)))).await
+    }
+
+    /// Prolong a session
+    ///
+    /// Trades a refresh token for a new access token and a new refresh token. A token that was traded before ends
+    /// the whole session; a client whose answer was lost may repeat the trade within 30 seconds.
+    #[oai(path = "/v1/auth/token/refresh", method = "post", operation_id = "refresh_session")]
+    async fn refresh_session(&self, body: Json<RefreshRequest>) -> Result<SignedIn, ApiError> {
+        let tx = self.0.begin_write().await?;
+        match session::refresh(&tx, self.0.keys.token_mac(), &body.0.refresh_token, &origin()).await? {
+            session::Refreshed::Tokens(account, tokens) => {
+                let session = Session::new(&account, None, &tokens, tx.now());
+                tx.commit(SignedIn::Ok(Json(session), None)).await
+            }
+            session::Refreshed::ReuseDetected => {
+                tx.commit(Done::Done).await?;
+                let detail = "The refresh token was used before, so its session was ended. Sign in again.";
+                Err(Problem::new(ProblemCode::Unauthenticated, detail).into())
+            }
+        }
+    }
+
+    /// Verify an e-mail address
+    ///
+    /// With the token of the link that was mailed. A link works once and for 24 hours.
+    #[oai(path = "/v1/auth/email/verify", method = "post", operation_id = "verify_email")]
+    async fn verify_email(&self, body: Json<VerifyEmail>) -> Result<Done, ApiError> {
+        let tx = self.0.begin_write().await?;
+        verification::verify(&tx, self.0.keys.token_mac(), &body.0.token, &origin()).await?;
+        tx.commit(Done::Done).await
+    }
+
+    /// Send the verification mail again
+    ///
+    /// To the default address of the signed-in account. Links of earlier mails stop working.
+    #[oai(
+        path = "/v1/auth/email/send-verification",
+        method = "post",
+        operation_id = "send_email_verification"
+    )]
+    async fn send_email_verification(&self, caller: Caller) -> Result<Done, ApiError> {
+        let tx = self.0.begin_write().await?;
+        verification::send_again(&tx, &caller).await?;
+        tx.commit(Done::Done).await
+    }
+}

@@ -1,0 +1,110 @@
+//! Who is calling: one credential a request, looked up once, before any operation.
+
+use std::sync::Arc;
+
+use domain::access::{ActorKind, Caller, Origin};
+use domain::auth::authenticate::{Shown, authenticate};
+use domain::kernel::{Problem, ProblemCode};
+use poem::Request;
+use poem::http::header;
+
+use super::csrf;
+use super::request::RequestContext;
+use crate::app::App;
+
+/// The header of service-account keys.
+pub const API_KEY: &str = "X-API-Key";
+
+/// The session cookie's name. Browsers keep a `__Host-` cookie to this very origin and to TLS; without TLS, on
+/// loopback, there is no such protection to ask for.
+pub fn cookie_name(https: bool) -> &'static str {
+    if https { "__Host-strongroom" } else { "strongroom" }
+}
+
+/// What came of looking at the request's credential.
+#[derive(Clone)]
+pub enum Identity {
+    /// None was shown.
+    Anonymous,
+    Known(Arc<Caller>),
+    /// One was shown and is no good, or could not be checked.
+    Refused(Problem),
+}
+
+/// Where a request comes from, before it is known from whom.
+pub fn origin() -> Origin {
+    let context = RequestContext::current();
+    Origin {
+        actor: ActorKind::System,
+        actor_id: None,
+        actor_label: None,
+        credential: None,
+        ip: context.as_ref().map(|context| context.client_ip.to_string()),
+        user_agent: context.as_ref().and_then(|context| context.user_agent.clone()),
+        request_id: context.map(|context| context.request_id.clone()),
+    }
+}
+
+/// Finds the one credential of a request. Any header given, the cookie is not even read.
+fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>, Problem> {
+    let malformed = |detail: &'static str| Problem::new(ProblemCode::MalformedRequest, detail);
+    let headers = request.headers();
+    let bearer = headers.get_all(header::AUTHORIZATION).iter().collect::<Vec<_>>();
+    let api_key = headers.get_all(API_KEY).iter().collect::<Vec<_>>();
+    if bearer.len() + api_key.len() > 1 {
+        return Err(malformed(
+            "Send one credential: either Authorization or X-API-Key, once.",
+        ));
+    }
+    if let Some(value) = bearer.first() {
+        let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+        return match text {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Ok(Some((Shown::Bearer, token.trim().to_owned())))
+            }
+            Some(_) | None => Err(Problem::new(
+                ProblemCode::Unauthenticated,
+                "Send `Authorization: Bearer <token>`.",
+            )),
+        };
+    }
+    if let Some(value) = api_key.first() {
+        let text = value
+            .to_str()
+            .map_err(|_| malformed("X-API-Key is not printable ASCII."))?;
+        return Ok(Some((Shown::ApiKeyHeader, text.trim().to_owned())));
+    }
+    let cookie = request
+        .cookie()
+        .get(cookie_name(https))
+        .map(|cookie| cookie.value_str().to_owned());
+    Ok(cookie.map(|token| (Shown::Cookie, token)))
+}
+
+/// Looks at the request's credential.
+pub async fn identify(app: &App, request: &Request) -> Identity {
+    let (shown, text) = match shown(request, app.is_https()) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Identity::Anonymous,
+        Err(problem) => return Identity::Refused(problem),
+    };
+    if shown == Shown::Cookie {
+        if let Err(problem) = csrf::check(request, &app.base_url) {
+            return Identity::Refused(problem);
+        }
+    }
+    match authenticate(&app.db, app.keys.token_mac(), &text, shown, origin()).await {
+        Ok(mut caller) => {
+            if let Some(context) = RequestContext::current() {
+                caller.decided = context.decision_mark();
+            }
+            Identity::Known(Arc::new(caller))
+        }
+        Err(error) => {
+            if let domain::kernel::Error::Db(error) = &error {
+                tracing::error!(%error, "a credential could not be checked");
+            }
+            Identity::Refused(error.into_problem())
+        }
+    }
+}

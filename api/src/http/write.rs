@@ -1,0 +1,87 @@
+//! The transaction of one request's change, committed together with the answer that a repetition will get.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use domain::idempotency::Answer;
+use domain::kernel::{Error, Result, WriteTx};
+use poem::IntoResponse;
+
+use super::problem::ApiError;
+use super::request::RequestContext;
+use crate::app::App;
+
+/// Response headers that belong to the answer; the others are the edge's.
+const KEPT_HEADERS: [&str; 4] = ["content-type", "etag", "location", "set-cookie"];
+
+/// An open change.
+pub struct Write<'a> {
+    app: &'a App,
+    tx: WriteTx,
+    context: Option<Arc<RequestContext>>,
+}
+
+impl Deref for Write<'_> {
+    type Target = WriteTx;
+
+    fn deref(&self) -> &WriteTx {
+        &self.tx
+    }
+}
+
+impl<'a> Write<'a> {
+    pub(crate) async fn begin(app: &'a App) -> Result<Self> {
+        Ok(Self {
+            app,
+            tx: app.db.begin_write().await?,
+            context: RequestContext::current(),
+        })
+    }
+
+    /// Commits the change and answers. With an `Idempotency-Key` the answer is stored in the same transaction.
+    ///
+    /// # Errors
+    /// Nothing was committed then.
+    pub async fn commit<R: IntoResponse + Clone>(self, answer: R) -> Result<R, ApiError> {
+        self.keep(&answer).await?;
+        let lanes = self.tx.commit().await?;
+        if !lanes.is_empty() {
+            self.app.bell.ring(&lanes).await;
+        }
+        Ok(answer)
+    }
+
+    /// Answers a request that turned out to change nothing.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn commit_unchanged<R: IntoResponse + Clone>(self, answer: R) -> Result<R, ApiError> {
+        self.keep(&answer).await?;
+        self.tx.commit_bookkeeping().await?;
+        Ok(answer)
+    }
+
+    async fn keep<R: IntoResponse + Clone>(&self, answer: &R) -> Result<()> {
+        let Some(claim) = self.context.as_ref().and_then(|context| context.claim()) else {
+            return Ok(());
+        };
+        let response = answer.clone().into_response();
+        let status = response.status().as_u16();
+        let headers = KEPT_HEADERS
+            .iter()
+            .filter_map(|name| {
+                response
+                    .header(*name)
+                    .map(|value| ((*name).to_owned(), value.to_owned()))
+            })
+            .collect();
+        let body = response
+            .into_body()
+            .into_vec()
+            .await
+            .map_err(|e| Error::internal(format!("answer: {e}")))?;
+        claim
+            .store(&self.tx, &self.app.keys, &Answer { status, headers, body })
+            .await
+    }
+}

@@ -1,0 +1,112 @@
+//! Organisations as the API shows them.
+
+use std::collections::BTreeMap;
+
+use domain::orgs::organisation::{JoinPolicy as DomainJoinPolicy, Organisation};
+use poem_openapi::{Enum, Object};
+use serde_json::Value;
+
+use crate::http::time::Time;
+
+/// Who may join without an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum JoinPolicy {
+    /// Nobody.
+    Closed,
+    /// Whoever has a verified address of the organisation's domain.
+    Domain,
+    /// Everybody.
+    Open,
+}
+
+impl From<DomainJoinPolicy> for JoinPolicy {
+    fn from(policy: DomainJoinPolicy) -> Self {
+        match policy {
+            DomainJoinPolicy::Closed => Self::Closed,
+            DomainJoinPolicy::Domain => Self::Domain,
+            DomainJoinPolicy::Open => Self::Open,
+        }
+    }
+}
+
+/// A new organisation.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct NewOrg {
+    /// Its name for people, up to 200 characters.
+    pub name: String,
+    /// Its name in paths: `[a-z0-9][a-z0-9-]{0,62}`. Absent: made from the name.
+    pub slug: Option<String>,
+}
+
+/// Changes to an organisation; what is absent stays.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct OrgPatch {
+    /// Its name for people, up to 200 characters.
+    pub name: Option<String>,
+    /// Its name in paths. Paths with the old one stop working.
+    pub slug: Option<String>,
+    /// Anything that you want to keep with it, up to 16 KiB; replaced as a whole.
+    pub metadata: Option<BTreeMap<String, Value>>,
+}
+
+/// An organisation.
+#[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Org {
+    /// Id of the organisation: `org_…`.
+    pub id: String,
+    /// Its name in paths.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// The caller's role in the whole organisation; absent for somebody who is in single projects only.
+    pub role: Option<String>,
+    /// Whether it came with an account.
+    pub is_personal: bool,
+    /// The plan that its limits come from.
+    pub plan: String,
+    /// Who may join without an invitation.
+    pub join_policy: JoinPolicy,
+    /// Whether its people must sign in with a second factor.
+    pub require_mfa: bool,
+    /// What its people keep with it.
+    pub metadata: BTreeMap<String, Value>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+impl From<Organisation> for Org {
+    fn from(org: Organisation) -> Self {
+        let Organisation {
+            id,
+            slug,
+            name,
+            role,
+            is_personal,
+            plan,
+            join_policy,
+            require_mfa,
+            metadata,
+            created_at,
+            updated_at,
+        } = org;
+        Self {
+            id: id.to_string(),
+            slug,
+            name,
+            role,
+            is_personal,
+            plan,
+            join_policy: join_policy.into(),
+            require_mfa,
+            metadata: metadata.into_iter().collect(),
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Organisations.
+
+pub mod dto;
+pub mod organisations;

@@ -1,0 +1,305 @@
+//! Secrets as the API shows them.
+
+use domain::kernel::Secret;
+use domain::kernel::id::{ServiceAccountId, UserId};
+use domain::secrets::list::{KeyInfo, Listing};
+use domain::secrets::value::{Deleted, NewValue, Opened, Written};
+use domain::secrets::version::VersionInfo;
+use poem_openapi::Object;
+
+use crate::http::page::{Pagination, pagination};
+use crate::http::time::Time;
+
+/// A secret to be made.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct NewSecret {
+    /// `[A-Za-z_][A-Za-z0-9_.-]{0,254}`.
+    pub key: String,
+    /// Up to 64 KiB of UTF-8, without U+0000.
+    #[oai(write_only)]
+    pub value: String,
+    /// Up to 1 KiB.
+    #[oai(write_only, default)]
+    pub comment: String,
+}
+
+impl NewSecret {
+    pub fn into_parts(self) -> (String, NewValue) {
+        let Self { key, value, comment } = self;
+        (
+            key,
+            NewValue {
+                value: Secret::new(value),
+                comment: Some(Secret::new(comment)),
+            },
+        )
+    }
+}
+
+/// A value to be stored.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct PutSecret {
+    /// Up to 64 KiB of UTF-8, without U+0000.
+    #[oai(write_only)]
+    pub value: String,
+    /// Up to 1 KiB. Absent: the comment stays.
+    #[oai(write_only)]
+    pub comment: Option<String>,
+    /// The version that must be there; another one is answered with 412.
+    pub expected_version: Option<i64>,
+}
+
+/// A secret after a write. The value is not echoed.
+#[derive(Clone, Debug, Object)]
+pub struct WrittenSecret {
+    /// Id of the secret: `sec_…`. It stays when the key changes.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// Number of its current version, from 1.
+    pub version: i64,
+    /// The environment's revision.
+    pub revision: i64,
+    /// Its comment; may be empty.
+    pub comment: String,
+    /// When the secret was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+impl From<Written> for WrittenSecret {
+    fn from(written: Written) -> Self {
+        let Written {
+            outcome: _,
+            id,
+            key,
+            version,
+            revision,
+            comment,
+            created_at,
+            updated_at,
+        } = written;
+        Self {
+            id: id.to_string(),
+            key,
+            version,
+            revision,
+            comment: comment.expose().clone(),
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
+        }
+    }
+}
+
+/// A secret with its value.
+#[derive(Object)]
+pub struct SecretValue {
+    /// Id of the secret: `sec_…`.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// The value, exactly as it was stored.
+    pub value: String,
+    /// Number of the version.
+    pub version: i64,
+    /// The comment of the version; may be empty.
+    pub comment: String,
+    /// When the secret was made.
+    pub created_at: Time,
+    /// When the version was written.
+    pub updated_at: Time,
+}
+
+impl From<Opened> for SecretValue {
+    fn from(opened: Opened) -> Self {
+        let Opened {
+            id,
+            key,
+            value,
+            comment,
+            version,
+            created_at,
+            updated_at,
+        } = opened;
+        Self {
+            id: id.to_string(),
+            key,
+            value: value.expose().clone(),
+            version,
+            comment: comment.expose().clone(),
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
+        }
+    }
+}
+
+/// One secret of an environment.
+#[derive(Object)]
+pub struct SecretEntry {
+    /// Its key.
+    pub key: String,
+    /// The value, exactly as it was stored.
+    pub value: String,
+    /// Number of its current version.
+    pub version: i64,
+    /// Its comment; may be empty.
+    pub comment: String,
+    /// When the version was written.
+    pub updated_at: Time,
+}
+
+/// The secrets of an environment.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct SecretList {
+    /// The secrets, by key.
+    pub data: Vec<SecretEntry>,
+    /// The environment's revision that they are of.
+    pub revision: i64,
+    /// Where this page lies, when a page was asked for.
+    pub pagination: Option<Pagination>,
+}
+
+impl From<Listing<Opened>> for SecretList {
+    fn from(listing: Listing<Opened>) -> Self {
+        let pagination = listing.is_paged.then(|| pagination(&listing.page, None));
+        let entry = |opened: Opened| {
+            let Opened {
+                id: _,
+                key,
+                value,
+                comment,
+                version,
+                created_at: _,
+                updated_at,
+            } = opened;
+            SecretEntry {
+                key,
+                value: value.expose().clone(),
+                version,
+                comment: comment.expose().clone(),
+                updated_at: updated_at.into(),
+            }
+        };
+        Self {
+            data: listing.page.data.into_iter().map(entry).collect(),
+            revision: listing.revision,
+            pagination,
+        }
+    }
+}
+
+/// A key, without its value.
+#[derive(Clone, Debug, Object)]
+pub struct KeyEntry {
+    /// The key.
+    pub key: String,
+    /// Number of its current version.
+    pub version: i64,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+/// The keys of an environment.
+#[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct KeyList {
+    /// The keys, sorted.
+    pub data: Vec<KeyEntry>,
+    /// The environment's revision that they are of.
+    pub revision: i64,
+    /// Where this page lies, when a page was asked for.
+    pub pagination: Option<Pagination>,
+}
+
+impl From<Listing<KeyInfo>> for KeyList {
+    fn from(listing: Listing<KeyInfo>) -> Self {
+        let pagination = listing.is_paged.then(|| pagination(&listing.page, None));
+        let entry = |info: KeyInfo| {
+            let KeyInfo {
+                key,
+                version,
+                updated_at,
+            } = info;
+            KeyEntry {
+                key,
+                version,
+                updated_at: updated_at.into(),
+            }
+        };
+        Self {
+            data: listing.page.data.into_iter().map(entry).collect(),
+            revision: listing.revision,
+            pagination,
+        }
+    }
+}
+
+/// A secret that was deleted.
+#[derive(Clone, Debug, Object)]
+pub struct DeletedSecret {
+    /// The key.
+    pub key: String,
+    /// Number of its last version.
+    pub version: i64,
+    /// The environment's revision.
+    pub revision: i64,
+}
+
+impl From<Deleted> for DeletedSecret {
+    fn from(deleted: Deleted) -> Self {
+        let Deleted { key, version, revision } = deleted;
+        Self { key, version, revision }
+    }
+}
+
+/// Who wrote a version.
+#[derive(Clone, Debug, Object)]
+pub struct Author {
+    /// `user`, `service_account` or `system`.
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// Id of the account or service account.
+    pub id: String,
+}
+
+/// A version of a secret, without its value.
+#[derive(Clone, Debug, Object)]
+pub struct SecretVersion {
+    /// Number of the version, from 1.
+    pub version: i64,
+    /// When it was written.
+    pub created_at: Time,
+    /// Who wrote it.
+    pub created_by: Author,
+    /// Whether its value is gone for good.
+    pub destroyed: bool,
+}
+
+impl From<VersionInfo> for SecretVersion {
+    fn from(info: VersionInfo) -> Self {
+        let VersionInfo {
+            version,
+            created_at,
+            created_by_type,
+            created_by_id,
+            destroyed,
+        } = info;
+        let id = match created_by_type.as_str() {
+            "service_account" => ServiceAccountId(created_by_id).to_string(),
+            _ => UserId(created_by_id).to_string(),
+        };
+        Self {
+            version,
+            created_at: created_at.into(),
+            created_by: Author {
+                kind: created_by_type,
+                id,
+            },
+            destroyed,
+        }
+    }
+}

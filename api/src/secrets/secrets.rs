@@ -1,0 +1,368 @@
+//! Secrets of an environment.
+
+use std::sync::Arc;
+
+use domain::access::{self, EnvAccess, grant};
+use domain::kernel::page::{MAX_LIMIT, PageRequest};
+use domain::kernel::{Problem, ProblemCode, Secret};
+use domain::secrets::list::{self, Selection};
+use domain::secrets::value::{self, NewValue, Outcome};
+use domain::secrets::{Precondition, version};
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::dto::{DeletedSecret, KeyList, NewSecret, PutSecret, SecretList, SecretValue, SecretVersion, WrittenSecret};
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::etag;
+use crate::http::page::List;
+use crate::http::problem::ApiError;
+use crate::tags::Tag;
+
+pub struct SecretsApi(pub Arc<App>);
+
+#[derive(ApiResponse)]
+pub enum Secrets {
+    /// The secrets that the caller may read.
+    #[oai(status = 200)]
+    Ok(Json<SecretList>, #[oai(header = "ETag")] String),
+    /// Nothing has changed for this caller since the named `ETag`.
+    #[oai(status = 304)]
+    NotModified(#[oai(header = "ETag")] String),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum Keys {
+    /// The keys that the caller may know of.
+    #[oai(status = 200)]
+    Ok(Json<KeyList>, #[oai(header = "ETag")] String),
+    /// Nothing has changed for this caller since the named `ETag`.
+    #[oai(status = 304)]
+    NotModified(#[oai(header = "ETag")] String),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum SecretWritten {
+    /// There was no such secret; now there is.
+    #[oai(status = 201)]
+    Created(Json<WrittenSecret>, #[oai(header = "ETag")] String),
+    /// It has a new version, or the same value was stored already.
+    #[oai(status = 200)]
+    Ok(Json<WrittenSecret>, #[oai(header = "ETag")] String),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum SecretCreated {
+    /// The secret was made.
+    #[oai(status = 201)]
+    Created(Json<WrittenSecret>, #[oai(header = "ETag")] String),
+}
+
+#[derive(ApiResponse)]
+pub enum OneSecret {
+    /// The secret.
+    #[oai(status = 200)]
+    Ok(Json<SecretValue>, #[oai(header = "ETag")] String),
+    /// The secret has the named version still.
+    #[oai(status = 304)]
+    NotModified(#[oai(header = "ETag")] String),
+}
+
+/// One precondition from header and body; both may say it, if they agree.
+fn precondition(
+    if_match: Option<&str>,
+    if_none_match: Option<&str>,
+    expected_version: Option<i64>,
+) -> Result<Precondition, ApiError> {
+    let conflict = || {
+        Problem::new(
+            ProblemCode::MalformedRequest,
+            "`If-Match`, `If-None-Match` and `expected_version` contradict each other.",
+        )
+    };
+    let named = if_match.map(etag::version).transpose()?;
+    if named.is_some() && expected_version.is_some() && named != expected_version {
+        return Err(conflict().into());
+    }
+    match (named.or(expected_version), if_none_match) {
+        (None, None) => Ok(Precondition::None),
+        (Some(version), None) => Ok(Precondition::Version(version)),
+        (None, Some("*")) => Ok(Precondition::Absent),
+        (None, Some(_)) => Err(Problem::new(
+            ProblemCode::MalformedRequest,
+            "For a write, `If-None-Match` takes `*` only.",
+        )
+        .into()),
+        (Some(_), Some(_)) => Err(conflict().into()),
+    }
+}
+
+/// The tag of what a caller may see of an environment at its current revision.
+fn environment_tag<A: grant::Permitted>(access: &EnvAccess<A>, selection: &Selection) -> String {
+    etag::of_environment(access.env.revision, &access.scope_digest(), &format!("{selection:?}"))
+}
+
+#[OpenApi(tag = "Tag::Secrets")]
+impl SecretsApi {
+    /// Read all secrets
+    ///
+    /// Of an environment, opened, by key: all of them, or a page when `limit` or `offset` is given. The `ETag` changes
+    /// with the environment's revision and with what the caller may see. The read is recorded in the audit log before
+    /// it is answered.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets",
+        method = "get",
+        operation_id = "list_secrets"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn list_secrets(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// Secrets of a page, 1 to 500; absent: all.
+        limit: Query<Option<i64>>,
+        /// Secrets to leave out first.
+        offset: Query<Option<i64>>,
+        /// Only keys that begin with this, case and all.
+        search: Query<Option<String>>,
+        /// An `ETag` of before: 304 when nothing has changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Secrets, ApiError> {
+        let access = access::env::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env).await?;
+        let selection = Selection::new(limit.0, offset.0, search.0)?;
+        let tag = environment_tag(&access, &selection);
+        if etag::matches(if_none_match.0.as_deref(), &tag) {
+            return Ok(Secrets::NotModified(tag));
+        }
+        let listing = list::secrets(&self.0.db, &self.0.keys, &access, &selection).await?;
+        self.0
+            .reads
+            .record(list::read_event(&caller, &access, &listing))
+            .await?;
+        Ok(Secrets::Ok(Json(listing.into()), tag))
+    }
+
+    /// List keys
+    ///
+    /// Of an environment, without values: for everybody who may write there, even where they may not read.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/keys",
+        method = "get",
+        operation_id = "list_secret_keys"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn list_secret_keys(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// Keys of a page, 1 to 500; absent: all.
+        limit: Query<Option<i64>>,
+        /// Keys to leave out first.
+        offset: Query<Option<i64>>,
+        /// Only keys that begin with this, case and all.
+        search: Query<Option<String>>,
+        /// An `ETag` of before: 304 when nothing has changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Keys, ApiError> {
+        let access = access::env::<grant::SecretsList>(&self.0.db, &caller, &org, &project, &env).await?;
+        let selection = Selection::new(limit.0, offset.0, search.0)?;
+        let tag = environment_tag(&access, &selection);
+        if etag::matches(if_none_match.0.as_deref(), &tag) {
+            return Ok(Keys::NotModified(tag));
+        }
+        let listing = list::keys(&self.0.db, &access, &selection).await?;
+        Ok(Keys::Ok(Json(listing.into()), tag))
+    }
+
+    /// Make a secret
+    ///
+    /// Under a key that has none. A key that was deleted can be made again; its versions go on counting.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets",
+        method = "post",
+        operation_id = "create_secret"
+    )]
+    async fn create_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        body: Json<NewSecret>,
+    ) -> Result<SecretCreated, ApiError> {
+        let (key, new) = body.0.into_parts();
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
+        let written = value::create(&tx, &self.0.keys, &caller, &access, &key, new).await?;
+        let tag = etag::of_version(written.version);
+        tx.commit(SecretCreated::Created(Json(written.into()), tag)).await
+    }
+
+    /// Read a secret
+    ///
+    /// Its current version, or the one asked for. The read is recorded in the audit log before it is answered.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
+        method = "get",
+        operation_id = "get_secret"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn get_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// The key.
+        key: Path<String>,
+        /// Number of a version; absent: the current one.
+        version: Query<Option<i64>>,
+        /// An `ETag` of before: 304 when it is that version still.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<OneSecret, ApiError> {
+        let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
+        let opened = value::get(&self.0.db, &self.0.keys, &access, &key, version.0).await?;
+        let tag = etag::of_version(opened.version);
+        if etag::matches(if_none_match.0.as_deref(), &tag) {
+            return Ok(OneSecret::NotModified(tag));
+        }
+        self.0
+            .reads
+            .record(value::read_event(&caller, &access, &opened))
+            .await?;
+        Ok(OneSecret::Ok(Json(opened.into()), tag))
+    }
+
+    /// Store a secret
+    ///
+    /// Makes it, or gives it a new version. The same value and comment again change nothing. `If-Match` or
+    /// `expected_version` guard against writing over somebody else's change, `If-None-Match: *` against writing over
+    /// anything.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
+        method = "put",
+        operation_id = "put_secret"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn put_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// The key: `[A-Za-z_][A-Za-z0-9_.-]{0,254}`.
+        key: Path<String>,
+        /// The version that must be there, quoted: `"3"`.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        /// `*`: there must be no such secret.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+        body: Json<PutSecret>,
+    ) -> Result<SecretWritten, ApiError> {
+        let PutSecret {
+            value,
+            comment,
+            expected_version,
+        } = body.0;
+        let condition = precondition(if_match.0.as_deref(), if_none_match.0.as_deref(), expected_version)?;
+        let new = NewValue {
+            value: Secret::new(value),
+            comment: comment.map(Secret::new),
+        };
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
+        let written = value::put(&tx, &self.0.keys, &caller, &access, &key, new, condition).await?;
+        let tag = etag::of_version(written.version);
+        match written.outcome {
+            Outcome::Created => tx.commit(SecretWritten::Created(Json(written.into()), tag)).await,
+            Outcome::Updated => tx.commit(SecretWritten::Ok(Json(written.into()), tag)).await,
+            Outcome::Unchanged => tx.commit_unchanged(SecretWritten::Ok(Json(written.into()), tag)).await,
+        }
+    }
+
+    /// Delete a secret
+    ///
+    /// Its versions stay stored and out of reach.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
+        method = "delete",
+        operation_id = "delete_secret"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn delete_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// The key.
+        key: Path<String>,
+        /// The version that must be there, quoted: `"3"`.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<Json<DeletedSecret>, ApiError> {
+        let condition = precondition(if_match.0.as_deref(), None, None)?;
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env, &key).await?;
+        let deleted = value::delete(&tx, &caller, &access, &key, condition).await?;
+        tx.commit(Json(deleted.into())).await
+    }
+
+    /// List a secret's versions
+    ///
+    /// Newest first, without values: who wrote each, and when.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key/versions",
+        method = "get",
+        operation_id = "list_secret_versions"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn list_secret_versions(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// The key.
+        key: Path<String>,
+        /// Entries of a page, 1 to 100; 20 if absent.
+        limit: Query<Option<i64>>,
+        /// Entries to leave out first; 0 if absent.
+        offset: Query<Option<i64>>,
+    ) -> Result<Json<List<SecretVersion>>, ApiError> {
+        let access = access::key::<grant::SecretsList>(&self.0.db, &caller, &org, &project, &env, &key).await?;
+        let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
+        let versions = version::list(&self.0.db, &access, &key, page).await?;
+        Ok(Json(List::of(versions, SecretVersion::from)))
+    }
+}

@@ -1,0 +1,25 @@
+//! The sections of the API document; each is a room of its own in `domain`, `api` and the tests.
+
+use poem_openapi::Tags;
+
+#[derive(Tags)]
+pub enum Tag {
+    /// Registration, sign-in, sessions, personal tokens.
+    Auth,
+    /// The tenants: everything else belongs to one.
+    Organisations,
+    /// What secrets are grouped by.
+    Projects,
+    /// Where secrets live; the class decides who may read.
+    Environments,
+    /// Values under keys, every change a version, every environment a history.
+    Secrets,
+    /// Signed events to your own servers.
+    Webhooks,
+    /// Who did what, in an order that cannot be rewritten.
+    Audit,
+    /// The first administrator of a new instance.
+    Setup,
+    /// Liveness and readiness.
+    Health,
+}

@@ -1,0 +1,273 @@
+//! Webhooks and their deliveries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::access::{self, OrgAccess, grant};
+use domain::kernel::id::DeliveryId;
+use domain::kernel::page::{MAX_LIMIT, PageRequest};
+use domain::webhooks::{delivery, endpoint};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::dto::{CreatedWebhook, Delivery, NewWebhook, Webhook, WebhookPatch};
+use crate::app::App;
+use crate::auth::session::Done;
+use crate::http::caller::Caller;
+use crate::http::page::List;
+use crate::http::problem::ApiError;
+use crate::tags::Tag;
+
+/// How long the answer to a test waits for the delivery: its own wall, and what a worker needs around it.
+const TEST_PATIENCE: Duration = Duration::from_secs(25);
+/// How often it looks.
+const TEST_LOOK_EVERY: Duration = Duration::from_millis(50);
+
+pub struct WebhooksApi(pub Arc<App>);
+
+#[derive(Clone, ApiResponse)]
+pub enum WebhookCreated {
+    /// The webhook was made.
+    #[oai(status = 201)]
+    Created(Json<CreatedWebhook>),
+}
+
+impl WebhooksApi {
+    /// Waits for a delivery to end; one that has not ended in time is shown as it stands.
+    async fn await_delivery(
+        &self,
+        access: &OrgAccess<grant::WebhooksManage>,
+        webhook: &str,
+        id: DeliveryId,
+    ) -> Result<Delivery, ApiError> {
+        let ended = async {
+            let mut look = tokio::time::interval(TEST_LOOK_EVERY);
+            while !delivery::ended(&self.0.db, id).await? {
+                look.tick().await;
+            }
+            Ok::<_, ApiError>(())
+        };
+        match tokio::time::timeout(TEST_PATIENCE, ended).await {
+            Ok(result) => result?,
+            Err(_) => tracing::warn!(%id, "a test delivery has not ended in time"),
+        }
+        Ok(delivery::get(&self.0.db, access, webhook, &id.to_string())
+            .await?
+            .into())
+    }
+}
+
+#[OpenApi(tag = "Tag::Webhooks")]
+impl WebhooksApi {
+    /// Make a webhook
+    ///
+    /// Events are signed by Standard Webhooks with the secret of the answer, which is shown this once. They carry keys
+    /// and versions and never a value. An event may arrive twice, with the same `webhook-id`.
+    #[oai(path = "/v1/orgs/:org/webhooks", method = "post", operation_id = "create_webhook")]
+    async fn create_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        body: Json<NewWebhook>,
+    ) -> Result<WebhookCreated, ApiError> {
+        let NewWebhook {
+            url,
+            events,
+            description,
+            filters,
+            enabled,
+        } = body.0;
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let new = endpoint::NewWebhook {
+            url,
+            events,
+            description,
+            filter: filters.into(),
+            enabled: enabled.unwrap_or(true),
+        };
+        let made = endpoint::create(&tx, &self.0.keys, &self.0.egress, &caller, &access, new).await?;
+        tx.commit(WebhookCreated::Created(Json(CreatedWebhook::new(
+            made.webhook,
+            &made.secret,
+        ))))
+        .await
+    }
+
+    /// List webhooks
+    ///
+    /// Oldest first, without their secrets.
+    #[oai(path = "/v1/orgs/:org/webhooks", method = "get", operation_id = "list_webhooks")]
+    async fn list_webhooks(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Entries of a page, 1 to 100; 20 if absent.
+        limit: Query<Option<i64>>,
+        /// Entries to leave out first; 0 if absent.
+        offset: Query<Option<i64>>,
+    ) -> Result<Json<List<Webhook>>, ApiError> {
+        let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
+        let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
+        let webhooks = endpoint::list(&self.0.db, &access, page).await?;
+        Ok(Json(List::of(webhooks, Webhook::from)))
+    }
+
+    /// Show a webhook
+    ///
+    /// Without its secret.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook",
+        method = "get",
+        operation_id = "get_webhook"
+    )]
+    async fn get_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+    ) -> Result<Json<Webhook>, ApiError> {
+        let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
+        Ok(Json(endpoint::get(&self.0.db, &access, &webhook).await?.into()))
+    }
+
+    /// Change a webhook
+    ///
+    /// What is absent stays as it is.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook",
+        method = "patch",
+        operation_id = "update_webhook"
+    )]
+    async fn update_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        body: Json<WebhookPatch>,
+    ) -> Result<Json<Webhook>, ApiError> {
+        let WebhookPatch {
+            url,
+            events,
+            description,
+            filters,
+            enabled,
+        } = body.0;
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let patch = endpoint::WebhookPatch {
+            url,
+            events,
+            description,
+            filter: filters.map(Into::into),
+            enabled,
+        };
+        let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;
+        tx.commit(Json(webhook.into())).await
+    }
+
+    /// Delete a webhook
+    ///
+    /// What waits for it is cancelled.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook",
+        method = "delete",
+        operation_id = "delete_webhook"
+    )]
+    async fn delete_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+    ) -> Result<Done, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        endpoint::delete(&tx, &caller, &access, &webhook).await?;
+        tx.commit(Done::Done).await
+    }
+
+    /// Test a webhook
+    ///
+    /// Sends it a signed `webhook.tested` event, once, and answers with what came of it.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/test",
+        method = "post",
+        operation_id = "test_webhook"
+    )]
+    async fn test_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+    ) -> Result<Json<Delivery>, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let id = delivery::queue_test(&tx, &caller, &access, &webhook).await?;
+        tx.commit(Done::Done).await?;
+        Ok(Json(self.await_delivery(&access, &webhook, id).await?))
+    }
+
+    /// List deliveries
+    ///
+    /// Of a webhook, newest first, each with its attempts.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/deliveries",
+        method = "get",
+        operation_id = "list_webhook_deliveries"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn list_webhook_deliveries(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        /// Entries of a page, 1 to 100; 20 if absent.
+        limit: Query<Option<i64>>,
+        /// Entries to leave out first; 0 if absent.
+        offset: Query<Option<i64>>,
+        /// The `next_cursor` of the page before.
+        after: Query<Option<String>>,
+    ) -> Result<Json<List<Delivery>>, ApiError> {
+        let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
+        let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
+        let found = delivery::list(&self.0.db, &access, &webhook, after.0.as_deref(), page).await?;
+        Ok(Json(List::of_cursor(found, Delivery::from)))
+    }
+
+    /// Show a delivery
+    ///
+    /// With its attempts.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/deliveries/:delivery",
+        method = "get",
+        operation_id = "get_webhook_delivery"
+    )]
+    async fn get_webhook_delivery(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        /// Id of the delivery: `dlv_…`.
+        delivery: Path<String>,
+    ) -> Result<Json<Delivery>, ApiError> {
+        let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
+        Ok(Json(
+            delivery::get(&self.0.db, &access, &webhook, &delivery).await?.into(),
+        ))
+    }
+}

@@ -16,7 +16,7 @@ use crate::http::write::Write;
 /// What operations work with.
 pub struct App {
     pub db: Db,
-    pub keys: KeyStore,
+    pub keys: Arc<KeyStore>,
     pub passwords: Passwords,
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,

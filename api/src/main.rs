@@ -1,1 +1,122 @@
-fn main() {}
+//! `strongroom-api`: the service and its commands.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use api::serve::{self, Ambient, Started};
+use clap::{Parser, Subcommand};
+use domain::kernel::config::Config;
+
+/// Secrets for teams: encrypted, versioned, audited.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API. The default.
+    Serve,
+    /// Print the OpenAPI 3.1 document.
+    Openapi,
+    /// Bring the database schema up to date.
+    Migrate,
+    /// Print the effective configuration, secrets hidden.
+    Config,
+    /// Ask a running service on this machine whether it is ready; the exit code tells.
+    Health,
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    // rustls is told once, before any client is built, which of its providers to use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let outcome = runtime.block_on(run(Cli::parse().command.unwrap_or(Command::Serve)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "strongroom-api: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> Outcome {
+    match command {
+        Command::Serve => serve().await,
+        Command::Openapi => {
+            let document = serve::document().await?;
+            Ok(write!(std::io::stdout(), "{}", openapi::to_pretty(&document))?)
+        }
+        Command::Migrate => {
+            let (db, _) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
+            db.migrate().await?;
+            Ok(db.close().await)
+        }
+        Command::Config => {
+            let mut out = std::io::stdout();
+            for line in Config::from_process()?.describe() {
+                writeln!(out, "{} = {}  # {}", line.setting.variable(), line.value, line.source)?;
+            }
+            Ok(())
+        }
+        Command::Health => health(&Config::from_process()?).await,
+    }
+}
+
+async fn serve() -> Outcome {
+    let config = Config::from_process()?;
+    worker::telemetry::init(&config)?;
+    let shutdown = worker::signals::shutdown_on_signal()?;
+    let started = serve::start(config.clone(), Ambient::default(), shutdown.clone()).await?;
+    banner(&config, &started)?;
+    shutdown.cancelled().await;
+    started.ended().await;
+    Ok(())
+}
+
+/// Tells a newcomer where everything is.
+fn banner(config: &Config, started: &Started) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    let data = config.data_dir.display();
+    writeln!(out, "\nStrongroom {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  API        {}", started.base_url)?;
+    writeln!(out, "  Documents  {0}docs  {0}openapi.json", started.base_url)?;
+    if config.database.is_sqlite() {
+        writeln!(out, "  Data       {data} (SQLite, root key, back both up)")?;
+    } else {
+        writeln!(out, "  Data       PostgreSQL")?;
+    }
+    if config.smtp.is_none() {
+        writeln!(out, "  Mail       {data}/mail (.eml files)")?;
+    }
+    if let Some(token) = &started.setup_token {
+        writeln!(out, "  Setup      {}", token.expose())?;
+        writeln!(out, "             one-time token for POST /v1/setup/create-admin, until there is an administrator")?;
+    }
+    writeln!(out)?;
+    out.flush()
+}
+
+/// A GET by hand: the command runs inside a container that may have no other client.
+async fn health(config: &Config) -> Outcome {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer).await?;
+    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err("not ready".into()) }
+}

@@ -1,1 +1,292 @@
-//! Start.
+//! The start and the end of a process that serves: configuration in, listening socket out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::crypto::key_store::KeyStore;
+use domain::crypto::keyring::{KeyringError, RootKeyring};
+use domain::crypto::password::{Params, Passwords, default_permits};
+use domain::egress::{Egress, EgressPolicy, Timeouts};
+use domain::jobs::{Bell, LocalBell};
+use domain::journal::ReadAudit;
+use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
+use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use poem::http::Method;
+use poem::middleware::CookieJarManager;
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name};
+
+use crate::apis::{self, Apis, PUBLIC};
+use crate::app::App;
+use crate::docs::{self, Document};
+use crate::http::body::BodyRules;
+use crate::http::edge::{self, EdgeConfig};
+use crate::http::idempotency::Gate;
+use crate::http::routes::RouteTable;
+use crate::server::{self, ServerLimits};
+
+/// Name of the root key's file in the data folder.
+const ROOT_KEY_FILE: &str = "root.key";
+/// How long changes whose client has left may take after the server has stopped.
+const CHANGES_DRAIN: Duration = Duration::from_secs(10);
+
+/// Why a process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    #[error("root key: {0}")]
+    RootKey(#[from] KeyringError),
+    #[error("STRONGROOM_ROOT_KEY is not set. PostgreSQL is for several processes, and all need the same key. Make one with `openssl rand -base64 32`.")]
+    NoRootKey,
+    #[error("{0} exists and its root key does not: put {1} back, or set STRONGROOM_ROOT_KEY")]
+    RootKeyLost(PathBuf, PathBuf),
+    #[error("the schema is older than this version; run `strongroom-api migrate`")]
+    NotMigrated,
+    #[error(transparent)]
+    Domain(#[from] Error),
+    #[error("the API document: {0}")]
+    Document(String),
+}
+
+/// Time, chance and the cost of a password: arguments, so that tests can set them.
+#[derive(Clone)]
+pub struct Ambient {
+    pub clock: Clock,
+    pub rng: Rng,
+    pub passwords: Params,
+}
+
+impl Default for Ambient {
+    fn default() -> Self {
+        Self { clock: Clock::system(), rng: Rng::system(), passwords: Params::default() }
+    }
+}
+
+/// Opens the database and the root key, and checks that they belong together before anything is written.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, RootKeyring), StartError> {
+    let keyring = RootKeyring::parse(&root_key(config, &ambient.rng)?)?;
+    let db = Db::connect(config.database.url().expose(), ambient.clock.clone(), ambient.rng.clone()).await?;
+    KeyStore::check_roots(&db, &keyring).await?;
+    Ok((db, keyring))
+}
+
+/// The configured root key, or that of the data folder, which is made for a new database.
+fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
+    if let Some(key) = &config.root_key {
+        return Ok(key.clone());
+    }
+    let DatabaseChoice::SqliteFile(database) = &config.database else { return Err(StartError::NoRootKey) };
+    make_private_folder(&config.data_dir)?;
+    let path = config.data_dir.join(ROOT_KEY_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Secret::new(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && database.exists() => Err(StartError::RootKeyLost(database.clone(), path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = RootKeyring::generate(rng)?;
+            write_private(&path, key.expose())?;
+            Ok(key)
+        }
+        Err(source) => Err(StartError::File { path, source }),
+    }
+}
+
+fn make_private_folder(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StartError::File { path: path.to_owned(), source })
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()
+    };
+    write().map_err(|source| StartError::File { path: path.to_owned(), source })
+}
+
+/// A process that serves.
+pub struct Started {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where people reach it.
+    pub base_url: url::Url,
+    /// The one-time token for the first administrator, while there is none.
+    pub setup_token: Option<domain::crypto::token::Token>,
+    /// The published document.
+    pub document: Arc<Value>,
+    /// What the operations work with.
+    pub app: Arc<App>,
+    task: JoinHandle<()>,
+}
+
+impl Started {
+    /// Waits until the process has ended and everything is written.
+    pub async fn ended(self) {
+        let Self { app, task, .. } = self;
+        drop(app);
+        let _ = task.await;
+    }
+}
+
+/// Starts everything that the configuration asks for and returns when it listens.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running then.
+pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationToken) -> Result<Started, StartError> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+    let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen, e))?;
+    if config.listen.port() == 0 {
+        let _ = config.base_url.set_port(Some(address.port()));
+    }
+    let (db, keyring) = open_database(&config, &ambient).await?;
+    match config.migrate {
+        MigrateMode::Auto => db.migrate().await?,
+        MigrateMode::Manual if db.is_migrated().await? => {}
+        MigrateMode::Manual => return Err(StartError::NotMigrated),
+    }
+    let keys = Arc::new(KeyStore::open(&db, keyring).await?);
+    let setup_token = setup_token(&db, &keys).await?;
+    let bell = bell(&config, &process_name(&db)?)?;
+    let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
+    let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
+    let app = Arc::new(App {
+        db: db.clone(),
+        keys,
+        passwords: Passwords::new(ambient.passwords.clone(), default_permits()),
+        bell,
+        reads,
+        egress: EgressPolicy { allow: config.egress_allow.clone() },
+        registration: config.registration,
+        base_url: config.base_url.clone(),
+    });
+    let (service, document) = routes(&app).map_err(StartError::Document)?;
+    let changes = TaskTracker::new();
+    let endpoint = edge::apply(service, edge_config(&config, &ambient, changes.clone()));
+    let limits = ServerLimits { uncapped_peers: config.trusted_proxies.clone(), ..Default::default() };
+    let task = tokio::spawn(async move {
+        if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
+            tracing::error!(%error, "the server has stopped");
+        }
+        changes.close();
+        if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
+            tracing::warn!("changes were still under way at the end; what was not committed is undone");
+        }
+        if let Some(worker) = worker {
+            let _ = worker.await;
+        }
+        let _ = reads_writer.await;
+        db.close().await;
+    });
+    Ok(Started { address, base_url: config.base_url, setup_token, document, app, task })
+}
+
+async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::token::Token>, StartError> {
+    if !domain::setup::is_open(db).await? {
+        return Ok(None);
+    }
+    let tx = db.begin_write().await?;
+    let token = domain::setup::issue_token(&tx, keys.token_mac()).await?;
+    tx.commit_bookkeeping().await?;
+    Ok(Some(token))
+}
+
+fn bell(config: &Config, name: &str) -> Result<Arc<dyn Bell>, Error> {
+    match &config.redis {
+        None => Ok(Arc::new(LocalBell::default())),
+        Some(url) => Ok(Arc::new(RedisBell::open(url, name)?)),
+    }
+}
+
+fn embedded_worker(
+    config: &Config,
+    db: &Db,
+    keys: &Arc<KeyStore>,
+    bell: &Arc<dyn Bell>,
+    shutdown: &CancellationToken,
+) -> Result<Option<JoinHandle<()>>, Error> {
+    match config.worker {
+        WorkerMode::External => Ok(None),
+        WorkerMode::Embedded => {
+            let policy = EgressPolicy { allow: config.egress_allow.clone() };
+            let worker = Worker::new(Deps {
+                db: db.clone(),
+                keys: keys.clone(),
+                bell: bell.clone(),
+                egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
+                mailer: Mailer::from_config(config)?,
+                base_url: config.base_url.clone(),
+                name: process_name(db)?,
+                limits: Slots::default(),
+            });
+            Ok(Some(tokio::spawn(worker.run(shutdown.clone()))))
+        }
+    }
+}
+
+fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> EdgeConfig {
+    EdgeConfig {
+        trusted_proxies: config.trusted_proxies.clone(),
+        https: config.base_url.scheme() == "https",
+        clock: ambient.clock.clone(),
+        rng: ambient.rng.clone(),
+        public: PUBLIC,
+        routes: RouteTable::of::<Apis>().with("/openapi.json", &[Method::GET]).with("/openapi.yaml", &[Method::GET]),
+        body: BodyRules::default(),
+        changes,
+    }
+}
+
+/// The operations behind their gate, with the documents beside them.
+fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
+    let service = apis::service(app);
+    let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
+    let pages = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
+    let gate = Gate { app: app.clone(), inner: service.into_endpoint() }.with(CookieJarManager::new());
+    let routes = docs::routes(pages).nest("/", gate);
+    Ok((routes.map_to_response(), document))
+}
+
+/// The published document, made by a service that is opened in an empty folder and closed again.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn document() -> Result<Value, StartError> {
+    let rng = Rng::system();
+    let folder = std::env::temp_dir().join(format!("strongroom-{}", rng.uuid(Clock::system().now())?.simple()));
+    let settings = [
+        ("STRONGROOM_DATA_DIR", folder.display().to_string()),
+        ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
+    ];
+    let env = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let config = Config::load(env, |_| Err(io::ErrorKind::NotFound.into())).map_err(|e| StartError::Document(e.to_string()))?;
+    let shutdown = CancellationToken::new();
+    let started = start(config, Ambient::default(), shutdown.clone()).await;
+    shutdown.cancel();
+    let document = match started {
+        Ok(started) => {
+            let document = started.document.clone();
+            started.ended().await;
+            Ok(Arc::unwrap_or_clone(document))
+        }
+        Err(error) => Err(error),
+    };
+    let _ = std::fs::remove_dir_all(&folder);
+    document
+}

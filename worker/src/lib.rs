@@ -1,1 +1,33 @@
+//! The worker: takes jobs from the queue in the database, runs them, and writes down what came of them.
+//!
+//! | Part | What it does |
+//! |---|---|
+//! | `ring` | the lanes that have work, served in turn, and the slots of one kind of job |
+//! | `dispatch` | claims the jobs of rung lanes, many at once |
+//! | `run` | runs claimed jobs, each within its slot |
+//! | `handlers` | what a job does: deliver a webhook, send a mail |
+//! | `finisher` | writes results, many at once |
+//! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
+//! | [`redis_bell`] | the doorbell between processes; without it the sweeper is enough |
+//!
+//! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
 
+mod dispatch;
+mod finisher;
+mod handlers;
+mod housekeeping;
+pub mod mailer;
+pub mod redis_bell;
+mod ring;
+mod run;
+pub mod signals;
+mod sweeper;
+pub mod telemetry;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use mailer::Mailer;
+pub use redis_bell::RedisBell;
+pub use worker::{Deps, Slots, Worker, process_name};

@@ -186,7 +186,10 @@ impl AccessLine {
 
     fn finish(&mut self, response: &Response, routes: &RouteTable) {
         self.status = response.status().as_u16();
-        if let Some(PathPattern(pattern)) = response.data() {
+        // An answer that never reached an operation carries the empty pattern of the routes' root.
+        if let Some(PathPattern(pattern)) = response.data()
+            && !pattern.is_empty()
+        {
             routes.template(pattern).unwrap_or(pattern).clone_into(&mut self.path);
         }
     }

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 
 use crate::jobs::{self, Cause, Job, NewJob};
 use crate::kernel::id::{EmailId, MailId, UserId};
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Error, Reads, Result, WriteTx};
 
 pub use template::{Rendered, Template};
 
@@ -39,4 +39,29 @@ pub async fn queue(tx: &WriteTx, template: Template, user: UserId, email: EmailI
     };
     jobs::emit(tx, vec![job]).await?;
     Ok(())
+}
+
+/// A mail that waits to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Queued {
+    pub template: Template,
+    pub user: UserId,
+    /// The address that it goes to.
+    pub email: EmailId,
+}
+
+/// A queued mail; `None` when it, its account or its address is gone.
+///
+/// # Errors
+/// [`Error::Internal`] for a template of a newer version.
+pub async fn load(from: &impl Reads, id: MailId) -> Result<Option<Queued>> {
+    let Some(row) = entity::mail::Entity::find_by_id(id).one(from.conn()).await? else {
+        return Ok(None);
+    };
+    let (Some(user), Some(email)) = (row.user_id, row.email_id) else {
+        return Ok(None);
+    };
+    let template =
+        Template::parse(&row.template).ok_or_else(|| Error::internal(format!("mail {id} has an unknown template")))?;
+    Ok(Some(Queued { template, user, email }))
 }

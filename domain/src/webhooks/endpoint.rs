@@ -7,7 +7,7 @@ use sea_orm::{
 use super::entity::{secret, webhook};
 use super::signature;
 use crate::access::grant::{WebhooksManage, WebhooksRead};
-use crate::access::{Caller, OrgAccess};
+use crate::access::{ActorKind, Caller, OrgAccess, Origin};
 use crate::crypto::aad::{Aad, Purpose};
 use crate::crypto::key_store::{KeyScope, KeyStore};
 use crate::egress::EgressPolicy;
@@ -396,4 +396,37 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<WebhooksMa
         .await?;
     journal::record(tx, &caller.origin, entry(Action::WebhookDeleted, &found)).await?;
     Ok(())
+}
+
+/// Switches an endpoint off whose receiver answered `410 Gone` at `url`; tells whether it did. One that was deleted,
+/// switched off or moved to another URL meanwhile stays as it is, and nothing is recorded.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn disable_gone(tx: &WriteTx, id: WebhookId, url: &str) -> Result<bool> {
+    let sql = "UPDATE webhooks SET enabled = false, updated_at = $2
+               WHERE id = $1 AND url = $3 AND enabled AND deleted_at IS NULL";
+    let changed = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [id.into(), tx.now().into(), url.into()]))
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let row = webhook::Entity::find_by_id(id).one(tx.conn()).await?;
+    let disabled = webhook(row.ok_or_else(|| Error::internal("a webhook vanished while it was switched off"))?)?;
+    let system = Origin {
+        actor: ActorKind::System,
+        actor_id: None,
+        actor_label: None,
+        credential: None,
+        ip: None,
+        user_agent: None,
+        request_id: None,
+    };
+    let entry = entry(Action::WebhookUpdated, &disabled)
+        .with("changed", vec!["enabled"])
+        .with("reason", "gone");
+    journal::record(tx, &system, entry).await?;
+    Ok(true)
 }

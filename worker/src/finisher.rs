@@ -1,0 +1,101 @@
+//! Writes down what came of jobs, many in one transaction: a transaction each would be twenty times slower.
+
+use std::time::Duration;
+
+use domain::jobs::{self, Finished};
+use domain::kernel::{Db, Error, ProblemCode, Reads, Result, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How long a result waits for company.
+const GATHER: Duration = Duration::from_millis(5);
+/// Results of one transaction at most.
+const BATCH: usize = 64;
+/// Results that wait while the database does not answer; then jobs keep their slots and no more are claimed.
+pub(crate) const BACKLOG: usize = 1024;
+/// Pause after the first write that failed; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A result, kept until it is written or too old to be.
+pub(crate) struct Kept {
+    pub(crate) finished: Finished,
+    /// Shortly before the lease ends.
+    pub(crate) until: Timestamp,
+}
+
+/// The one writer of results.
+pub(crate) struct Finisher {
+    pub(crate) db: Db,
+    /// The worker's name, noted with each attempt.
+    pub(crate) name: String,
+}
+
+impl Finisher {
+    /// Writes results until all senders are gone and everything is written.
+    pub(crate) async fn run(self, mut results: mpsc::Receiver<Kept>) {
+        while let Some(first) = results.recv().await {
+            let mut batch = vec![first];
+            let deadline = Instant::now() + GATHER;
+            while batch.len() < BATCH {
+                match tokio::time::timeout_at(deadline, results.recv()).await {
+                    Ok(Some(next)) => batch.push(next),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.flush(batch).await;
+        }
+    }
+
+    /// Writes a batch. While the database fails, the batch is kept and tried again until its leases are about to end.
+    async fn flush(&self, mut batch: Vec<Kept>) {
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = self.write(&batch).await {
+            tracing::warn!(%error, results = batch.len(), "cannot write results");
+            if batch.len() > 1 && !is_passing(error) {
+                batch = self.write_singly(batch).await;
+            }
+            let now = self.db.now();
+            let kept = batch.len();
+            batch.retain(|result| now < result.until);
+            if batch.len() < kept {
+                let dropped = kept - batch.len();
+                tracing::error!(
+                    dropped,
+                    "results were dropped: their leases end, and the jobs will run again"
+                );
+            }
+            if batch.is_empty() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn write(&self, batch: &[Kept]) -> Result<()> {
+        let finished: Vec<Finished> = batch.iter().map(|result| result.finished.clone()).collect();
+        let stale = jobs::finish(&self.db, &self.name, &finished).await?;
+        if stale > 0 {
+            tracing::warn!(stale, "results came after their leases had ended and changed nothing");
+        }
+        Ok(())
+    }
+
+    /// One result that cannot be written must not hold up the others. Returns those that are left.
+    async fn write_singly(&self, batch: Vec<Kept>) -> Vec<Kept> {
+        let mut left = Vec::new();
+        for result in batch {
+            if let Err(error) = self.write(std::slice::from_ref(&result)).await {
+                tracing::warn!(%error, job = %result.finished.job_id, "cannot write a result");
+                left.push(result);
+            }
+        }
+        left
+    }
+}
+
+/// Whether the database, and not the batch, is the trouble.
+fn is_passing(error: Error) -> bool {
+    error.into_problem().code == ProblemCode::Unavailable
+}

@@ -1,0 +1,225 @@
+//! Delivers an event to a webhook endpoint. Endpoints, events and signing secrets are loaded once a batch.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::crypto::key_store::KeyStore;
+use domain::egress::{Egress, Exchange, OutboundRequest, Outcome};
+use domain::jobs::{AttemptLog, Bell, Claimed, Verdict};
+use domain::kernel::id::{EventId, WebhookId};
+use domain::kernel::{Db, Error, Reads, Result, Secret};
+use domain::webhooks::{delivery, endpoint, payload, signature};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::run::{Ending, Step, retry};
+
+/// Endpoints whose secrets are loaded at the same time.
+const SECRETS_AT_ONCE: usize = 4;
+/// The status of a receiver that wants nothing any more.
+const GONE: u16 = 410;
+
+/// Signing secrets of one endpoint, newest first.
+type Secrets = Arc<Vec<Secret<Vec<u8>>>>;
+
+/// Why an endpoint's secrets are not there.
+#[derive(Clone, Copy)]
+enum NoSecrets {
+    /// The database did not answer.
+    Unreachable,
+    /// They do not open, or there are none: another try at once would not help.
+    Broken,
+}
+
+/// Delivers webhooks.
+#[derive(Clone)]
+pub(crate) struct DeliverWebhook {
+    pub(crate) db: Db,
+    pub(crate) keys: Arc<KeyStore>,
+    pub(crate) bell: Arc<dyn Bell>,
+    pub(crate) egress: Egress,
+}
+
+/// What the deliveries of one batch share; `None` when it could not be loaded.
+pub(crate) struct Batch {
+    material: Option<delivery::Material>,
+    secrets: HashMap<WebhookId, Result<Secrets, NoSecrets>>,
+}
+
+impl DeliverWebhook {
+    /// Loads what these jobs need; jobs of other kinds need nothing.
+    pub(crate) async fn load(&self, jobs: impl Iterator<Item = &Claimed>) -> Batch {
+        let (mut webhooks, mut events) = (BTreeSet::new(), BTreeSet::new());
+        for job in jobs {
+            webhooks.extend(job.webhook_id);
+            events.extend(job.event_id);
+        }
+        let secrets = HashMap::new();
+        if webhooks.is_empty() {
+            let material = None;
+            return Batch { material, secrets };
+        }
+        let (webhooks, events) = (webhooks.into_iter().collect(), events.into_iter().collect());
+        let material = match delivery::material(&self.db, webhooks, events).await {
+            Ok(material) => material,
+            Err(error) => {
+                tracing::warn!(%error, "cannot load what deliveries need");
+                let material = None;
+                return Batch { material, secrets };
+            }
+        };
+        let live: Vec<WebhookId> = material.webhooks.keys().copied().collect();
+        let secrets = stream::iter(live)
+            .map(|id| async move { (id, self.secrets(id).await) })
+            .buffer_unordered(SECRETS_AT_ONCE)
+            .collect()
+            .await;
+        let material = Some(material);
+        Batch { material, secrets }
+    }
+
+    async fn secrets(&self, webhook: WebhookId) -> Result<Secrets, NoSecrets> {
+        match endpoint::signing_secrets(&self.db, &self.keys, webhook).await {
+            Ok(secrets) if secrets.is_empty() => {
+                tracing::error!(%webhook, "a webhook has no signing secret");
+                Err(NoSecrets::Broken)
+            }
+            Ok(secrets) => Ok(Arc::new(secrets)),
+            Err(error) => {
+                tracing::error!(%error, %webhook, "cannot load the signing secrets of a webhook");
+                match error {
+                    Error::Db(_) => Err(NoSecrets::Unreachable),
+                    Error::Problem(_) | Error::Internal(_) => Err(NoSecrets::Broken),
+                }
+            }
+        }
+    }
+
+    async fn deliver(self, job: Claimed, parcel: Parcel) -> Ending {
+        let Parcel {
+            webhook,
+            event,
+            url,
+            body,
+            secrets,
+        } = parcel;
+        let (id, at) = (event.to_string(), self.db.now().secs());
+        let signatures = signature::sign(&secrets, &id, at, &body);
+        let headers = vec![
+            (Cow::Borrowed("content-type"), "application/json".to_owned()),
+            (Cow::Borrowed(signature::ID_HEADER), id),
+            (Cow::Borrowed(signature::TIMESTAMP_HEADER), at.to_string()),
+            (Cow::Borrowed(signature::SIGNATURE_HEADER), signatures),
+        ];
+        let request = OutboundRequest {
+            url: url.clone(),
+            headers,
+            body,
+        };
+        let exchange = self.egress.post(request).await;
+        let verdict = match (exchange.outcome, exchange.status) {
+            (Outcome::Ok, _) => Verdict::Done,
+            (_, Some(GONE)) => self.gone(&job, webhook, &url).await,
+            (_, _) => retry(&self.db, &job, exchange.retry_after),
+        };
+        let log = attempt_log(exchange);
+        Ending { verdict, log }
+    }
+
+    /// The receiver said never again. If that cannot be written down it is asked once more later.
+    async fn gone(&self, job: &Claimed, webhook: WebhookId, url: &str) -> Verdict {
+        match self.disable(webhook, url).await {
+            Ok(()) => Verdict::Dead,
+            Err(error) => {
+                tracing::warn!(%error, %webhook, "cannot switch off a webhook that is gone");
+                retry(&self.db, job, None)
+            }
+        }
+    }
+
+    async fn disable(&self, webhook: WebhookId, url: &str) -> Result<()> {
+        let tx = self.db.begin_write().await?;
+        if !endpoint::disable_gone(&tx, webhook, url).await? {
+            return tx.rollback().await;
+        }
+        let lanes = tx.commit().await?;
+        tracing::info!(%webhook, "switched off a webhook: its receiver answered 410");
+        self.bell.ring(&lanes).await;
+        Ok(())
+    }
+}
+
+/// One delivery, ready to be signed and sent.
+struct Parcel {
+    webhook: WebhookId,
+    event: EventId,
+    url: String,
+    body: Bytes,
+    secrets: Secrets,
+}
+
+impl Batch {
+    /// What to do with one job of the batch.
+    pub(crate) fn step(&self, deliver: &DeliverWebhook, job: &Claimed) -> Step {
+        let (Some(webhook), Some(event)) = (job.webhook_id, job.event_id) else {
+            tracing::error!(job = %job.id, "a delivery without a webhook or an event");
+            let why = "the job names no webhook or no event".to_owned();
+            return Step::End(Ending::new(Verdict::Dead, "poison", Some(why)));
+        };
+        let Some(material) = &self.material else {
+            return Step::Release;
+        };
+        let Some(webhook) = material.webhooks.get(&webhook) else {
+            return Step::End(Ending::cancelled("the webhook was deleted"));
+        };
+        let Some(event) = material.events.get(&event) else {
+            return Step::End(Ending::cancelled("the event is no longer kept"));
+        };
+        if !webhook.enabled {
+            return Step::Release;
+        }
+        let secrets = match self.secrets.get(&webhook.id) {
+            Some(Ok(secrets)) => Arc::clone(secrets),
+            Some(Err(NoSecrets::Unreachable)) | None => return Step::Release,
+            Some(Err(NoSecrets::Broken)) => return Step::End(Ending::fault(&deliver.db, job)),
+        };
+        let body = match payload::body(event) {
+            Ok(body) => Bytes::from(body),
+            Err(error) => {
+                tracing::error!(%error, job = %job.id, "cannot build the body of a delivery");
+                return Step::End(Ending::fault(&deliver.db, job));
+            }
+        };
+        let parcel = Parcel {
+            webhook: webhook.id,
+            event: event.id,
+            url: webhook.url.clone(),
+            body,
+            secrets,
+        };
+        Step::Run(Box::pin(deliver.clone().deliver(job.clone(), parcel)))
+    }
+}
+
+fn attempt_log(exchange: Exchange) -> AttemptLog {
+    let headers: serde_json::Map<String, serde_json::Value> = exchange
+        .response_headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let answered = exchange.status.is_some();
+    AttemptLog {
+        outcome: exchange.outcome.as_str(),
+        status: exchange.status,
+        dns_us: exchange.dns_us.map(u64::from),
+        connect_us: exchange.connect_us.map(u64::from),
+        first_byte_us: exchange.first_byte_us.map(u64::from),
+        total_us: Some(u64::from(exchange.total_us)),
+        remote_ip: exchange.remote_ip.map(|ip| ip.to_string()),
+        response_headers: answered.then(|| serde_json::Value::Object(headers).to_string()),
+        response_body: answered.then_some(exchange.body),
+        error: exchange.error,
+    }
+}

@@ -1,0 +1,48 @@
+//! What jobs do.
+
+mod deliver_webhook;
+mod send_mail;
+
+use std::sync::Arc;
+
+use domain::jobs::{Job, Verdict};
+
+use crate::run::{Ending, Step, Taken};
+
+pub(crate) use deliver_webhook::DeliverWebhook;
+pub(crate) use send_mail::SendMail;
+
+/// A handler for every kind of job.
+pub(crate) struct Handlers {
+    deliver: DeliverWebhook,
+    mail: Arc<SendMail>,
+}
+
+impl Handlers {
+    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail) -> Self {
+        let mail = Arc::new(mail);
+        Self { deliver, mail }
+    }
+
+    /// Looks at a claimed batch: reads payloads and loads what the jobs share, each thing once.
+    pub(crate) async fn prepare(&self, batch: Vec<Taken>) -> Vec<(Taken, Step)> {
+        let deliveries = self.deliver.load(batch.iter().map(|taken| &taken.job)).await;
+        let step = |taken: Taken| {
+            let step = match serde_json::from_str(&taken.job.payload) {
+                Ok(Job::DeliverWebhookV1) => deliveries.step(&self.deliver, &taken.job),
+                Ok(Job::SendMailV1 { mail_id }) => {
+                    let mail = Arc::clone(&self.mail);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { mail.send(&job, mail_id).await }))
+                }
+                Err(error) => {
+                    tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");
+                    let why = "the payload cannot be read".to_owned();
+                    Step::End(Ending::new(Verdict::Dead, "poison", Some(why)))
+                }
+            };
+            (taken, step)
+        };
+        batch.into_iter().map(step).collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! What is swept out now and then. Every worker does it; a second broom finds nothing.
+
+use std::time::Duration;
+
+use domain::idempotency;
+use domain::kernel::{Db, Result};
+use tokio_util::sync::CancellationToken;
+
+const PERIOD: Duration = Duration::from_hours(1);
+/// The first time, so that a process which restarts often sweeps too, but not while it starts.
+const FIRST: Duration = Duration::from_mins(1);
+
+/// Deletes answers to repeated requests that are no longer kept, once an hour until `shutdown`.
+pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
+    let mut pause = FIRST;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = PERIOD;
+        match prune(&db).await {
+            Ok(answers) => tracing::debug!(answers, "deleted answers that are no longer kept"),
+            Err(error) => tracing::warn!(%error, "cannot delete answers that are no longer kept"),
+        }
+    }
+}
+
+async fn prune(db: &Db) -> Result<u64> {
+    let tx = db.begin_write().await?;
+    let deleted = idempotency::prune(&tx).await?;
+    tx.commit_bookkeeping().await?;
+    Ok(deleted)
+}

@@ -1,0 +1,67 @@
+//! Stopping: nothing twice, nothing lost, nothing left running.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::jobs::{Bell, JobState, LEASE};
+use domain::kernel::{Clock, Timestamp};
+
+use super::sink::{Answer, Received, Sink};
+use super::world::{World, until};
+
+#[tokio::test]
+async fn stopping_under_load_leaves_nothing_running_and_sends_nothing_twice() {
+    let world = World::new().await;
+    let slow = |_| Answer {
+        wait: Duration::from_millis(20),
+        ..Answer::status(200)
+    };
+    let sink = Sink::start(slow).await;
+    for _ in 0..5 {
+        world.webhook(&sink.url).await;
+    }
+    let lanes = world.emit(40).await;
+    let mut before = 0;
+    for round in 1..=3 {
+        let worker = world.start("one of many");
+        world.bell.ring(&lanes).await;
+        until(async || sink.hits() > before + 20).await;
+        worker.stop().await;
+        assert_eq!(world.count("webhook", JobState::Running).await, 0, "round {round}");
+        let done = world.count("webhook", JobState::Done).await;
+        assert_eq!(done, sink.hits(), "round {round}");
+        assert!(done < 200, "it was stopped under load");
+        before = done;
+    }
+    let worker = world.start("the last");
+    world.wait_for("webhook", JobState::Done, 200).await;
+    worker.stop().await;
+    assert_eq!(sink.hits(), 200);
+    let events: BTreeSet<String> = sink.seen().iter().map(Received::id).collect();
+    assert_eq!(events.len(), 40);
+    let jobs = world.jobs("webhook").await;
+    assert!(jobs.iter().all(|job| job.attempt == 1 && job.crashes == 0));
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_changes_nothing_any_more() {
+    let clock = Clock::manual(Timestamp::parse("2030-01-02T03:04:05Z").unwrap());
+    let world = World::with_clock(clock).await;
+    let sink = Sink::start(|turn| Answer {
+        is_held: turn == 0,
+        ..Answer::status(if turn == 0 { 500 } else { 200 })
+    })
+    .await;
+    world.webhook(&sink.url).await;
+    world.emit(1).await;
+    let worker = world.start("one");
+    until(async || sink.hits() == 1).await;
+    world.db.clock().advance(LEASE + Duration::from_secs(1));
+    world.wait_for("webhook", JobState::Done, 1).await;
+    sink.let_go();
+    let job = &world.jobs("webhook").await[0];
+    until(async || world.attempts(job).await.len() == 3).await;
+    worker.stop().await;
+    assert_eq!(world.outcomes(job).await, ["worker_lost", "ok", "stale"]);
+    assert_eq!(&world.jobs("webhook").await[0], job);
+}

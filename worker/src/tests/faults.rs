@@ -1,0 +1,81 @@
+//! Jobs that are broken, handlers that panic, a database that takes no results.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::jobs::{JobState, claim};
+use domain::kernel::Reads;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::sink::{Answer, Sink};
+use super::world::{World, until};
+use crate::finisher::Finisher;
+use crate::ring::{Ring, Seat};
+use crate::run::{Runner, Taken};
+
+#[tokio::test]
+async fn an_unreadable_payload_is_dead_at_once_and_its_lane_goes_on() {
+    let world = World::new().await;
+    let sink = Sink::start(|_| Answer::status(200)).await;
+    world.webhook(&sink.url).await;
+    world.emit(1).await;
+    world
+        .sql("UPDATE jobs SET payload = '{\"job\":\"from_the_future\"}' WHERE kind = 'webhook'")
+        .await;
+    world.emit(1).await;
+    let worker = world.start("one");
+    world.wait_for("webhook", JobState::Done, 1).await;
+    world.wait_for("webhook", JobState::Dead, 1).await;
+    worker.stop().await;
+    assert_eq!(world.outcomes(&world.jobs("webhook").await[0]).await, ["poison"]);
+    assert_eq!(sink.hits(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_is_an_attempt_and_gives_its_slot_back() {
+    let world = World::new().await;
+    let sink = Sink::start(|_| Answer::status(200)).await;
+    world.webhook(&sink.url).await;
+    let lanes = world.emit(1).await;
+    let (results, incoming) = mpsc::channel(8);
+    let runner = Arc::new(Runner::new(
+        world.db.clone(),
+        world.handlers(),
+        results,
+        CancellationToken::new(),
+    ));
+    let ring = Arc::new(Ring::new(1, 8));
+    ring.rung(&lanes[0]);
+    let asked = ring.take(1);
+    let job = claim(&world.db, &asked, "one").await.unwrap().remove(0);
+    let seat = Seat::new(&ring, &job.lane);
+    let at = world.db.now();
+    let work = Box::pin(async { panic!("on purpose") });
+    Arc::clone(&runner).run_one(Taken { job, at, seat }, work).await;
+    drop(runner);
+    assert_eq!(ring.free(), 1);
+    let (db, name) = (world.db.clone(), "one".to_owned());
+    Finisher { db, name }.run(incoming).await;
+    let job = &world.jobs("webhook").await[0];
+    assert_eq!((job.state, job.attempt), (JobState::Ready.as_i32(), 1));
+    assert!(job.next_at > at + Duration::from_secs(3));
+    assert_eq!(world.outcomes(job).await, ["panic"]);
+}
+
+#[tokio::test]
+async fn results_are_kept_while_the_database_takes_none() {
+    let world = World::new().await;
+    let sink = Sink::start(|_| Answer::status(200)).await;
+    world.webhook(&sink.url).await;
+    world.emit(5).await;
+    world.sql("ALTER TABLE job_attempts RENAME TO away").await;
+    let worker = world.start("one");
+    until(async || sink.hits() == 5).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.count("webhook", JobState::Running).await, 5);
+    world.sql("ALTER TABLE away RENAME TO job_attempts").await;
+    world.wait_for("webhook", JobState::Done, 5).await;
+    worker.stop().await;
+    assert_eq!(sink.hits(), 5);
+}

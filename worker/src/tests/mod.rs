@@ -1,0 +1,8 @@
+//! The worker against a SQLite database, real sockets and a clock that tests turn.
+
+mod delivery;
+mod drain;
+mod faults;
+mod mail;
+mod sink;
+mod world;

@@ -1,0 +1,257 @@
+//! A database with one organisation, and workers on it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
+use domain::auth::register::{self, Registration};
+use domain::auth::session::Transport;
+use domain::crypto::RootKeyring;
+use domain::crypto::key_store::KeyStore;
+use domain::egress::{Egress, EgressPolicy, Timeouts};
+use domain::jobs::entity::{attempt, job};
+use domain::jobs::{Bell, JobState, LocalBell};
+use domain::journal::{self, Action, Entry, Target};
+use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
+use domain::kernel::{Clock, Db, Reads, Rng, Secret};
+use domain::webhooks::endpoint::{self, FilterInput, NewWebhook};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::handlers::{DeliverWebhook, Handlers, SendMail};
+use crate::{Deps, Mailer, Slots, Worker};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(super) struct World {
+    pub(super) db: Db,
+    pub(super) keys: Arc<KeyStore>,
+    pub(super) bell: Arc<LocalBell>,
+    pub(super) org: OrgId,
+    pub(super) caller: Caller,
+    pub(super) dir: TempDir,
+}
+
+/// A worker that runs.
+pub(super) struct Running {
+    pub(super) shutdown: CancellationToken,
+    pub(super) ended: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops it as SIGTERM would.
+    pub(super) async fn stop(self) {
+        self.shutdown.cancel();
+        self.ended.await.unwrap();
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        actor: ActorKind::System,
+        actor_id: None,
+        actor_label: None,
+        credential: None,
+        ip: None,
+        user_agent: None,
+        request_id: None,
+    }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::with_clock(Clock::system()).await
+    }
+
+    pub(super) async fn with_clock(clock: Clock) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = Db::sqlite_url(&dir.path().join("test.db"));
+        let db = Db::connect(&url, clock, Rng::system()).await.unwrap();
+        db.migrate().await.unwrap();
+        let roots = RootKeyring::parse(&RootKeyring::generate(db.rng()).unwrap()).unwrap();
+        let keys = Arc::new(KeyStore::open(&db, roots).await.unwrap());
+        let (user, org) = register(&db, &keys).await;
+        let caller = Caller {
+            actor: Actor::unlimited(Principal::User(user)),
+            kind: CredentialKind::Session,
+            credential: CredentialId(db.rng().uuid(db.now()).unwrap()),
+            auth_time: Some(db.now()),
+            is_superuser: false,
+            origin: origin(),
+            decided: Arc::new(AtomicBool::new(false)),
+        };
+        Self {
+            db,
+            keys,
+            bell: Arc::default(),
+            org,
+            caller,
+            dir,
+        }
+    }
+
+    pub(super) fn user(&self) -> UserId {
+        self.caller.user().unwrap()
+    }
+
+    /// An endpoint that wants everything, and its signing secret.
+    pub(super) async fn webhook(&self, url: &str) -> (WebhookId, Secret<String>) {
+        let tx = self.db.begin_write().await.unwrap();
+        let access = access::org(&tx, &self.caller, &self.org.to_string()).await.unwrap();
+        let new = NewWebhook {
+            url: url.to_owned(),
+            events: vec!["*".to_owned()],
+            description: String::new(),
+            filter: FilterInput::default(),
+            enabled: true,
+        };
+        let made = endpoint::create(&tx, &self.keys, &policy(), &self.caller, &access, new)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        (made.webhook.id, made.secret)
+    }
+
+    /// Records `count` events that every endpoint wants; returns the lanes to ring.
+    pub(super) async fn emit(&self, count: usize) -> Vec<String> {
+        let tx = self.db.begin_write().await.unwrap();
+        for _ in 0..count {
+            let entry =
+                Entry::in_org(self.org, Action::OrgUpdated, Target::Org(self.org)).with("changed", vec!["name"]);
+            journal::record(&tx, &origin(), entry).await.unwrap();
+        }
+        tx.commit().await.unwrap()
+    }
+
+    pub(super) fn mail_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("mail")
+    }
+
+    pub(super) fn file_mailer(&self) -> Mailer {
+        Mailer::files(&self.mail_dir(), sender())
+    }
+
+    pub(super) fn egress(&self) -> Egress {
+        let egress = Egress::new(policy(), Timeouts::default()).unwrap();
+        egress.with_clock(self.db.clock().clone())
+    }
+
+    pub(super) fn handlers(&self) -> Handlers {
+        let deliver = DeliverWebhook {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            bell: self.bell.clone(),
+            egress: self.egress(),
+        };
+        let mail = SendMail {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            mailer: self.file_mailer(),
+            base_url: base_url(),
+        };
+        Handlers::new(deliver, mail)
+    }
+
+    pub(super) fn start(&self, name: &str) -> Running {
+        self.start_with(name, self.bell.clone(), self.file_mailer())
+    }
+
+    pub(super) fn start_with(&self, name: &str, bell: Arc<dyn Bell>, mailer: Mailer) -> Running {
+        let worker = Worker::new(Deps {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            bell,
+            egress: self.egress(),
+            mailer,
+            base_url: base_url(),
+            name: name.to_owned(),
+            limits: Slots::default(),
+        });
+        let shutdown = CancellationToken::new();
+        let ended = tokio::spawn(worker.run(shutdown.clone()));
+        Running { shutdown, ended }
+    }
+
+    /// The webhook jobs, or the mail jobs, oldest first.
+    pub(super) async fn jobs(&self, kind: &str) -> Vec<job::Model> {
+        job::Entity::find()
+            .filter(job::Column::Kind.eq(kind))
+            .order_by_asc(job::Column::Id)
+            .all(self.db.conn())
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn count(&self, kind: &str, state: JobState) -> usize {
+        let jobs = self.jobs(kind).await;
+        jobs.iter().filter(|job| job.state == state.as_i32()).count()
+    }
+
+    /// Waits until that many jobs of a kind are in the state.
+    pub(super) async fn wait_for(&self, kind: &str, state: JobState, count: usize) {
+        until(async || self.count(kind, state).await == count).await;
+    }
+
+    /// The log of attempts at a job, in order.
+    pub(super) async fn attempts(&self, job: &job::Model) -> Vec<attempt::Model> {
+        attempt::Entity::find()
+            .filter(attempt::Column::JobId.eq(job.id))
+            .order_by_asc(attempt::Column::Id)
+            .all(self.db.conn())
+            .await
+            .unwrap()
+    }
+
+    /// The outcomes of the attempts at a job, in order.
+    pub(super) async fn outcomes(&self, job: &job::Model) -> Vec<String> {
+        let attempts = self.attempts(job).await;
+        attempts.into_iter().map(|attempt| attempt.outcome).collect()
+    }
+
+    /// Changes the database behind everybody's back.
+    pub(super) async fn sql(&self, sql: &str) {
+        let tx = self.db.begin_write().await.unwrap();
+        tx.conn().execute_raw(tx.sql(sql, [])).await.unwrap();
+        tx.commit_bookkeeping().await.unwrap();
+    }
+}
+
+async fn register(db: &Db, keys: &KeyStore) -> (UserId, OrgId) {
+    let password = Secret::new("correct horse battery staple 42".to_owned());
+    let registration = Registration::check("dana@example.com", &password, "Dana", "Dahl").unwrap();
+    let tx = db.begin_write().await.unwrap();
+    let hash = "no password fits".to_owned();
+    let made = register::register(&tx, keys, registration, hash, Transport::Bearer, &origin())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    (made.account.id, made.org.id)
+}
+
+fn policy() -> EgressPolicy {
+    EgressPolicy {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+    }
+}
+
+pub(super) fn sender() -> lettre::message::Mailbox {
+    "Acme Secrets <secrets@example.com>".parse().unwrap()
+}
+
+pub(super) fn base_url() -> Url {
+    Url::parse("https://vault.example.com").unwrap()
+}
+
+/// Waits until it holds; fails after 15 s.
+pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "it did not happen in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -101,7 +101,10 @@ fn banner(config: &Config, started: &Started) -> std::io::Result<()> {
     }
     if let Some(token) = &started.setup_token {
         writeln!(out, "  Setup      {}", token.expose())?;
-        writeln!(out, "             one-time token for POST /v1/setup/create-admin, until there is an administrator")?;
+        writeln!(
+            out,
+            "             one-time token for POST /v1/setup/create-admin, until there is an administrator"
+        )?;
     }
     writeln!(out)?;
     out.flush()
@@ -115,8 +118,14 @@ async fn health(config: &Config) -> Outcome {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
     let mut answer = Vec::new();
     stream.take(64 * 1024).read_to_end(&mut answer).await?;
-    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err("not ready".into()) }
+    if answer.starts_with(b"HTTP/1.1 200") {
+        Ok(())
+    } else {
+        Err("not ready".into())
+    }
 }

@@ -47,7 +47,9 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     #[error("root key: {0}")]
     RootKey(#[from] KeyringError),
-    #[error("STRONGROOM_ROOT_KEY is not set. PostgreSQL is for several processes, and all need the same key. Make one with `openssl rand -base64 32`.")]
+    #[error(
+        "STRONGROOM_ROOT_KEY is not set. PostgreSQL is for several processes, and all need the same key. Make one with `openssl rand -base64 32`."
+    )]
     NoRootKey,
     #[error("{0} exists and its root key does not: put {1} back, or set STRONGROOM_ROOT_KEY")]
     RootKeyLost(PathBuf, PathBuf),
@@ -69,7 +71,11 @@ pub struct Ambient {
 
 impl Default for Ambient {
     fn default() -> Self {
-        Self { clock: Clock::system(), rng: Rng::system(), passwords: Params::default() }
+        Self {
+            clock: Clock::system(),
+            rng: Rng::system(),
+            passwords: Params::default(),
+        }
     }
 }
 
@@ -79,7 +85,12 @@ impl Default for Ambient {
 /// See [`StartError`].
 pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, RootKeyring), StartError> {
     let keyring = RootKeyring::parse(&root_key(config, &ambient.rng)?)?;
-    let db = Db::connect(config.database.url().expose(), ambient.clock.clone(), ambient.rng.clone()).await?;
+    let db = Db::connect(
+        config.database.url().expose(),
+        ambient.clock.clone(),
+        ambient.rng.clone(),
+    )
+    .await?;
     KeyStore::check_roots(&db, &keyring).await?;
     Ok((db, keyring))
 }
@@ -89,12 +100,16 @@ fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
     if let Some(key) = &config.root_key {
         return Ok(key.clone());
     }
-    let DatabaseChoice::SqliteFile(database) = &config.database else { return Err(StartError::NoRootKey) };
+    let DatabaseChoice::SqliteFile(database) = &config.database else {
+        return Err(StartError::NoRootKey);
+    };
     make_private_folder(&config.data_dir)?;
     let path = config.data_dir.join(ROOT_KEY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Secret::new(text.trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && database.exists() => Err(StartError::RootKeyLost(database.clone(), path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && database.exists() => {
+            Err(StartError::RootKeyLost(database.clone(), path))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = RootKeyring::generate(rng)?;
             write_private(&path, key.expose())?;
@@ -107,18 +122,28 @@ fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
 fn make_private_folder(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| StartError::File { path: path.to_owned(), source })
+    made.map_err(|source| StartError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         writeln!(file, "{text}")?;
         file.sync_all()
     };
-    write().map_err(|source| StartError::File { path: path.to_owned(), source })
+    write().map_err(|source| StartError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A process that serves.
@@ -150,8 +175,12 @@ impl Started {
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
 pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationToken) -> Result<Started, StartError> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
-    let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen, e))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|e| StartError::Listen(config.listen, e))?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| StartError::Listen(config.listen, e))?;
     if config.listen.port() == 0 {
         let _ = config.base_url.set_port(Some(address.port()));
     }
@@ -172,14 +201,19 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         passwords: Passwords::new(ambient.passwords.clone(), default_permits()),
         bell,
         reads,
-        egress: EgressPolicy { allow: config.egress_allow.clone() },
+        egress: EgressPolicy {
+            allow: config.egress_allow.clone(),
+        },
         registration: config.registration,
         base_url: config.base_url.clone(),
     });
     let (service, document) = routes(&app).map_err(StartError::Document)?;
     let changes = TaskTracker::new();
     let endpoint = edge::apply(service, edge_config(&config, &ambient, changes.clone()));
-    let limits = ServerLimits { uncapped_peers: config.trusted_proxies.clone(), ..Default::default() };
+    let limits = ServerLimits {
+        uncapped_peers: config.trusted_proxies.clone(),
+        ..Default::default()
+    };
     let task = tokio::spawn(async move {
         if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
             tracing::error!(%error, "the server has stopped");
@@ -194,7 +228,14 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         let _ = reads_writer.await;
         db.close().await;
     });
-    Ok(Started { address, base_url: config.base_url, setup_token, document, app, task })
+    Ok(Started {
+        address,
+        base_url: config.base_url,
+        setup_token,
+        document,
+        app,
+        task,
+    })
 }
 
 async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::token::Token>, StartError> {
@@ -224,7 +265,9 @@ fn embedded_worker(
     match config.worker {
         WorkerMode::External => Ok(None),
         WorkerMode::Embedded => {
-            let policy = EgressPolicy { allow: config.egress_allow.clone() };
+            let policy = EgressPolicy {
+                allow: config.egress_allow.clone(),
+            };
             let worker = Worker::new(Deps {
                 db: db.clone(),
                 keys: keys.clone(),
@@ -247,7 +290,9 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
         clock: ambient.clock.clone(),
         rng: ambient.rng.clone(),
         public: PUBLIC,
-        routes: RouteTable::of::<Apis>().with("/openapi.json", &[Method::GET]).with("/openapi.yaml", &[Method::GET]),
+        routes: RouteTable::of::<Apis>()
+            .with("/openapi.json", &[Method::GET])
+            .with("/openapi.yaml", &[Method::GET]),
         body: BodyRules::default(),
         changes,
     }
@@ -258,7 +303,11 @@ fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, A
     let service = apis::service(app);
     let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
     let pages = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
-    let gate = Gate { app: app.clone(), inner: service.into_endpoint() }.with(CookieJarManager::new());
+    let gate = Gate {
+        app: app.clone(),
+        inner: service.into_endpoint(),
+    }
+    .with(CookieJarManager::new());
     let routes = docs::routes(pages).nest("/", gate);
     Ok((routes.map_to_response(), document))
 }
@@ -275,7 +324,8 @@ pub async fn document() -> Result<Value, StartError> {
         ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
     ];
     let env = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let config = Config::load(env, |_| Err(io::ErrorKind::NotFound.into())).map_err(|e| StartError::Document(e.to_string()))?;
+    let config =
+        Config::load(env, |_| Err(io::ErrorKind::NotFound.into())).map_err(|e| StartError::Document(e.to_string()))?;
     let shutdown = CancellationToken::new();
     let started = start(config, Ambient::default(), shutdown.clone()).await;
     shutdown.cancel();

@@ -1,1 +1,23 @@
+//! The harness of the tests: real servers, an application for each test, people who use it over HTTP, and receivers
+//! for what it sends. A test reads as a sentence:
+//!
+//! ```ignore
+//! let acme = t.org("acme").await;
+//! let dana = acme.developer("dana").await;
+//! let env = acme.project("web").await.env("production");
+//! assert_eq!(dana.get(&env.secret("DB_URL")).await.status(), 403);
+//! ```
+//!
+//! It is no test itself, so its own failures are panics with a reason.
 
+pub mod app;
+pub mod client;
+pub mod people;
+pub mod receiver;
+pub mod servers;
+pub mod smtp;
+
+pub use app::{Backend, TestApp};
+pub use client::{Answer, Client};
+pub use people::{EnvPath, Org, Person, Project};
+pub use receiver::Receiver;

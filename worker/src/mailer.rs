@@ -7,7 +7,8 @@ use domain::kernel::config::Config;
 use domain::kernel::id::MailId;
 use domain::kernel::{Error, Result, Secret, Timestamp};
 use domain::mail::Rendered;
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::{self, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use tokio::fs;
@@ -125,9 +126,25 @@ impl Mailer {
             .subject(subject)
             .date(system_time(at))
             .message_id(Some(message_id))
-            .multipart(MultiPart::alternative_plain_html(text, html))
+            .multipart(self.parts(text, html))
             .map_err(|_| unfit("the mail cannot be written"))
     }
+
+    fn parts(&self, text: String, html: String) -> MultiPart {
+        match &self.way {
+            // Not folded, so that a link can be copied out of the file as it is.
+            Way::Files(_) => MultiPart::alternative()
+                .singlepart(clear(ContentType::TEXT_PLAIN, &text))
+                .singlepart(clear(ContentType::TEXT_HTML, &html)),
+            Way::Smtp(_) => MultiPart::alternative_plain_html(text, html),
+        }
+    }
+}
+
+fn clear(kind: ContentType, text: &str) -> SinglePart {
+    let bytes = text.replace('\n', "\r\n").into_bytes();
+    let body = Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::EightBit);
+    SinglePart::builder().header(kind).body(body)
 }
 
 fn failed(outcome: &'static str, text: String) -> MailError {

@@ -222,11 +222,11 @@ mod tests {
 
     #[test]
     fn a_lane_with_more_goes_to_the_end() {
-        let ring = Ring::new(64, 8);
+        let ring = Ring::new(64, 32);
         ring.rung("a");
         ring.rung("b");
-        let _ = ring.take(1);
-        ring.settle("a", 4, 4);
+        assert_eq!(ring.take(1), [lane("a", 16)]);
+        ring.settle("a", 16, 16);
         let order: Vec<String> = asked(&ring).into_iter().map(|(name, _)| name).collect();
         assert_eq!(order, ["b", "a"]);
     }

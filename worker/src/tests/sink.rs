@@ -48,6 +48,8 @@ pub(super) struct Sink {
     pub(super) url: String,
     seen: Arc<Mutex<Vec<Received>>>,
     gate: Arc<Semaphore>,
+    /// Requests being answered, and the most that were at once.
+    open: Arc<Mutex<(usize, usize)>>,
 }
 
 impl Sink {
@@ -57,6 +59,7 @@ impl Sink {
             url: format!("http://{}/hook", listener.local_addr().unwrap()),
             seen: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
+            open: Arc::default(),
         };
         let (served, script) = (sink.clone(), Arc::new(script));
         tokio::spawn(async move {
@@ -75,6 +78,11 @@ impl Sink {
         self.seen.lock().unwrap().len()
     }
 
+    /// The most requests that were under way at once.
+    pub(super) fn peak(&self) -> usize {
+        self.open.lock().unwrap().1
+    }
+
     /// Lets go of one held answer.
     pub(super) fn let_go(&self) {
         self.gate.add_permits(1);
@@ -87,11 +95,17 @@ impl Sink {
                 seen.push(received);
                 seen.len() - 1
             };
+            {
+                let mut open = self.open.lock().unwrap();
+                open.0 += 1;
+                open.1 = open.1.max(open.0);
+            }
             let answer = script(turn);
             if answer.is_held {
                 self.gate.acquire().await.unwrap().forget();
             }
             tokio::time::sleep(answer.wait).await;
+            self.open.lock().unwrap().0 -= 1;
             let text = format!(
                 "HTTP/1.1 {} X\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok",
                 answer.status

@@ -177,7 +177,7 @@ impl World {
         Running { shutdown, ended }
     }
 
-    /// The webhook jobs, or the mail jobs, oldest first.
+    /// The webhook jobs, or the mail jobs.
     pub(super) async fn jobs(&self, kind: &str) -> Vec<job::Model> {
         job::Entity::find()
             .filter(job::Column::Kind.eq(kind))
@@ -197,17 +197,17 @@ impl World {
         until(async || self.count(kind, state).await == count).await;
     }
 
-    /// The log of attempts at a job, in order.
+    /// The log of attempts at a job, by their numbers.
     pub(super) async fn attempts(&self, job: &job::Model) -> Vec<attempt::Model> {
         attempt::Entity::find()
             .filter(attempt::Column::JobId.eq(job.id))
-            .order_by_asc(attempt::Column::Id)
+            .order_by_asc(attempt::Column::N)
             .all(self.db.conn())
             .await
             .unwrap()
     }
 
-    /// The outcomes of the attempts at a job, in order.
+    /// The outcomes of the attempts at a job, by their numbers.
     pub(super) async fn outcomes(&self, job: &job::Model) -> Vec<String> {
         let attempts = self.attempts(job).await;
         attempts.into_iter().map(|attempt| attempt.outcome).collect()

@@ -73,7 +73,7 @@ settings! {
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Log filter, as `info` or `info,domain=debug`.
-    Log = "LOG", Plain, Some("info");
+    Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.
     LogFormat = "LOG_FORMAT", Plain, Some("pretty");
     /// `auto` migrates the database at start, `manual` refuses to start until `strongroom-api migrate` ran.

@@ -1,0 +1,3 @@
+//! Secrets over HTTP.
+
+mod values;

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod health;
 pub mod http;
 pub mod orgs;
+pub mod pages;
 pub mod projects;
 pub mod secrets;
 pub mod serve;

@@ -31,6 +31,7 @@ use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
 use crate::http::idempotency::Gate;
 use crate::http::routes::RouteTable;
+use crate::pages;
 use crate::server::{self, ServerLimits};
 
 /// Name of the root key's file in the data folder.
@@ -302,13 +303,13 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
 fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
     let service = apis::service(app);
     let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
-    let pages = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
+    let files = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
     let gate = Gate {
         app: app.clone(),
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());
-    let routes = docs::routes(pages).nest("/", gate);
+    let routes = pages::add(docs::routes(files)).nest("/", gate);
     Ok((routes.map_to_response(), document))
 }
 

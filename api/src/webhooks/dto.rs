@@ -44,7 +44,7 @@ impl From<WebhookFilters> for endpoint::FilterInput {
 pub struct NewWebhook {
     /// Where events are posted: `https`, a public address.
     pub url: String,
-    /// Event types such as `secret.updated`, or `*` for all.
+    /// Event types such as `secret.updated`, families such as `secret.*`, or `*` for all.
     pub events: Vec<String>,
     /// Up to 2000 characters.
     #[oai(default)]
@@ -62,7 +62,7 @@ pub struct NewWebhook {
 pub struct WebhookPatch {
     /// Where events are posted. Waiting deliveries go to the new address.
     pub url: Option<String>,
-    /// Event types, or `*` for all.
+    /// Event types, families such as `secret.*`, or `*` for all.
     pub events: Option<Vec<String>>,
     /// Up to 2000 characters.
     pub description: Option<String>,

@@ -25,6 +25,7 @@ macro_rules! actions {
                 match self { $(Self::$name => $deliverable,)* }
             }
 
+            /// Reads the text form.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$name),)* _ => None }
             }
@@ -63,6 +64,18 @@ actions! {
     WebhookTested = "webhook.tested", false, "A test event was sent to a webhook endpoint.";
 }
 
+/// What a webhook subscribes to: one event type, a family of them, `secret.*`, or all, `*`.
+pub fn subscribes(subscription: &str, action: Action) -> bool {
+    if !action.is_deliverable() {
+        return false;
+    }
+    match subscription.strip_suffix('*') {
+        Some("") => true,
+        Some(family) => family.ends_with('.') && action.as_str().starts_with(family),
+        None => subscription == action.as_str(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +86,17 @@ mod tests {
             assert_eq!(Action::parse(action.as_str()), Some(*action));
         }
         assert_eq!(Action::parse("secret.exploded"), None);
+    }
+
+    #[test]
+    fn subscriptions_name_one_a_family_or_all() {
+        let updated = Action::SecretUpdated;
+        for yes in ["secret.updated", "secret.*", "*"] {
+            assert!(subscribes(yes, updated), "{yes}");
+        }
+        for no in ["secret.created", "project.*", "sec*", "secret*", "", "**"] {
+            assert!(!subscribes(no, updated), "{no}");
+        }
+        assert!(!subscribes("*", Action::SecretRead), "reads are never delivered");
     }
 }

@@ -4,8 +4,8 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Action;
 use super::entity::event;
+use super::{Action, subscribes};
 use crate::jobs::{self, Cause, Job, NewJob};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::{Backend, Error, Reads, Result, WriteTx};
@@ -73,7 +73,7 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
         let broken = |e| Error::internal(format!("webhook {id} is stored wrongly: {e}"));
         let events: Vec<String> = serde_json::from_str(&events).map_err(broken)?;
         let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
-        let subscribed = events.iter().any(|name| name == "*" || name == action.as_str());
+        let subscribed = events.iter().any(|name| subscribes(name, action));
         if subscribed && filter.admits(row) {
             jobs.push(NewJob {
                 job: Job::DeliverWebhookV1,

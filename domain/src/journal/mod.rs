@@ -10,7 +10,7 @@ mod read_batch;
 mod record;
 mod verify;
 
-pub use action::Action;
+pub use action::{Action, subscribes};
 pub use fan_out::WebhookFilter;
 pub use query::{EventFilter, get, list};
 pub use read_batch::{ReadAudit, ReadEntry};

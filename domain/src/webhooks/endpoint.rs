@@ -164,7 +164,7 @@ fn checked_events(events: &[String]) -> Result<Vec<String>> {
     }
     let mut checked = Vec::with_capacity(events.len());
     for (index, name) in events.iter().enumerate() {
-        let known = name == "*" || Action::parse(name).is_some_and(Action::is_deliverable);
+        let known = Action::ALL.iter().any(|action| journal::subscribes(name, *action));
         if !known {
             let message = "is no event type that webhooks can subscribe to";
             return Err(Problem::field(format!("events[{index}]"), "unknown", message).into());

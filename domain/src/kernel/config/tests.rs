@@ -42,7 +42,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert!(config.trusted_proxies.is_empty() && config.egress_allow.is_empty());
     assert_eq!(config.registration, Registration::Open);
     assert_eq!(config.audit_reads, AuditReads::Durable);
-    assert_eq!(config.log, "info");
+    assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);
     assert_eq!(config.migrate, MigrateMode::Auto);
 }

@@ -1,0 +1,45 @@
+//! The few pages that links in mails lead to. They are static, load nothing from elsewhere, and talk to the API.
+
+use poem::http::{StatusCode, header};
+use poem::{Response, Route, get, handler};
+
+/// Own files only; the page may call its own origin.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+fn page(content_type: &'static str, body: &'static str) -> Response {
+    Response::builder()
+        .status(StatusCode::OK)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+        .body(body)
+}
+
+#[handler]
+fn verify_email() -> Response {
+    page(
+        "text/html; charset=utf-8",
+        include_str!("../assets/pages/verify-email.html"),
+    )
+}
+
+#[handler]
+fn verify_email_script() -> Response {
+    page(
+        "text/javascript; charset=utf-8",
+        include_str!("../assets/pages/verify-email.js"),
+    )
+}
+
+#[handler]
+fn style() -> Response {
+    page("text/css; charset=utf-8", include_str!("../assets/pages/page.css"))
+}
+
+/// Adds the pages to the routes.
+pub fn add(routes: Route) -> Route {
+    routes
+        .at("/verify-email", get(verify_email))
+        .at("/pages/verify-email.js", get(verify_email_script))
+        .at("/pages/page.css", get(style))
+}

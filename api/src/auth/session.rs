@@ -139,7 +139,7 @@ impl SessionApi {
                 tx.commit(SignedIn::Ok(Json(session), None)).await
             }
             session::Refreshed::ReuseDetected => {
-                tx.commit(Done::Done).await?;
+                tx.commit_unanswered().await?;
                 let detail = "The refresh token was used before, so its session was ended. Sign in again.";
                 Err(Problem::new(ProblemCode::Unauthenticated, detail).into())
             }

@@ -51,6 +51,18 @@ impl<'a> Write<'a> {
         Ok(answer)
     }
 
+    /// Commits a change whose answer is not known yet, or is no answer to be given again. See [`keep_answer`].
+    ///
+    /// # Errors
+    /// Nothing was committed then.
+    pub async fn commit_unanswered(self) -> Result<(), ApiError> {
+        let lanes = self.tx.commit().await?;
+        if !lanes.is_empty() {
+            self.app.bell.ring(&lanes).await;
+        }
+        Ok(())
+    }
+
     /// Answers a request that turned out to change nothing.
     ///
     /// # Errors
@@ -84,4 +96,13 @@ impl<'a> Write<'a> {
             .store(&self.tx, &self.app.keys, &Answer { status, headers, body })
             .await
     }
+}
+
+/// Stores the answer of a request whose change is committed already, if it has an `Idempotency-Key`.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn keep_answer<R: IntoResponse + Clone>(app: &App, answer: R) -> Result<R, ApiError> {
+    let write = Write::begin(app).await?;
+    write.commit_unchanged(answer).await
 }

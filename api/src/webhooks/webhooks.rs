@@ -17,6 +17,7 @@ use crate::auth::session::Done;
 use crate::http::caller::Caller;
 use crate::http::page::List;
 use crate::http::problem::ApiError;
+use crate::http::write::keep_answer;
 use crate::tags::Tag;
 
 /// How long the answer to a test waits for the delivery: its own wall, and what a worker needs around it.
@@ -214,8 +215,9 @@ impl WebhooksApi {
         let tx = self.0.begin_write().await?;
         let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
         let id = delivery::queue_test(&tx, &caller, &access, &webhook).await?;
-        tx.commit(Done::Done).await?;
-        Ok(Json(self.await_delivery(&access, &webhook, id).await?))
+        tx.commit_unanswered().await?;
+        let delivery = self.await_delivery(&access, &webhook, id).await?;
+        keep_answer(&self.0, Json(delivery)).await
     }
 
     /// List deliveries

@@ -195,8 +195,11 @@ impl<A: Permitted> EnvAccess<A> {
     /// Changes whenever what the caller may see of the environment may have changed: part of its `ETag`.
     pub fn scope_digest(&self) -> [u8; 32] {
         use sha2::{Digest, Sha256};
-        // The debug form names every field of actor and facts, in the order of the query.
-        Sha256::digest(format!("{:?}{:?}", self.held.actor, self.held.facts)).into()
+        // The debug form names every field. Facts that have expired are no part of what the caller may see.
+        let Held { actor, facts, now } = &self.held;
+        let memberships: Vec<_> = facts.memberships.iter().filter(|held| held.is_live(*now)).collect();
+        let rules: Vec<_> = facts.rules.iter().filter(|rule| rule.is_live(*now)).collect();
+        Sha256::digest(format!("{actor:?}{memberships:?}{rules:?}")).into()
     }
 
     fn resource(&self) -> Resource<'_> {

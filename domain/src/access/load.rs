@@ -82,6 +82,9 @@ pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], delete
             _ => facts.rules.push(rule(org, row)?),
         }
     }
+    // The query gives them in any order; entity tags need one.
+    facts.memberships.sort_by_key(|held| (held.role, held.project));
+    facts.rules.sort_by_key(|rule| rule.id);
     Ok(place.map(|(org, project, env)| Loaded {
         org,
         project,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod authenticate;
+pub mod challenge;
 pub mod entity;
 pub mod register;
 pub mod session;

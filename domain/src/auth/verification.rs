@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::account;
-use super::entity::{challenge, email};
+use super::challenge::{self, Purpose, Subject};
+use super::entity::email;
 use crate::access::{Caller, Origin};
-use crate::crypto::token::{Token, TokenKind, TokenMacKey};
+use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EmailId, UserId};
 use crate::kernel::{Problem, Reads, Result, WriteTx};
@@ -16,8 +17,6 @@ use crate::mail::{self, Template};
 
 /// How long a verification link works.
 const LINK_TTL: Duration = Duration::from_secs(24 * 3600);
-
-const PURPOSE: &str = "verify_email";
 
 /// Queues the verification mail of an address.
 ///
@@ -57,24 +56,11 @@ pub async fn send_again(tx: &WriteTx, caller: &Caller) -> Result<()> {
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn issue_link(tx: &WriteTx, macs: &TokenMacKey, user: UserId, email: EmailId) -> Result<Token> {
-    let token = Token::generate(tx.rng(), TokenKind::Link)?;
-    let sql = "UPDATE challenges SET consumed_at = $3 WHERE email_id = $1 AND purpose = $2 AND consumed_at IS NULL";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [email.into(), PURPOSE.into(), tx.now().into()]))
-        .await?;
-    let row = challenge::ActiveModel {
-        id: Set(tx.new_id()?),
-        purpose: Set(PURPOSE.to_owned()),
-        user_id: Set(Some(user)),
-        email_id: Set(Some(email)),
-        secret_mac: Set(macs.mac(&token).to_vec()),
-        attempts: Set(0),
-        created_at: Set(tx.now()),
-        expires_at: Set(tx.now() + LINK_TTL),
-        consumed_at: Set(None),
+    let subject = Subject {
+        user: Some(user),
+        email: Some(email),
     };
-    challenge::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(token)
+    challenge::issue(tx, macs, Purpose::VerifyEmail, subject, LINK_TTL).await
 }
 
 /// Verifies the address that the link was mailed to.
@@ -89,23 +75,12 @@ pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origi
             "the link is unknown, used or too old; ask for a new one",
         )
     };
-    let token = Token::parse(text)
-        .ok()
-        .filter(|token| token.kind() == TokenKind::Link)
-        .ok_or_else(refused)?;
-    let found = challenge::Entity::find()
-        .filter(challenge::Column::SecretMac.eq(macs.mac(&token).to_vec()))
-        .filter(challenge::Column::Purpose.eq(PURPOSE))
-        .one(tx.conn())
-        .await?
-        .ok_or_else(refused)?;
-    // The condition makes it single use under any concurrency.
-    let sql = "UPDATE challenges SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2";
-    let used = tx
-        .conn()
-        .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
-        .await?;
-    let (Some(user), Some(email), 1) = (found.user_id, found.email_id, used.rows_affected()) else {
+    let used = challenge::consume(tx, macs, Purpose::VerifyEmail, text).await?;
+    let Some(Subject {
+        user: Some(user),
+        email: Some(email),
+    }) = used
+    else {
         return Err(refused().into());
     };
     let sql = "UPDATE user_emails SET verified_at = $2 WHERE id = $1 AND verified_at IS NULL";

@@ -1,0 +1,100 @@
+//! One-time tokens: made, shown once, stored as a keyed hash, good for one use until they expire or are replaced.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::entity::challenge;
+use crate::crypto::token::{Token, TokenKind, TokenMacKey};
+use crate::kernel::id::{EmailId, UserId};
+use crate::kernel::{Reads, Result, WriteTx};
+
+/// What a one-time token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Proves that an address belongs to its account.
+    VerifyEmail,
+    /// Makes the first administrator.
+    Setup,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::Setup => "setup",
+        }
+    }
+
+    const fn kind(self) -> TokenKind {
+        match self {
+            Self::VerifyEmail => TokenKind::Link,
+            Self::Setup => TokenKind::Setup,
+        }
+    }
+}
+
+/// Whom a one-time token is for; nobody in particular for the setup of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    pub user: Option<UserId>,
+    pub email: Option<EmailId>,
+}
+
+/// Makes a token. Earlier ones of the purpose and subject stop working: only the newest is good.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn issue(
+    tx: &WriteTx,
+    macs: &TokenMacKey,
+    purpose: Purpose,
+    subject: Subject,
+    ttl: Duration,
+) -> Result<Token> {
+    let token = Token::generate(tx.rng(), purpose.kind())?;
+    let sql = "UPDATE challenges SET consumed_at = $3
+               WHERE purpose = $1 AND consumed_at IS NULL AND (email_id = $2 OR (email_id IS NULL AND $2 IS NULL))";
+    let values = [purpose.as_str().into(), subject.email.into(), tx.now().into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    let row = challenge::ActiveModel {
+        id: Set(tx.new_id()?),
+        purpose: Set(purpose.as_str().to_owned()),
+        user_id: Set(subject.user),
+        email_id: Set(subject.email),
+        secret_mac: Set(macs.mac(&token).to_vec()),
+        attempts: Set(0),
+        created_at: Set(tx.now()),
+        expires_at: Set(tx.now() + ttl),
+        consumed_at: Set(None),
+    };
+    challenge::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(token)
+}
+
+/// Uses a token up. `None` for one that is unknown, of another purpose, used, replaced or expired: they are not told
+/// apart. Of two that use it at once, one succeeds.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn consume(tx: &WriteTx, macs: &TokenMacKey, purpose: Purpose, text: &str) -> Result<Option<Subject>> {
+    let Some(token) = Token::parse(text).ok().filter(|token| token.kind() == purpose.kind()) else {
+        return Ok(None);
+    };
+    let found = challenge::Entity::find()
+        .filter(challenge::Column::SecretMac.eq(macs.mac(&token).to_vec()))
+        .filter(challenge::Column::Purpose.eq(purpose.as_str()))
+        .one(tx.conn())
+        .await?;
+    let Some(found) = found else { return Ok(None) };
+    // The condition makes it single use under any concurrency.
+    let sql = "UPDATE challenges SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2";
+    let used = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
+        .await?;
+    Ok((used.rows_affected() == 1).then_some(Subject {
+        user: found.user_id,
+        email: found.email_id,
+    }))
+}

@@ -60,7 +60,8 @@ async fn run(command: Command) -> Outcome {
         Command::Migrate => {
             let (db, _) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
             db.migrate().await?;
-            Ok(db.close().await)
+            db.close().await;
+            Ok(())
         }
         Command::Config => {
             let mut out = std::io::stdout();

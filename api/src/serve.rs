@@ -199,7 +199,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     let app = Arc::new(App {
         db: db.clone(),
         keys,
-        passwords: Passwords::new(ambient.passwords.clone(), default_permits()),
+        passwords: Passwords::new(ambient.passwords, default_permits()),
         bell,
         reads,
         egress: EgressPolicy {

@@ -13,7 +13,7 @@ use crate::crypto::key_store::KeyStore;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// How long an answer is kept. Source: design of the API, retries.
-pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const KEPT: Duration = Duration::from_hours(24);
 /// Longest key, characters.
 pub const MAX_KEY_LEN: usize = 255;
 

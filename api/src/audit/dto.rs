@@ -96,13 +96,9 @@ impl From<event::Model> for AuditEvent {
             ip_address: row.ip,
             user_agent: row.user_agent,
             request_id: row.request_id,
-            hash: hex(&row.hash),
+            hash: hex::encode(&row.hash),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Something wrong with the journal, or with what is stored beside it.
@@ -162,7 +158,7 @@ impl From<Verification> for AuditVerification {
             checked,
             secrets_checked,
             head_seq,
-            head_hash: hex(&head_hash),
+            head_hash: hex::encode(&head_hash),
             fault_count,
             faults: faults.into_iter().map(Into::into).collect(),
         }

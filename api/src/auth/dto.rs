@@ -195,6 +195,10 @@ impl From<OwnOrg> for OwnOrganisation {
 
 /// The signed-in account.
 #[derive(Clone, Debug, Object)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the API shows, each a question of its own"
+)]
 pub struct Me {
     /// Id of the account: `usr_…`.
     pub id: String,

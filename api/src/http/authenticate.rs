@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::{ActorKind, Caller, Origin};
 use domain::auth::authenticate::{Shown, authenticate};
-use domain::kernel::{Problem, ProblemCode};
+use domain::kernel::{Error, Problem, ProblemCode, Result};
 use poem::Request;
 use poem::http::header;
 
@@ -46,8 +46,8 @@ pub fn origin() -> Origin {
 }
 
 /// Finds the one credential of a request. Any header given, the cookie is not even read.
-fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>, Problem> {
-    let malformed = |detail: &'static str| Problem::new(ProblemCode::MalformedRequest, detail);
+fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>> {
+    let malformed = |detail: &'static str| Error::from(Problem::new(ProblemCode::MalformedRequest, detail));
     let headers = request.headers();
     let bearer = headers.get_all(header::AUTHORIZATION).iter().collect::<Vec<_>>();
     let api_key = headers.get_all(API_KEY).iter().collect::<Vec<_>>();
@@ -62,10 +62,9 @@ fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>, Prob
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
                 Ok(Some((Shown::Bearer, token.trim().to_owned())))
             }
-            Some(_) | None => Err(Problem::new(
-                ProblemCode::Unauthenticated,
-                "Send `Authorization: Bearer <token>`.",
-            )),
+            Some(_) | None => {
+                Err(Problem::new(ProblemCode::Unauthenticated, "Send `Authorization: Bearer <token>`.").into())
+            }
         };
     }
     if let Some(value) = api_key.first() {
@@ -86,12 +85,12 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
     let (shown, text) = match shown(request, app.is_https()) {
         Ok(Some(found)) => found,
         Ok(None) => return Identity::Anonymous,
-        Err(problem) => return Identity::Refused(problem),
+        Err(error) => return Identity::Refused(error.into_problem()),
     };
-    if shown == Shown::Cookie {
-        if let Err(problem) = csrf::check(request, &app.base_url) {
-            return Identity::Refused(problem);
-        }
+    if shown == Shown::Cookie
+        && let Err(error) = csrf::check(request, &app.base_url)
+    {
+        return Identity::Refused(error.into_problem());
     }
     match authenticate(&app.db, app.keys.token_mac(), &text, shown, origin()).await {
         Ok(mut caller) => {
@@ -101,7 +100,7 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
             Identity::Known(Arc::new(caller))
         }
         Err(error) => {
-            if let domain::kernel::Error::Db(error) = &error {
+            if let Error::Db(error) = &error {
                 tracing::error!(%error, "a credential could not be checked");
             }
             Identity::Refused(error.into_problem())

@@ -1,7 +1,7 @@
 //! A cookie travels with requests that other sites' pages make. A change that rides on one must therefore prove that
 //! our own page made it.
 
-use domain::kernel::{Problem, ProblemCode};
+use domain::kernel::{Error, Problem, ProblemCode, Result};
 use poem::Request;
 use poem::http::{Method, header};
 use url::Url;
@@ -9,15 +9,15 @@ use url::Url;
 /// A header that no form can send, and no other site's script without asking first, which we never allow.
 const REQUESTED_WITH: (&str, &str) = ("X-Requested-With", "strongroom");
 
-fn failed(detail: &'static str) -> Problem {
-    Problem::new(ProblemCode::CsrfFailed, detail)
+fn failed(detail: &'static str) -> Error {
+    Problem::new(ProblemCode::CsrfFailed, detail).into()
 }
 
 /// Checks a request that shows the session cookie.
 ///
 /// # Errors
 /// `csrf_failed` saying which proof is missing.
-pub fn check(request: &Request, base_url: &Url) -> Result<(), Problem> {
+pub fn check(request: &Request, base_url: &Url) -> Result<()> {
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE

@@ -14,7 +14,7 @@ pub fn of_version(version: i64) -> String {
 /// caller about what it may not see, and a role that was given would not show.
 pub fn of_environment(revision: i64, scope: &[u8], selection: &str) -> String {
     let digest = Sha256::new().chain_update(scope).chain_update(selection).finalize();
-    let short: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let short = hex::encode(digest.iter().take(12).copied().collect::<Vec<u8>>());
     format!("\"{revision}-{short}\"")
 }
 

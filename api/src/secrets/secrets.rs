@@ -312,7 +312,6 @@ impl SecretsApi {
         method = "delete",
         operation_id = "delete_secret"
     )]
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn delete_secret(
         &self,
         caller: Caller,

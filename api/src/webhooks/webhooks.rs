@@ -49,9 +49,10 @@ impl WebhooksApi {
             }
             Ok::<_, ApiError>(())
         };
-        match tokio::time::timeout(TEST_PATIENCE, ended).await {
-            Ok(result) => result?,
-            Err(_) => tracing::warn!(%id, "a test delivery has not ended in time"),
+        if let Ok(result) = tokio::time::timeout(TEST_PATIENCE, ended).await {
+            result?;
+        } else {
+            tracing::warn!(%id, "a test delivery has not ended in time");
         }
         Ok(delivery::get(&self.0.db, access, webhook, &id.to_string())
             .await?
@@ -228,7 +229,6 @@ impl WebhooksApi {
         method = "get",
         operation_id = "list_webhook_deliveries"
     )]
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn list_webhook_deliveries(
         &self,
         caller: Caller,

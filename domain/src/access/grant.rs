@@ -411,7 +411,7 @@ async fn loaded_env<A: Permitted>(from: &impl Reads, caller: &Caller, path: &[&s
 }
 
 /// A sign-in or step-up counts as recent for this long.
-pub const RECENT_SIGN_IN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+pub const RECENT_SIGN_IN: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// For dangerous acts: the caller is a person who signed in within the last ten minutes.
 ///

@@ -1,6 +1,7 @@
 //! One query a request: the organisation, project and environment that a path names, and what the caller was given
 //! there. Nothing of it is cached, so a role that is taken away stops working at the next request.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use sea_orm::{FromQueryResult, Value};
@@ -108,17 +109,19 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
     );
     if let Some(name) = path.get(1) {
         let (column, value) = column_and_value::<ProjectId>(name);
-        joins.push_str(&format!(
+        let _ = write!(
+            joins,
             " LEFT JOIN projects p ON p.org_id = o.id AND p.{column} = $3 AND p.deleted_at IS NULL"
-        ));
+        );
         (project, project_slug) = ("p.id", "p.slug");
         values.push(value);
     }
     if let Some(name) = path.get(2) {
         let (column, value) = column_and_value::<EnvId>(name);
-        joins.push_str(&format!(
+        let _ = write!(
+            joins,
             " LEFT JOIN environments e ON e.project_id = p.id AND e.{column} = $4 AND e.deleted_at IS NULL"
-        ));
+        );
         (env, env_columns) = ("e.id", "e.slug, e.class, e.revision");
         values.push(value);
     }

@@ -13,10 +13,10 @@ use crate::kernel::id::{CredentialId, OrgId, ServiceAccountId, UserId};
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp};
 
 /// `last_used_at` is this much behind at most; writing it at every request would turn each read into a write.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);
+const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
 /// How long a cookie session lives without being used. Source: ASVS 5.0, 7.3.
-pub const IDLE_TTL: Duration = Duration::from_secs(24 * 3600);
+pub const IDLE_TTL: Duration = Duration::from_hours(24);
 
 /// Where a credential was shown: each place takes its own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

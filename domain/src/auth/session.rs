@@ -13,14 +13,14 @@ use crate::crypto::password::{Passwords, Verdict};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, UserId};
-use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::kernel::{Db, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
 
 /// A cookie session ends after this long, however busy. Source: ASVS 5.0, 7.3.
-const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const SESSION_TTL: Duration = Duration::from_hours(30 * 24);
 /// A bearer access token's life.
-pub const ACCESS_TTL: Duration = Duration::from_secs(3600);
+pub const ACCESS_TTL: Duration = Duration::from_hours(1);
 /// A refresh token's life; each use starts a new one.
-const REFRESH_TTL: Duration = Duration::from_secs(90 * 24 * 3600);
+const REFRESH_TTL: Duration = Duration::from_hours(90 * 24);
 /// A client whose answer was lost may use its refresh token once more within this time.
 const LOST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -84,7 +84,7 @@ async fn rehash(db: &Db, passwords: &Passwords, account: &Account, password: Sec
 /// Opens a session for a person who has just proved who they are, and journals the sign-in.
 ///
 /// # Errors
-/// [`Error::Db`].
+/// [`crate::kernel::Error::Db`].
 pub async fn sign_in(
     tx: &WriteTx,
     macs: &TokenMacKey,
@@ -247,10 +247,10 @@ pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Orig
         return Err(refused().into());
     }
     let origin = origin.clone().by_user(account.id, &account.email);
-    if let Some(successor) = row.replaced_by {
-        if !answer_was_lost(tx, successor).await? {
-            return end_family(tx, &account, family, &origin).await;
-        }
+    if let Some(successor) = row.replaced_by
+        && !answer_was_lost(tx, successor).await?
+    {
+        return end_family(tx, &account, family, &origin).await;
     }
     revoke_family_but(tx, family, row.id).await?;
     let (id, tokens) = open(tx, macs, account.id, Transport::Bearer, family, &origin).await?;
@@ -302,6 +302,6 @@ async fn end_family(tx: &WriteTx, account: &Account, family: Uuid, origin: &Orig
         .execute_raw(tx.sql(sql, [family.into(), tx.now().into()]))
         .await?;
     let entry = Entry::of_account(account.id, Action::SessionReuseDetected, Target::Session(family));
-    journal::record(tx, origin, entry).await.map_err(Error::from)?;
+    journal::record(tx, origin, entry).await?;
     Ok(Refreshed::ReuseDetected)
 }

@@ -16,7 +16,7 @@ use crate::kernel::{Problem, Reads, Result, WriteTx};
 use crate::mail::{self, Template};
 
 /// How long a verification link works.
-const LINK_TTL: Duration = Duration::from_secs(24 * 3600);
+const LINK_TTL: Duration = Duration::from_hours(24);
 
 /// Queues the verification mail of an address.
 ///
@@ -75,11 +75,11 @@ pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origi
             "the link is unknown, used or too old; ask for a new one",
         )
     };
-    let used = challenge::consume(tx, macs, Purpose::VerifyEmail, text).await?;
+    let subject = challenge::consume(tx, macs, Purpose::VerifyEmail, text).await?;
     let Some(Subject {
         user: Some(user),
         email: Some(email),
-    }) = used
+    }) = subject
     else {
         return Err(refused().into());
     };

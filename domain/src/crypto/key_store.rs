@@ -20,7 +20,7 @@ use crate::kernel::{Db, Error, Reads, Result, Secret, WriteTx};
 /// Open keys held in memory at once.
 const CACHE_KEYS: u64 = 10_000;
 /// How long an open key stays in memory: also how long a destroyed key lives on in other processes.
-const CACHE_TTL: Duration = Duration::from_secs(60);
+const CACHE_TTL: Duration = Duration::from_mins(1);
 
 /// What a stored key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// A deleted organisation can be restored this long.
-pub const RESTORE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const RESTORE_WINDOW: Duration = Duration::from_hours(30 * 24);
 /// Largest `metadata`, bytes of JSON.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 

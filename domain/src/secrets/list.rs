@@ -193,14 +193,14 @@ pub async fn secrets(
         access,
         key: None,
     };
-    let mut opened = Vec::with_capacity(data.len());
+    let mut values = Vec::with_capacity(data.len());
     for row in data {
-        opened.push(opener.open(from, row).await?);
+        values.push(opener.open(from, row).await?);
     }
     Ok(Listing {
         revision,
         page: Page {
-            data: opened,
+            data: values,
             request,
             total,
         },

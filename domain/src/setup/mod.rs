@@ -14,7 +14,7 @@ use crate::crypto::token::{Token, TokenMacKey};
 use crate::kernel::{Error, Problem, Reads, Result, WriteTx};
 
 /// Nobody needs longer between two starts.
-const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const TOKEN_TTL: Duration = Duration::from_hours(30 * 24);
 
 #[derive(FromQueryResult)]
 struct Count {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::jobs::{Bell, JobState, LEASE, claim};
+use domain::jobs::{Bell, JobState, LEASE};
 use domain::journal::entity::event;
 use domain::kernel::{Clock, Reads, Timestamp};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -10,8 +10,7 @@ use standardwebhooks::Webhook;
 
 use super::sink::{Answer, Sink};
 use super::world::{World, until};
-use crate::ring::{Ring, Seat};
-use crate::run::{Step, Taken};
+use crate::run::Step;
 
 fn manual() -> Clock {
     Clock::manual(Timestamp::parse("2030-01-02T03:04:05Z").unwrap())
@@ -71,6 +70,27 @@ async fn an_event_that_nobody_rang_for_is_delivered_by_the_sweeper() {
     world.wait_for("webhook", JobState::Done, 1).await;
     worker.stop().await;
     assert_eq!(sink.hits(), 1);
+}
+
+#[tokio::test]
+async fn a_ring_is_faster_than_the_sweeper() {
+    let world = World::new().await;
+    let sink = Sink::start(|_| Answer::status(200)).await;
+    world.webhook(&sink.url).await;
+    let worker = world.start("one");
+    let started = std::time::Instant::now();
+    for round in 1..=6 {
+        let lanes = world.emit(1).await;
+        world.bell.ring(&lanes).await;
+        world.wait_for("webhook", JobState::Done, round).await;
+    }
+    // The sweeper alone would need 0.8 s or more for each but the first.
+    assert!(
+        started.elapsed() < Duration::from_millis(3500),
+        "{:?}",
+        started.elapsed()
+    );
+    worker.stop().await;
 }
 
 #[tokio::test]
@@ -138,19 +158,6 @@ async fn a_lane_with_many_jobs_is_drained_within_its_window() {
     assert_eq!((sink.hits(), sink.peak()), (40, 8));
 }
 
-/// Claims all jobs of one webhook for a worker that is not there.
-async fn steal(world: &World, lanes: &[String]) -> Vec<Taken> {
-    let ring = std::sync::Arc::new(Ring::new(16, 8));
-    let asked: Vec<(String, u32)> = lanes.iter().map(|lane| (lane.clone(), 8)).collect();
-    let claimed = claim(&world.db, &asked, "ghost").await.unwrap();
-    let taken = |job: domain::jobs::Claimed| Taken {
-        seat: Seat::new(&ring, &job.lane),
-        at: world.db.now(),
-        job,
-    };
-    claimed.into_iter().map(taken).collect()
-}
-
 #[tokio::test]
 async fn what_changes_between_claim_and_run_counts() {
     let world = World::new().await;
@@ -159,11 +166,11 @@ async fn what_changes_between_claim_and_run_counts() {
     let lanes = world.emit(1).await;
     world.sql("UPDATE webhooks SET enabled = false").await;
     assert!(
-        steal(&world, &lanes).await.is_empty(),
+        world.steal(&lanes).await.is_empty(),
         "a job that is held is not claimed"
     );
     world.sql("UPDATE webhooks SET enabled = true").await;
-    let taken = steal(&world, &lanes).await;
+    let taken = world.steal(&lanes).await;
     world.sql("UPDATE webhooks SET enabled = false").await;
     let mut prepared = world.handlers().prepare(taken).await;
     let (taken, step) = prepared.pop().unwrap();
@@ -181,7 +188,7 @@ async fn the_job_of_a_dead_worker_is_taken_back_and_delivered() {
     let sink = Sink::start(|_| Answer::status(200)).await;
     world.webhook(&sink.url).await;
     let lanes = world.emit(1).await;
-    assert_eq!(steal(&world, &lanes).await.len(), 1);
+    assert_eq!(world.steal(&lanes).await.len(), 1);
     let worker = world.start("one");
     world.wait_for("mail", JobState::Done, 1).await;
     assert_eq!(sink.hits(), 0, "the lease still holds");
@@ -202,7 +209,7 @@ async fn five_dead_workers_are_enough() {
     world.webhook(&sink.url).await;
     let lanes = world.emit(1).await;
     for _ in 0..5 {
-        assert_eq!(steal(&world, &lanes).await.len(), 1);
+        assert_eq!(world.steal(&lanes).await.len(), 1);
         world.db.clock().advance(LEASE + Duration::from_secs(1));
         domain::jobs::sweep(&world.db).await.unwrap();
     }

@@ -1,13 +1,17 @@
 //! Stopping: nothing twice, nothing lost, nothing left running.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{Bell, JobState, LEASE};
 use domain::kernel::{Clock, Timestamp};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::sink::{Answer, Received, Sink};
 use super::world::{World, until};
+use crate::run::Runner;
 
 #[tokio::test]
 async fn stopping_under_load_leaves_nothing_running_and_sends_nothing_twice() {
@@ -66,4 +70,30 @@ async fn a_worker_that_lost_its_lease_changes_nothing_any_more() {
     outcomes.sort();
     assert_eq!(outcomes, ["ok", "stale", "worker_lost"]);
     assert_eq!(&world.jobs("webhook").await[0], job);
+}
+
+#[tokio::test]
+async fn what_was_claimed_and_not_begun_goes_back_unused() {
+    let world = World::new().await;
+    let sink = Sink::start(|_| Answer::status(200)).await;
+    world.webhook(&sink.url).await;
+    let lanes = world.emit(3).await;
+    let (results, _incoming) = mpsc::channel(8);
+    let shutdown = CancellationToken::new();
+    let runner = Arc::new(Runner::new(
+        world.db.clone(),
+        world.handlers(),
+        results,
+        shutdown.clone(),
+    ));
+    let claimed = world.steal(&lanes).await;
+    assert_eq!(world.count("webhook", JobState::Running).await, 3);
+    shutdown.cancel();
+    runner.start(claimed);
+    runner.tasks.close();
+    runner.tasks.wait().await;
+    let jobs = world.jobs("webhook").await;
+    let is_unused = |job: &domain::jobs::entity::job::Model| job.state == 0 && job.attempt == 0 && job.crashes == 0;
+    assert!(jobs.len() == 3 && jobs.iter().all(is_unused), "{jobs:?}");
+    assert_eq!(sink.hits(), 0);
 }

@@ -11,7 +11,7 @@ use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::entity::{attempt, job};
-use domain::jobs::{Bell, JobState, LocalBell};
+use domain::jobs::{self, Bell, JobState, LocalBell};
 use domain::journal::{self, Action, Entry, Target};
 use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
 use domain::kernel::{Clock, Db, Reads, Rng, Secret};
@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::handlers::{DeliverWebhook, Handlers, SendMail};
+use crate::ring::{Ring, Seat};
+use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
 
 /// How long a test waits for what must happen.
@@ -126,6 +128,20 @@ impl World {
             journal::record(&tx, &origin(), entry).await.unwrap();
         }
         tx.commit().await.unwrap()
+    }
+
+    /// Claims the due jobs of these lanes for a worker that is not there.
+    pub(super) async fn steal(&self, lanes: &[String]) -> Vec<Taken> {
+        let ring = Arc::new(Ring::new(16, 8));
+        let asked: Vec<(String, u32)> = lanes.iter().map(|lane| (lane.clone(), 8)).collect();
+        let at = self.db.now();
+        let claimed = jobs::claim(&self.db, &asked, "ghost").await.unwrap();
+        let taken = |job: jobs::Claimed| Taken {
+            seat: Seat::new(&ring, &job.lane),
+            at,
+            job,
+        };
+        claimed.into_iter().map(taken).collect()
     }
 
     pub(super) fn mail_dir(&self) -> std::path::PathBuf {

@@ -1,4 +1,12 @@
 //! The one integration-test binary. Every test runs on SQLite with everything in one process, and on PostgreSQL with
 //! Redis.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: a failure is a panic"
+)]
 
+mod contract;
 mod secrets;

@@ -9,6 +9,11 @@
 //! ```
 //!
 //! It is no test itself, so its own failures are panics with a reason.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "harness: a failure ends the test"
+)]
 
 pub mod app;
 pub mod client;

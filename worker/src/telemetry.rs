@@ -4,7 +4,6 @@
 use std::io::{self, IsTerminal};
 
 use domain::kernel::config::{Config, LogFormat, Setting};
-use domain::kernel::{Error, Result};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,10 +11,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Starts logging as the configuration says. Call it once a process.
 ///
 /// # Errors
-/// [`Error::Internal`] for a filter that cannot be read, or when logging was started before.
-pub fn init(config: &Config) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| Error::internal(format!("{}: {error}", Setting::Log.variable())))?;
+/// Text for people: the filter cannot be read, or logging was started before.
+pub fn init(config: &Config) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("{}: {error}", Setting::Log.variable()))?;
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match config.log_format {
         LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).finish().try_init(),
@@ -27,5 +25,5 @@ pub fn init(config: &Config) -> Result<()> {
             .finish()
             .try_init(),
     };
-    started.map_err(|error| Error::internal(format!("logging: {error}")))
+    started.map_err(|error| format!("logging: {error}"))
 }

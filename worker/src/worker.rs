@@ -40,7 +40,7 @@ impl Default for Slots {
         Self {
             webhook: 256,
             mail: 16,
-            per_lane: 8,
+            per_lane: 32,
         }
     }
 }

@@ -3,8 +3,9 @@
 use domain::kernel::Secret;
 use domain::kernel::id::{ServiceAccountId, UserId};
 use domain::secrets::list::{KeyInfo, Listing};
-use domain::secrets::value::{Deleted, NewValue, Opened, Written};
+use domain::secrets::read::Opened;
 use domain::secrets::version::VersionInfo;
+use domain::secrets::write::{Deleted, NewValue, Written};
 use poem_openapi::Object;
 
 use crate::http::page::{Pagination, pagination};

@@ -6,8 +6,8 @@ use domain::access::{self, EnvAccess, grant};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::kernel::{Problem, ProblemCode, Secret};
 use domain::secrets::list::{self, Selection};
-use domain::secrets::value::{self, NewValue, Outcome};
-use domain::secrets::{Precondition, version};
+use domain::secrets::write::{self, NewValue, Outcome};
+use domain::secrets::{Precondition, read, version};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -142,10 +142,7 @@ impl SecretsApi {
             return Ok(Secrets::NotModified(tag));
         }
         let listing = list::secrets(&self.0.db, &self.0.keys, &access, &selection).await?;
-        self.0
-            .reads
-            .record(list::read_event(&caller, &access, &listing))
-            .await?;
+        self.0.reads.record(list::event(&caller, &access, &listing)).await?;
         Ok(Secrets::Ok(Json(listing.into()), tag))
     }
 
@@ -209,7 +206,7 @@ impl SecretsApi {
         let (key, new) = body.0.into_parts();
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let written = value::create(&tx, &self.0.keys, &caller, &access, &key, new).await?;
+        let written = write::create(&tx, &self.0.keys, &caller, &access, &key, new).await?;
         let tag = etag::of_version(written.version);
         tx.commit(SecretCreated::Created(Json(written.into()), tag)).await
     }
@@ -241,15 +238,12 @@ impl SecretsApi {
         if_none_match: Header<Option<String>>,
     ) -> Result<OneSecret, ApiError> {
         let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
-        let opened = value::get(&self.0.db, &self.0.keys, &access, &key, version.0).await?;
+        let opened = read::get(&self.0.db, &self.0.keys, &access, &key, version.0).await?;
         let tag = etag::of_version(opened.version);
         if etag::matches(if_none_match.0.as_deref(), &tag) {
             return Ok(OneSecret::NotModified(tag));
         }
-        self.0
-            .reads
-            .record(value::read_event(&caller, &access, &opened))
-            .await?;
+        self.0.reads.record(read::event(&caller, &access, &opened)).await?;
         Ok(OneSecret::Ok(Json(opened.into()), tag))
     }
 
@@ -295,7 +289,7 @@ impl SecretsApi {
         };
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let written = value::put(&tx, &self.0.keys, &caller, &access, &key, new, condition).await?;
+        let written = write::put(&tx, &self.0.keys, &caller, &access, &key, new, condition).await?;
         let tag = etag::of_version(written.version);
         match written.outcome {
             Outcome::Created => tx.commit(SecretWritten::Created(Json(written.into()), tag)).await,
@@ -330,7 +324,7 @@ impl SecretsApi {
         let condition = precondition(if_match.0.as_deref(), None, None)?;
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let deleted = value::delete(&tx, &caller, &access, &key, condition).await?;
+        let deleted = write::delete(&tx, &caller, &access, &key, condition).await?;
         tx.commit(Json(deleted.into())).await
     }
 

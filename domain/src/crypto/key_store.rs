@@ -61,6 +61,12 @@ impl KeyScope {
     }
 }
 
+/// The keys of a project that are in use for new values.
+pub struct ProjectKeys {
+    pub data: Arc<DataKey>,
+    pub fingerprint: Arc<FingerprintKey>,
+}
+
 /// Opens, makes and remembers the stored keys.
 pub struct KeyStore {
     roots: RootKeyring,
@@ -194,14 +200,33 @@ impl KeyStore {
             .await
     }
 
-    /// The key that a project's values are compared with.
+    /// The keys that a project's new values are sealed and compared with, in one query.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the project has none.
-    pub async fn fingerprint(&self, from: &impl Reads, project: ProjectId) -> Result<Arc<FingerprintKey>> {
-        let row = active_row(from, KeyScope::Project(project), KeyPurpose::Fingerprint)
-            .await?
-            .ok_or_else(|| Error::internal("project without a fingerprint key"))?;
+    /// [`Error::Internal`] when the project lacks one.
+    pub async fn project(&self, from: &impl Reads, project: ProjectId) -> Result<ProjectKeys> {
+        let rows = data_key::Entity::find()
+            .filter(data_key::Column::ScopeId.eq(project.0))
+            .filter(data_key::Column::State.eq("active"))
+            .order_by_asc(data_key::Column::Generation)
+            .all(from.conn())
+            .await?;
+        let (mut data, mut fingerprint) = (None, None);
+        for row in rows {
+            match row.purpose.as_str() {
+                "data" => data = Some(self.data_key(row).await?),
+                "fingerprint" => fingerprint = Some(self.fingerprint_key(row).await?),
+                _ => {}
+            }
+        }
+        let missing = || Error::internal("a project without its keys");
+        Ok(ProjectKeys {
+            data: data.ok_or_else(missing)?,
+            fingerprint: fingerprint.ok_or_else(missing)?,
+        })
+    }
+
+    async fn fingerprint_key(&self, row: data_key::Model) -> Result<Arc<FingerprintKey>> {
         if let Some(key) = self.fingerprints.get(&row.id).await {
             return Ok(key);
         }

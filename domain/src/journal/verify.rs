@@ -195,7 +195,8 @@ async fn check_secrets(
     for ids in ids.chunks(500) {
         let marks: Vec<String> = (0..ids.len()).map(|n| format!("${}", n + 2)).collect();
         let sql = format!(
-            "SELECT s.id, s.version, CASE WHEN s.deleted_at IS NULL THEN 0 ELSE 1 END AS is_deleted, v.sealed_value
+            "SELECT s.id, s.version, v.sealed_value,
+                    CAST(CASE WHEN s.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_deleted
              FROM secrets s LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
              WHERE s.org_id = $1 AND s.id IN ({})",
             marks.join(", ")

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -103,6 +104,7 @@ impl Db {
             backend: self.backend,
             now: self.now(),
             rng: self.rng.clone(),
+            ids: AtomicU16::new(0),
             effects: Mutex::default(),
         })
     }
@@ -283,6 +285,7 @@ pub struct WriteTx {
     backend: Backend,
     now: Timestamp,
     rng: Rng,
+    ids: AtomicU16,
     effects: Mutex<Effects>,
 }
 
@@ -299,12 +302,13 @@ impl WriteTx {
         &self.rng
     }
 
-    /// A new id.
+    /// A new id. The ids of one transaction sort in the order in which they were made.
     ///
     /// # Errors
     /// [`Error::Internal`] when there are no random numbers.
     pub fn new_id<T: From<Uuid>>(&self) -> Result<T> {
-        self.rng.uuid(self.now).map(T::from)
+        let n = self.ids.fetch_add(1, Ordering::Relaxed);
+        self.rng.nth_uuid(self.now, n).map(T::from)
     }
 
     /// Notes a lane that has work once this transaction is committed.

@@ -189,6 +189,14 @@ impl Error {
         Self::Internal(text.into())
     }
 
+    /// The code of the caller's problem; `None` for a fault of ours.
+    pub fn code(&self) -> Option<ProblemCode> {
+        match self {
+            Self::Problem(problem) => Some(problem.code),
+            Self::Db(_) | Self::Internal(_) => None,
+        }
+    }
+
     /// The problem to tell the caller of; faults of ours become `internal`, `unavailable` or `insufficient_storage`.
     pub fn into_problem(self) -> Problem {
         match self {

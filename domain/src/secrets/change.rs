@@ -140,13 +140,6 @@ pub(super) fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
     Ok((kind, id))
 }
 
-/// The live version of a secret, if it lives.
-pub(super) fn live_version(secret: Option<&secret::Model>) -> Option<i64> {
-    secret
-        .filter(|secret| secret.deleted_at.is_none())
-        .map(|secret| secret.version)
-}
-
 /// Where the sealed texts of a version belong.
 pub(super) fn place<A>(
     access: &EnvAccess<A>,

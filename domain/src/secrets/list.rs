@@ -3,7 +3,7 @@
 use sea_orm::{FromQueryResult, Value};
 
 use super::change::place;
-use super::value::{Opened, open_with};
+use super::read::{Opened, open_with};
 use crate::access::grant::{Permitted, SecretsList, SecretsRead};
 use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{self, SecretField};
@@ -265,7 +265,7 @@ impl Opener<'_> {
 }
 
 /// The event of an environment's being read.
-pub fn read_event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Opened>) -> ReadEntry {
+pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Opened>) -> ReadEntry {
     let entry = Entry::in_org(access.org.id, Action::SecretRead, Target::Environment(access.env.id))
         .project(access.project.id)
         .environment(access.env.id, listing.revision)

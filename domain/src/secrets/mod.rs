@@ -5,7 +5,8 @@ mod change;
 pub mod entity;
 pub mod key;
 pub mod list;
-pub mod value;
+pub mod read;
 pub mod version;
+pub mod write;
 
 pub use change::Precondition;

@@ -26,19 +26,37 @@ fn texts(krate: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     sources(&workspace().join(krate).join("src"), &mut found);
     assert!(found.len() > 3, "{krate} has sources");
-    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+    found
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 /// The rooms of `domain` that a text names: `crate::jobs::emit` names `jobs`.
 fn rooms_named(text: &str) -> Vec<&str> {
-    let after = text.match_indices("crate::").filter(|(at, _)| !text[..*at].ends_with("pub(in "));
-    after.filter_map(|(at, mark)| text[at + mark.len()..].split(|c: char| !c.is_alphanumeric() && c != '_').next()).collect()
+    let after = text
+        .match_indices("crate::")
+        .filter(|(at, _)| !text[..*at].ends_with("pub(in "));
+    after
+        .filter_map(|(at, mark)| {
+            text[at + mark.len()..]
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+        })
+        .collect()
 }
 
 /// The room that a file of `domain` is in.
 fn room_of(path: &Path) -> String {
     let inside = path.strip_prefix(workspace().join("domain/src")).unwrap();
-    inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+    inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .trim_end_matches(".rs")
+        .to_owned()
 }
 
 #[test]
@@ -46,7 +64,9 @@ fn lower_rooms_of_domain_do_not_know_the_higher_ones() {
     let mut broken = Vec::new();
     for (path, text) in texts("domain") {
         let room = room_of(&path);
-        let Some(level) = LAYERS.iter().position(|layer| *layer == room) else { continue };
+        let Some(level) = LAYERS.iter().position(|layer| *layer == room) else {
+            continue;
+        };
         for named in rooms_named(&text) {
             let known = LAYERS.iter().position(|layer| *layer == named);
             let is_area = known.is_none() && workspace().join("domain/src").join(named).is_dir();

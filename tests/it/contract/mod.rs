@@ -1,0 +1,3 @@
+//! What the workspace and the published document promise.
+
+mod layers;

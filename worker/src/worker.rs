@@ -81,6 +81,8 @@ impl Worker {
         let (mut loops, runner) = self.start(results, &stop);
         tracing::info!(worker = name, "the worker runs");
         tokio::select! {
+            // The loops end at a shutdown too, and that is no breakdown.
+            biased;
             () = shutdown.cancelled() => {}
             Some(ended) = loops.join_next() => tracing::error!(?ended, "a loop of the worker broke down"),
         }

@@ -46,11 +46,15 @@ impl<E: Endpoint> Endpoint for Gate<E> {
         if let Some(context) = RequestContext::current() {
             context.set_claim(claim.clone());
         }
-        let response = self.inner.call(request).await?.into_response();
-        if response.status() == StatusCode::CONFLICT {
-            return Ok(self.winner(&claim).await.unwrap_or(response));
+        let response = self.inner.call(request).await.map(IntoResponse::into_response);
+        // An operation's problem comes as an error.
+        let status = response.as_ref().map_or_else(poem::Error::status, Response::status);
+        if status == StatusCode::CONFLICT
+            && let Some(winner) = self.winner(&claim).await
+        {
+            return Ok(winner);
         }
-        Ok(response)
+        response
     }
 }
 

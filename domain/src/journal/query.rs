@@ -1,9 +1,10 @@
 //! Reading a ledger.
 
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 use super::entity::event;
+use super::record::head;
 use crate::kernel::id::{EventId, ProjectId};
 use crate::kernel::page::{CursorPage, Page, PageRequest};
 use crate::kernel::{Problem, Reads, Result, Timestamp};
@@ -32,44 +33,24 @@ pub async fn list(
     filter: EventFilter,
     page: PageRequest,
 ) -> Result<CursorPage<event::Model>> {
-    let EventFilter {
-        action,
-        actor_id,
-        resource_type,
-        project,
-        from: since,
-        to,
-        before_seq,
-    } = filter;
-    let mut query = event::Entity::find().filter(event::Column::LedgerId.eq(ledger));
-    if let Some(action) = action {
-        query = query.filter(event::Column::Action.eq(action));
-    }
-    if let Some(actor_id) = actor_id {
-        query = query.filter(event::Column::ActorId.eq(actor_id));
-    }
-    if let Some(resource_type) = resource_type {
-        query = query.filter(event::Column::TargetType.eq(resource_type));
-    }
-    if let Some(project) = project {
-        query = query.filter(event::Column::ProjectId.eq(project));
-    }
-    if let Some(since) = since {
-        query = query.filter(event::Column::At.gte(since));
-    }
-    if let Some(to) = to {
-        query = query.filter(event::Column::At.lt(to));
-    }
-    let total = query.clone().count(from.conn()).await?;
-    if let Some(before) = before_seq {
+    let before = filter.before_seq;
+    let narrowed = narrowed(ledger, filter);
+    let total = match &narrowed {
+        Some(query) => query.clone().count(from.conn()).await?,
+        // The numbers have no gaps: the newest is the count, however long the ledger.
+        None => head(from, ledger)
+            .await?
+            .map_or(0, |head| u64::try_from(head.seq).unwrap_or(0)),
+    };
+    let mut query = narrowed.unwrap_or_else(|| all(ledger));
+    if let Some(before) = before {
         query = query.filter(event::Column::Seq.lt(before));
     }
-    let mut data = query
+    let newest = query
         .order_by_desc(event::Column::Seq)
         .offset(page.offset)
-        .limit(page.limit + 1)
-        .all(from.conn())
-        .await?;
+        .limit(page.limit + 1);
+    let mut data = newest.all(from.conn()).await?;
     let more = data.len() as u64 > page.limit;
     data.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
     let next_cursor = if more {
@@ -84,6 +65,34 @@ pub async fn list(
             total,
         },
         next_cursor,
+    })
+}
+
+fn all(ledger: Uuid) -> Select<event::Entity> {
+    event::Entity::find().filter(event::Column::LedgerId.eq(ledger))
+}
+
+/// The query of a filter, the cursor left out; `None` for a filter that lets everything pass.
+fn narrowed(ledger: Uuid, filter: EventFilter) -> Option<Select<event::Entity>> {
+    let EventFilter {
+        action,
+        actor_id,
+        resource_type,
+        project,
+        from,
+        to,
+        before_seq: _,
+    } = filter;
+    let conditions = [
+        action.map(|action| event::Column::Action.eq(action)),
+        actor_id.map(|id| event::Column::ActorId.eq(id)),
+        resource_type.map(|kind| event::Column::TargetType.eq(kind)),
+        project.map(|id| event::Column::ProjectId.eq(id)),
+        from.map(|at| event::Column::At.gte(at)),
+        to.map(|at| event::Column::At.lt(at)),
+    ];
+    conditions.into_iter().flatten().fold(None, |query, condition| {
+        Some(query.unwrap_or_else(|| all(ledger)).filter(condition))
     })
 }
 

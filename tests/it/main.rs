@@ -8,5 +8,13 @@
     reason = "tests: a failure is a panic"
 )]
 
+mod access;
+mod audit;
+mod auth;
 mod contract;
+mod crypto;
+mod idempotency;
+mod orgs;
+mod projects;
 mod secrets;
+mod webhooks;

@@ -49,6 +49,15 @@ impl Client {
         }
     }
 
+    /// The same client, showing no credential.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        Self {
+            credential: Credential::None,
+            ..self.clone()
+        }
+    }
+
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {
         Self {

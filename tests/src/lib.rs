@@ -17,8 +17,12 @@
 
 pub mod app;
 pub mod client;
+pub mod matrix;
+pub mod operations;
+pub mod mailbox;
 pub mod people;
 pub mod receiver;
+pub mod sealed;
 pub mod servers;
 pub mod smtp;
 

@@ -43,6 +43,16 @@ impl Person {
         &self.client
     }
 
+    /// The same person with tokens of another session.
+    #[must_use]
+    pub fn with_tokens(&self, access: &str, refresh: &str) -> Self {
+        Self {
+            client: self.client.bearer(access),
+            refresh_token: refresh.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A personal token of this person's, as a client.
     ///
     /// # Panics

@@ -47,9 +47,10 @@ impl<E: Endpoint> Endpoint for Gate<E> {
             context.set_claim(claim.clone());
         }
         let response = self.inner.call(request).await.map(IntoResponse::into_response);
-        // An operation's problem comes as an error.
+        // An operation's problem comes as an error. Whoever repeats a request while the first is under way may find the
+        // key taken, the version moved, or the thing gone: it did that itself.
         let status = response.as_ref().map_or_else(poem::Error::status, Response::status);
-        if status == StatusCode::CONFLICT
+        if status.is_client_error()
             && let Some(winner) = self.winner(&claim).await
         {
             return Ok(winner);
@@ -59,7 +60,7 @@ impl<E: Endpoint> Endpoint for Gate<E> {
 }
 
 impl<E> Gate<E> {
-    /// The answer that a simultaneous request of the same key was given, if that is why this one conflicted.
+    /// The answer that a simultaneous request of the same key was given, if that is why this one was refused.
     async fn winner(&self, claim: &Claim) -> Option<Response> {
         for _ in 0..LOOKS {
             if let Ok(Some(answer)) = claim.answer(&self.app.db, &self.app.keys).await {

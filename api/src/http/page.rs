@@ -40,7 +40,11 @@ impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> List<T> {
     }
 
     pub fn of_cursor<R>(cursor: CursorPage<R>, entry: impl FnMut(R) -> T) -> Self {
-        let pagination = pagination(&cursor.page, cursor.next_cursor);
+        // The offset does not tell how far a cursor has come.
+        let pagination = Pagination {
+            has_more: cursor.next_cursor.is_some(),
+            ..pagination(&cursor.page, cursor.next_cursor)
+        };
         Self {
             data: cursor.page.data.into_iter().map(entry).collect(),
             pagination,
@@ -54,7 +58,7 @@ pub fn pagination<T>(page: &Page<T>, next_cursor: Option<String>) -> Pagination 
         limit: page.request.limit,
         offset: page.request.offset,
         total: page.total,
-        has_more: next_cursor.is_some() || page.has_more(),
+        has_more: page.has_more(),
         next_cursor,
     }
 }

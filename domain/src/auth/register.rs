@@ -93,7 +93,16 @@ pub async fn register(
     let org = organisation::insert_personal(tx, keys, Principal::User(id), &address).await?;
     verification::send(tx, id, email_id).await?;
     let account = account::get(tx, id).await?;
-    let (session, tokens) = session::open(tx, keys.token_mac(), id, transport, tx.new_id()?, origin).await?;
+    let (session, tokens) = session::open(
+        tx,
+        keys.token_mac(),
+        id,
+        transport,
+        tx.new_id()?,
+        Some(tx.now()),
+        origin,
+    )
+    .await?;
     let mut origin = origin.clone().by_user(id, &account.email);
     origin.credential = Some(session);
     let entry = Entry::of_account(id, Action::UserRegistered, Target::User(id)).with("org_id", org.id.to_string());

@@ -92,7 +92,7 @@ pub async fn sign_in(
     transport: Transport,
     origin: &Origin,
 ) -> Result<SessionTokens> {
-    let (id, tokens) = open(tx, macs, account.id, transport, tx.new_id()?, origin).await?;
+    let (id, tokens) = open(tx, macs, account.id, transport, tx.new_id()?, Some(tx.now()), origin).await?;
     let sql = "UPDATE users SET last_login_at = $2 WHERE id = $1";
     tx.conn()
         .execute_raw(tx.sql(sql, [account.id.into(), tx.now().into()]))
@@ -108,13 +108,15 @@ pub async fn sign_in(
     Ok(tokens)
 }
 
-/// Inserts the credentials of a session; the caller journals.
+/// Inserts the credentials of a session; the caller journals. `auth_time` is when the person last proved who they are:
+/// prolonging a session proves nothing.
 pub(super) async fn open(
     tx: &WriteTx,
     macs: &TokenMacKey,
     user: UserId,
     transport: Transport,
     family: Uuid,
+    auth_time: Option<Timestamp>,
     origin: &Origin,
 ) -> Result<(CredentialId, SessionTokens)> {
     let now = tx.now();
@@ -123,7 +125,10 @@ pub(super) async fn open(
         Transport::Cookie => (now + SESSION_TTL, Some(now + IDLE_TTL)),
         Transport::Bearer => (now + ACCESS_TTL, None),
     };
-    let id = insert(tx, macs, &access, "session", user, family, expires_at, idle, origin).await?;
+    let id = insert(
+        tx, macs, &access, "session", user, family, auth_time, expires_at, idle, origin,
+    )
+    .await?;
     let refresh = match transport {
         Transport::Cookie => None,
         Transport::Bearer => {
@@ -135,6 +140,7 @@ pub(super) async fn open(
                 "refresh",
                 user,
                 family,
+                auth_time,
                 now + REFRESH_TTL,
                 None,
                 origin,
@@ -164,6 +170,7 @@ async fn insert(
     kind: &str,
     user: UserId,
     family: Uuid,
+    auth_time: Option<Timestamp>,
     expires_at: Timestamp,
     idle_expires_at: Option<Timestamp>,
     origin: &Origin,
@@ -183,7 +190,7 @@ async fn insert(
         org_id: Set(None),
         family_id: Set(Some(family)),
         replaced_by: Set(None),
-        auth_time: Set(Some(tx.now())),
+        auth_time: Set(auth_time),
         ip: Set(origin.ip.clone()),
         user_agent: Set(origin.user_agent.clone()),
         created_at: Set(tx.now()),
@@ -253,7 +260,7 @@ pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Orig
         return end_family(tx, &account, family, &origin).await;
     }
     revoke_family_but(tx, family, row.id).await?;
-    let (id, tokens) = open(tx, macs, account.id, Transport::Bearer, family, &origin).await?;
+    let (id, tokens) = open(tx, macs, account.id, Transport::Bearer, family, row.auth_time, &origin).await?;
     let sql = "UPDATE credentials SET replaced_by = $2, last_used_at = $3 WHERE id = $1";
     tx.conn()
         .execute_raw(tx.sql(sql, [row.id.into(), id.into(), tx.now().into()]))

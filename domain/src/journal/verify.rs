@@ -10,6 +10,7 @@ use super::chain;
 use super::entity::event;
 use super::record::head;
 use crate::crypto::envelope::blob_digest;
+use crate::kernel::db::Snapshot;
 use crate::kernel::id::SecretId;
 use crate::kernel::{Reads, Result};
 
@@ -98,12 +99,11 @@ struct Stored {
     sealed_value: Option<Vec<u8>>,
 }
 
-/// Walks the whole ledger.
+/// Walks the whole ledger. In a snapshot nothing is written meanwhile: whatever differs from the journal is a fault.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`]; faults of the ledger are not errors but findings.
-pub async fn verify(from: &impl Reads, ledger: Uuid) -> Result<Verification> {
-    // The head first: rows that are added while we walk are beyond it and not looked at.
+pub async fn verify(from: &Snapshot, ledger: Uuid) -> Result<Verification> {
     let head = head(from, ledger).await?;
     let (head_seq, head_hash) = head.map_or((0, chain::GENESIS.to_vec()), |head| (head.seq, head.hash));
     let mut found = Verification {
@@ -222,9 +222,9 @@ fn compare(write: &LastWrite, stored: Option<&Stored>) -> Option<FaultKind> {
     let Some(stored) = stored else {
         return Some(FaultKind::SecretMissing);
     };
-    // A write that came after we read the head is newer than what we know, and no fault.
+    // A version that nobody wrote.
     if stored.version > write.version {
-        return None;
+        return Some(FaultKind::SecretAltered);
     }
     if stored.version < write.version {
         return Some(FaultKind::SecretRolledBack);

@@ -252,6 +252,7 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
         FROM orgs o JOIN memberships m ON m.org_id = o.id LEFT JOIN roles r ON r.id = m.role_id
         WHERE m.subject_id = $1 AND m.subject_type = 'user' AND o.deleted_at IS NULL
           AND (m.expires_at IS NULL OR m.expires_at > $2)
+          AND (r.id IS NULL OR r.audience = 'platform')
         ORDER BY o.name, o.id, m.project_id IS NOT NULL, m.created_at";
     let rows = Listed::find_by_statement(from.sql(sql, [user.into(), from.now().into()]))
         .all(from.conn())

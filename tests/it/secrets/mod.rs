@@ -1,3 +1,9 @@
 //! Secrets over HTTP.
 
+mod concurrency;
+mod limits;
+mod listing;
+mod preconditions;
+mod roles;
 mod values;
+mod versions;

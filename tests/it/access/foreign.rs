@@ -1,0 +1,300 @@
+//! What belongs to others answers like what does not exist, byte for byte, wherever it is named.
+
+use std::collections::BTreeMap;
+
+use domain::kernel::id::{CredentialId, DeliveryId, EnvId, EventId, OrgId, ProjectId, TypedId, UserId, WebhookId};
+use harness::client::Client;
+use harness::matrix::{Place, Side};
+use harness::on_both;
+use harness::operations::{Gate, OPERATIONS, Operation};
+use harness::{Answer, TestApp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Stage;
+
+/// Query parameters and body fields that name nothing of anybody's.
+const NO_NAMES: &[&str] = &[
+    "limit",
+    "offset",
+    "search",
+    "version",
+    "action",
+    "resource_type",
+    "from",
+    "to",
+    "name",
+    "description",
+    "metadata",
+    "email",
+    "password",
+    "transport",
+    "first_name",
+    "last_name",
+    "refresh_token",
+    "token",
+    "setup_token",
+    "expires_days",
+    "scopes",
+    "class",
+    "protected",
+    "key",
+    "value",
+    "comment",
+    "expected_version",
+    "url",
+    "events",
+    "enabled",
+    "filters.keys",
+];
+/// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it.
+const GLOBAL_NAMES: &[&str] = &["slug"];
+/// Fields that name what may be others'; each is tested below.
+const NAMES: &[&str] = &[
+    "project",
+    "actor_id",
+    "after",
+    "org",
+    "patterns",
+    "filters.projects",
+    "filters.environments",
+];
+
+/// An id of the same kind that nobody has: the next number.
+fn ghost<T: TypedId>(id: &str) -> String {
+    let id: Uuid = id.parse::<T>().expect("an id").into();
+    T::from(Uuid::from_u128(id.as_u128() ^ 1)).to_string()
+}
+
+/// The spellings of a foreign thing, each with one of a thing that does not exist.
+fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
+    let env = foreign.envs.last().expect("an environment");
+    let slug = |slug: &str| (slug.to_owned(), format!("{}x", &slug[..slug.len() - 1]));
+    let id = |id: String, ghost: String| (id, ghost);
+    match param {
+        "org" => {
+            let text = foreign.org_id.to_string();
+            vec![slug(&foreign.org), id(text.clone(), ghost::<OrgId>(&text))]
+        }
+        "project" => {
+            let text = foreign.project_id.to_string();
+            vec![slug(&foreign.project), id(text.clone(), ghost::<ProjectId>(&text))]
+        }
+        "env" => {
+            let text = env.id.to_string();
+            vec![id(text.clone(), ghost::<EnvId>(&text))]
+        }
+        "key" => vec![slug(&foreign.key)],
+        "webhook" => vec![id(foreign.webhook.clone(), ghost::<WebhookId>(&foreign.webhook))],
+        "delivery" => vec![id(foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery))],
+        "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
+        "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
+        other => panic!("no ruling for the path parameter {other}"),
+    }
+}
+
+/// Status and body, but for what differs with every request.
+fn comparable(answer: &Answer) -> (u16, String) {
+    let mut body = answer.json();
+    if let Value::Object(map) = &mut body {
+        map.remove("request_id");
+    }
+    (answer.status(), body.to_string())
+}
+
+/// Asks for the foreign thing and for the ghost, and holds the answers against each other.
+async fn same(
+    stage: &Stage,
+    client: &Client,
+    operation: &Operation,
+    [foreign, ghost]: [(String, Option<Value>); 2],
+) -> (u16, String) {
+    let method = stage.endpoint(operation).method.clone();
+    let theirs = client.send(method.clone(), &foreign.0, foreign.1).await;
+    let nobodys = client.send(method, &ghost.0, ghost.1).await;
+    let (theirs, nobodys) = (comparable(&theirs), comparable(&nobodys));
+    assert_eq!(theirs, nobodys, "{}: {} against {}", operation.id, foreign.0, ghost.0);
+    theirs
+}
+
+/// Every path parameter of every operation replaced, one at a time.
+async fn swap_paths(stage: &Stage, client: &Client, place: &Place, foreign: &Side, params: &[&str]) -> usize {
+    let mut swapped = 0;
+    for operation in OPERATIONS {
+        let endpoint = stage.endpoint(operation);
+        stage.set(operation).await;
+        let before = stage.state().await;
+        let own: BTreeMap<_, _> = place.side.names(&place.env);
+        for param in endpoint
+            .path_params
+            .iter()
+            .filter(|param| params.contains(&param.as_str()))
+        {
+            // A key names nothing until it is written: writing under a name of others' makes one's own.
+            if param == "key" && operation.id == "put_secret" {
+                continue;
+            }
+            for (theirs, nobodys) in spellings(param, foreign) {
+                let path = |value: String| {
+                    let mut names = own.clone();
+                    if let Some(slot) = names.get_mut(param.as_str()) {
+                        *slot = value;
+                    }
+                    (endpoint.path(&names), stage.body(operation, place))
+                };
+                let (status, body) = same(stage, client, operation, [path(theirs), path(nobodys)]).await;
+                // A token is told that it needs a session before anything is looked up, whatever it names.
+                let unasked = status == 403 && body.contains("session_required");
+                assert!(status == 404 || unasked, "{} {param}: {body}", operation.id);
+                swapped += 1;
+            }
+        }
+        assert_eq!(
+            stage.state().await.changed_since(&before),
+            Vec::<&str>::new(),
+            "{}",
+            operation.id
+        );
+        if operation.prepare.is_some() {
+            stage.kept.restore(&stage.app).await;
+        }
+    }
+    swapped
+}
+
+on_both! {
+    async fn every_name_in_a_query_or_body_has_a_ruling(t: TestApp) {
+        for (id, endpoint) in harness::operations::endpoints(t.document()) {
+            for name in endpoint.query_params.iter().chain(&endpoint.body_fields) {
+                let known = [NO_NAMES, GLOBAL_NAMES, NAMES].iter().any(|list| list.contains(&name.as_str()));
+                assert!(known, "{id}: does `{name}` name what may be others'?");
+            }
+        }
+    }
+
+    async fn another_tenants_names_in_a_path_answer_like_names_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
+        let all = ["org", "project", "env", "key", "webhook", "delivery", "event", "id"];
+        let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
+        assert!(swapped > 100, "{swapped}");
+    }
+
+    async fn a_path_that_is_wholly_another_tenants_answers_like_one_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let foreign = &stage.world.foreign;
+        let env = foreign.envs.last().expect("an environment").clone();
+        let theirs = Place { side: foreign.clone(), env };
+        let before = stage.state().await;
+        let gated = |operation: &&Operation| stage.endpoint(operation).path_params.iter().any(|param| param == "org");
+        for operation in OPERATIONS.iter().filter(gated) {
+            let path = stage.path(operation, &theirs);
+            let nobodys = path.replace("/orgs/globex", "/orgs/globez");
+            let body = stage.body(operation, &theirs);
+            let pair = [(path, body.clone()), (nobodys, body)];
+            let (status, _) = same(&stage, stage.world.owner.client(), operation, pair).await;
+            assert_eq!(status, 404, "{}", operation.id);
+        }
+        assert_eq!(stage.state().await.changed_since(&before), Vec::<&str>::new());
+    }
+
+    async fn a_project_that_is_hidden_from_its_own_organisation_answers_like_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let place = stage.world.production();
+        let mut hidden = stage.world.own.clone();
+        (hidden.project, hidden.project_id) = (hidden.hidden.clone(), hidden.hidden_id);
+        for name in ["p-owner", "p-viewer", "sa-acl", "pat-place"] {
+            let principal = stage.principals.iter().find(|principal| principal.name == name).expect("a principal");
+            let swapped = swap_paths(&stage, &principal.client, &place, &hidden, &["project"]).await;
+            assert!(swapped > 30, "{name}: {swapped}");
+        }
+    }
+
+    async fn an_environment_of_another_project_of_ones_own_answers_like_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let place = stage.world.production();
+        let path = format!("/v1/orgs/acme/projects/{}", stage.world.own.hidden);
+        let shown = stage.world.owner.get(&path).await.expect(200);
+        let mut other = stage.world.own.clone();
+        other.envs.retain(|env| env.id == place.env.id);
+        for env in &mut other.envs {
+            env.id = shown.at("/environments/2/id").parse().expect("an id");
+        }
+        let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &other, &["env"]).await;
+        assert!(swapped > 8, "{swapped}");
+    }
+
+    async fn another_tenants_ids_in_a_query_answer_like_ids_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let foreign = &stage.world.foreign;
+        let (project, actor) = (foreign.project_id.to_string(), stage.world.outsider.id.to_string());
+        for (id, query, theirs, nobodys) in [
+            ("list_audit_logs", "project", project.clone(), ghost::<ProjectId>(&project)),
+            ("list_audit_logs", "actor_id", actor.clone(), ghost::<UserId>(&actor)),
+            ("list_webhook_deliveries", "after", foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery)),
+        ] {
+            let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
+            let path = stage.path(operation, &stage.world.production());
+            let with = |value: String| (format!("{path}?{query}={value}"), None);
+            let (status, _) = same(&stage, stage.world.owner.client(), operation, [with(theirs), with(nobodys)]).await;
+            assert_eq!(status, 200, "{id} {query}");
+        }
+    }
+
+    async fn another_tenants_names_in_a_body_answer_like_names_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let before = stage.state().await;
+        for (id, [theirs, nobodys]) in bodies(&stage) {
+            let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
+            let path = stage.path(operation, &stage.world.production());
+            let pair = [(path.clone(), Some(theirs)), (path, Some(nobodys))];
+            let (status, body) = same(&stage, stage.world.owner.client(), operation, pair).await;
+            assert_eq!(status, 422, "{id}: {body}");
+        }
+        assert_eq!(stage.state().await.changed_since(&before), Vec::<&str>::new());
+    }
+}
+
+/// Bodies with a foreign name, and with one of nothing.
+fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
+    let (foreign, url) = (&stage.world.foreign, stage.world.receiver.url.clone());
+    let place = |param: &str| spellings(param, foreign);
+    let mut all = Vec::new();
+    for (theirs, nobodys) in place("org") {
+        let body = |org: String| json!({ "name": "ci", "org": org });
+        all.push(("create_token", [body(theirs), body(nobodys)]));
+    }
+    for (theirs, nobodys) in place("project") {
+        let patterns =
+            |project: &str| json!({ "name": "ci", "org": "acme", "patterns": [format!("{project}/production")] });
+        all.push(("create_token", [patterns(&theirs), patterns(&nobodys)]));
+        let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "projects": [id] } });
+        all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
+        let filters = |id: &str| json!({ "filters": { "projects": [id] } });
+        all.push(("update_webhook", [filters(&theirs), filters(&nobodys)]));
+    }
+    for (theirs, nobodys) in place("env") {
+        let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "environments": [id] } });
+        all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
+        let filters = |id: &str| json!({ "filters": { "environments": [id] } });
+        all.push(("update_webhook", [filters(&theirs), filters(&nobodys)]));
+    }
+    all
+}
+
+/// Slugs of organisations are one namespace, like addresses: a taken one says so and nothing more.
+async fn taken(t: &TestApp, client: &Client, slug: &str) -> (u16, String) {
+    let _ = t;
+    comparable(&client.post("/v1/orgs", json!({ "name": "Any", "slug": slug })).await)
+}
+
+on_both! {
+    async fn a_taken_organisation_slug_tells_nothing_of_who_has_it(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let client = stage.world.outsider.client();
+        let own = taken(&stage.app, client, "globex").await;
+        let theirs = taken(&stage.app, client, "acme").await;
+        assert_eq!((own.0, &own), (409, &theirs));
+        assert_eq!(OPERATIONS.iter().filter(|operation| operation.gate == Gate::Unbound).count(), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! Who may do what, over HTTP.
+
+mod audit;
+mod csrf;
+mod foreign;
+mod lists;
+mod matrix;
+mod public;
+mod revocation;
+
+use std::collections::BTreeMap;
+
+use harness::matrix::{Kept, Place, Principal, State, World, principals};
+use harness::operations::{Endpoint, Operation, endpoints};
+use harness::{Answer, Client, TestApp};
+use serde_json::Value;
+
+/// A world with a copy of itself to go back to.
+struct Stage {
+    app: TestApp,
+    world: World,
+    principals: Vec<Principal>,
+    endpoints: BTreeMap<String, Endpoint>,
+    kept: Kept,
+}
+
+impl Stage {
+    async fn new(app: TestApp) -> Self {
+        let world = World::build(&app).await;
+        let principals = principals::all(&app, &world).await;
+        let kept = Kept::of(&app).await;
+        Self {
+            endpoints: endpoints(app.document()),
+            app,
+            world,
+            principals,
+            kept,
+        }
+    }
+
+    fn endpoint(&self, operation: &Operation) -> &Endpoint {
+        &self.endpoints[operation.id]
+    }
+
+    /// The path of an operation at a place.
+    fn path(&self, operation: &Operation, place: &Place) -> String {
+        let mut names = place.side.names(&place.env);
+        if operation.id == "restore_project" {
+            names.insert("project", place.side.deleted.clone());
+        }
+        self.endpoint(operation).path(&names)
+    }
+
+    /// A valid body.
+    fn body(&self, operation: &Operation, place: &Place) -> Option<Value> {
+        operation.body.map(|body| body(&self.world, place))
+    }
+
+    /// Calls an operation as it wants to be called.
+    async fn call(&self, client: &Client, operation: &Operation, place: &Place) -> Answer {
+        let method = self.endpoint(operation).method.clone();
+        client
+            .send(method, &self.path(operation, place), self.body(operation, place))
+            .await
+    }
+
+    /// Brings the world to where the operation can be called.
+    async fn set(&self, operation: &Operation) {
+        if let Some(sql) = operation.prepare {
+            self.app.sql(sql).await;
+        }
+    }
+
+    /// Back to the beginning.
+    async fn reset(&self, operation: &Operation) {
+        self.kept.restore(&self.app).await;
+        self.set(operation).await;
+    }
+
+    async fn state(&self) -> State {
+        self.kept.state(&self.app).await
+    }
+}

@@ -1,0 +1,5 @@
+//! The audit log.
+
+mod list;
+mod reads;
+mod tampering;

@@ -1,0 +1,8 @@
+//! Registration, sign-in, sessions, personal tokens, mail.
+
+mod mail;
+mod registration;
+mod sessions;
+mod setup;
+mod sign_in;
+mod tokens;

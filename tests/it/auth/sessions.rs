@@ -1,0 +1,151 @@
+//! How long sessions live, and how they are prolonged.
+
+use std::time::Duration;
+
+use harness::app::{Options, eventually};
+use harness::{Answer, Person, TestApp, on_both, on_each_backend};
+use serde_json::json;
+
+use super::sign_in::cookie_of;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn refresh(t: &TestApp, token: &str) -> Answer {
+    t.anonymous()
+        .post("/v1/auth/token/refresh", json!({ "refresh_token": token }))
+        .await
+}
+
+/// The access and refresh tokens of an answer.
+fn tokens(answer: &Answer) -> (String, String) {
+    (answer.at("/access_token"), answer.at("/refresh_token"))
+}
+
+async fn stopped(backend: harness::Backend) -> (TestApp, Person) {
+    let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+    let dana = t.person("dana").await;
+    (t, dana)
+}
+
+async fn is_signed_in(t: &TestApp, access: &str) -> bool {
+    t.anonymous().bearer(access).get("/v1/auth/me").await.status() == 200
+}
+
+on_both! {
+    async fn signing_out_ends_the_access_token_and_its_refresh_token(t: TestApp) {
+        let dana = t.person("dana").await;
+        dana.post("/v1/auth/logout", json!({})).await.expect(204).ok();
+        dana.get("/v1/auth/me").await.problem(401, "unauthenticated");
+        refresh(&t, &dana.refresh_token).await.problem(401, "unauthenticated");
+        let again = dana.signs_in_again().await;
+        again.get("/v1/auth/me").await.expect(200).ok();
+    }
+
+    async fn a_refresh_token_is_traded_for_new_tokens(t: TestApp) {
+        let dana = t.person("dana").await;
+        dana.get("/v1/auth/me").await.ok();
+        let traded = refresh(&t, &dana.refresh_token).await.expect(200);
+        assert_eq!((traded.at("/user/id"), traded.at("/expires_in")), (dana.id.to_string(), "3600".into()));
+        let (access, next) = tokens(&traded);
+        assert_ne!(next, dana.refresh_token);
+        assert!(is_signed_in(&t, &access).await);
+        dana.get("/v1/auth/me").await.problem(401, "unauthenticated");
+        let (access, _) = tokens(&refresh(&t, &next).await.expect(200));
+        assert!(is_signed_in(&t, &access).await);
+        assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'session.refreshed'").await, 2);
+    }
+
+    async fn a_refresh_token_used_twice_ends_its_whole_family_and_no_other(t: TestApp) {
+        let dana = t.person("dana").await;
+        let elsewhere = dana.signs_in_again().await;
+        let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        let (newest, last) = tokens(&refresh(&t, &next).await.expect(200));
+        assert!(!is_signed_in(&t, &access).await);
+        refresh(&t, &dana.refresh_token).await.problem(401, "unauthenticated");
+        assert!(!is_signed_in(&t, &newest).await, "whoever holds the family has lost it");
+        refresh(&t, &last).await.problem(401, "unauthenticated");
+        elsewhere.get("/v1/auth/me").await.expect(200).ok();
+        assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'session.reuse_detected'").await, 1);
+    }
+
+    async fn what_is_no_refresh_token_is_refused(t: TestApp) {
+        let dana = t.person("dana").await;
+        let access = dana.signs_in_again().await;
+        let harness::client::Credential::Bearer(access) = &access.client().credential else {
+            return assert!(false, "a bearer session");
+        };
+        for token in ["", "srm_ref_nonsense", access] {
+            refresh(&t, token).await.problem(401, "unauthenticated");
+        }
+    }
+}
+
+on_each_backend! {
+    async fn a_client_whose_answer_was_lost_trades_again_within_thirty_seconds(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let (lost, lost_refresh) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        t.advance(Duration::from_secs(30));
+        let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        assert!(is_signed_in(&t, &access).await);
+        assert!(!is_signed_in(&t, &lost).await, "the lost answer's tokens end");
+        refresh(&t, &lost_refresh).await.problem(401, "unauthenticated");
+        let _ = refresh(&t, &next).await.expect(200);
+    }
+
+    async fn after_thirty_seconds_a_second_trade_is_a_theft(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        t.advance(Duration::from_secs(31));
+        refresh(&t, &dana.refresh_token).await.problem(401, "unauthenticated");
+        assert!(!is_signed_in(&t, &access).await);
+        refresh(&t, &next).await.problem(401, "unauthenticated");
+    }
+
+    async fn a_second_trade_is_a_theft_once_the_first_answer_was_used(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let (access, _) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        assert!(is_signed_in(&t, &access).await);
+        eventually("the use is noted", || async {
+            t.number("SELECT COUNT(*) FROM credentials WHERE last_used_at IS NOT NULL AND kind = 'session'").await == 1
+        })
+        .await;
+        refresh(&t, &dana.refresh_token).await.problem(401, "unauthenticated");
+        assert!(!is_signed_in(&t, &access).await);
+    }
+
+    async fn an_access_token_ends_after_an_hour_and_its_refresh_token_goes_on(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        t.advance(HOUR - Duration::from_secs(1));
+        dana.get("/v1/auth/me").await.expect(200).ok();
+        t.advance(Duration::from_secs(1));
+        dana.get("/v1/auth/me").await.problem(401, "unauthenticated");
+        let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        assert!(is_signed_in(&t, &access).await);
+        t.advance(90 * 24 * HOUR);
+        refresh(&t, &next).await.problem(401, "unauthenticated");
+    }
+
+    async fn a_cookie_that_rests_for_a_day_ends(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let browser = t.anonymous().cookie(&cookie_of(&t, &dana.email).await);
+        t.advance(23 * HOUR);
+        browser.get("/v1/auth/me").await.expect(200).ok();
+        eventually("the use is noted", || async {
+            t.number("SELECT COUNT(*) FROM credentials WHERE last_used_at IS NOT NULL").await == 1
+        })
+        .await;
+        t.advance(23 * HOUR);
+        browser.get("/v1/auth/me").await.expect(200).ok();
+        let resting = t.anonymous().cookie(&cookie_of(&t, &dana.email).await);
+        t.advance(24 * HOUR);
+        resting.get("/v1/auth/me").await.problem(401, "unauthenticated");
+    }
+
+    async fn a_cookie_ends_after_thirty_days_however_busy(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let browser = t.anonymous().cookie(&cookie_of(&t, &dana.email).await);
+        t.sql("UPDATE credentials SET idle_expires_at = 9000000000000000 WHERE idle_expires_at IS NOT NULL").await;
+        t.advance(30 * 24 * HOUR);
+        browser.get("/v1/auth/me").await.problem(401, "unauthenticated");
+    }
+}

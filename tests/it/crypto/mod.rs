@@ -1,0 +1,3 @@
+//! What the application says to a database that was tampered with.
+
+mod tampering;

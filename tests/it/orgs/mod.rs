@@ -1,0 +1,4 @@
+//! Organisations.
+
+mod deletion;
+mod organisations;

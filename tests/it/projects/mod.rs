@@ -1,0 +1,4 @@
+//! Projects and environments.
+
+mod environments;
+mod projects;

@@ -1,0 +1,132 @@
+//! Reading a whole environment.
+
+use harness::{Answer, Client, EnvPath, on_both};
+use serde_json::json;
+
+async fn fill(client: &Client, env: &EnvPath, keys: &[&str]) {
+    for key in keys {
+        client
+            .put(
+                &env.secret(key),
+                json!({ "value": format!("value of {key}"), "comment": "c" }),
+            )
+            .await
+            .expect(201)
+            .ok();
+    }
+}
+
+fn keys(answer: &Answer) -> Vec<String> {
+    let json = answer.json();
+    let key = |entry: &serde_json::Value| entry["key"].as_str().unwrap_or_default().to_owned();
+    json["data"].as_array().into_iter().flatten().map(key).collect()
+}
+
+on_both! {
+    async fn all_secrets_come_sorted_with_values_and_the_revision(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        let empty = acme.owner.get(&env.secrets()).await.expect(200);
+        assert_eq!((empty.json()["data"].clone(), empty.json()["revision"].clone()), (json!([]), json!(0)));
+        fill(&acme.owner, &env, &["b", "B", "a", "_a", "A.1", "A-1", "A_1", "A1"]).await;
+        let list = acme.owner.get(&env.secrets()).await.expect(200);
+        assert_eq!(keys(&list), ["A-1", "A.1", "A1", "A_1", "B", "_a", "a", "b"], "by byte, on both databases");
+        assert_eq!((list.at("/revision"), list.at("/data/0/value")), ("8".into(), "value of A-1".into()));
+        assert_eq!((list.at("/data/0/version"), list.at("/data/0/comment")), ("1".into(), "c".into()));
+        assert!(list.json().get("pagination").is_none(), "all of them are no page");
+        let names = acme.owner.get(&env.keys()).await.expect(200);
+        assert_eq!((keys(&names), names.at("/revision")), (keys(&list), "8".into()));
+        assert!(!names.text().contains("value"));
+    }
+
+    async fn a_page_is_cut_out_when_it_is_asked_for(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        fill(&acme.owner, &env, &["A", "B", "C", "D", "E"]).await;
+        for path in [env.secrets(), env.keys()] {
+            let page = acme.owner.get(&format!("{path}?limit=2&offset=1")).await.expect(200);
+            assert_eq!(keys(&page), ["B", "C"]);
+            assert_eq!(page.json()["pagination"], json!({ "limit": 2, "offset": 1, "total": 5, "has_more": true }));
+            let last = acme.owner.get(&format!("{path}?offset=4")).await.expect(200);
+            assert_eq!((keys(&last), last.at("/pagination/has_more")), (vec!["E".to_owned()], "false".into()));
+            assert!(keys(&acme.owner.get(&format!("{path}?offset=99")).await.expect(200)).is_empty());
+            acme.owner.get(&format!("{path}?limit=500")).await.expect(200).ok();
+            for query in ["limit=0", "limit=501", "offset=-1"] {
+                acme.owner.get(&format!("{path}?{query}")).await.problem(422, "invalid_field");
+            }
+        }
+    }
+
+    async fn search_takes_a_beginning_letter_by_letter(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        fill(&acme.owner, &env, &["DB_URL", "DB_USER", "DBXURL", "db_url", "API_DB_", "D"]).await;
+        for (search, found) in [
+            ("DB_", vec!["DB_URL", "DB_USER"]),
+            ("db", vec!["db_url"]),
+            ("D", vec!["D", "DBXURL", "DB_URL", "DB_USER"]),
+            ("DB_URL", vec!["DB_URL"]),
+            ("DB%25", vec![]),
+            ("%25", vec![]),
+            ("D?", vec![]),
+            ("_", vec![]),
+            ("'", vec![]),
+            ("~", vec![]),
+            ("Ö", vec![]),
+            ("", vec!["API_DB_", "D", "DBXURL", "DB_URL", "DB_USER", "db_url"]),
+        ] {
+            for path in [env.secrets(), env.keys()] {
+                let answer = acme.owner.get(&format!("{path}?search={}", search.replace('?', "%3F"))).await.expect(200);
+                assert_eq!(keys(&answer), found, "{search}");
+            }
+        }
+        let page = acme.owner.get(&format!("{}?search=DB_&limit=1", env.secrets())).await.expect(200);
+        assert_eq!((keys(&page), page.at("/pagination/total")), (vec!["DB_URL".to_owned()], "2".into()));
+    }
+
+    async fn nothing_is_sent_again_until_something_changes(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        fill(&acme.owner, &env, &["A", "B"]).await;
+        for path in [env.secrets(), env.keys()] {
+            let first = acme.owner.get(&path).await.expect(200);
+            let tag = first.header("etag").unwrap_or_default().to_owned();
+            let asking = acme.owner.with("If-None-Match", &tag);
+            let unchanged = asking.get(&path).await.expect(304);
+            assert_eq!((unchanged.bytes(), unchanged.header("etag")), (&b""[..], Some(&*tag)));
+            asking.get(&format!("{path}?search=A")).await.expect(200).ok();
+            acme.owner.put(&env.secret("A"), json!({ "value": path })).await.expect(200).ok();
+            let changed = asking.get(&path).await.expect(200);
+            assert_ne!(changed.header("etag"), Some(&*tag));
+        }
+    }
+
+    async fn the_tag_changes_with_what_the_caller_may_see(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        let env = web.env("development");
+        fill(&acme.owner, &env, &["A"]).await;
+        let dana = acme.developer("dana").await;
+        let tag = dana.get(&env.secrets()).await.expect(200).header("etag").unwrap_or_default().to_owned();
+        let others = acme.owner.get(&env.secrets()).await.expect(200);
+        assert_ne!(others.header("etag"), Some(&*tag), "another caller, another tag");
+        acme.owner.with("If-None-Match", &tag).get(&env.secrets()).await.expect(200).ok();
+        let _ = dana.with("If-None-Match", &tag).get(&env.secrets()).await.expect(304);
+        acme.grant(dana.id, Some(web.id), "admin").await;
+        dana.with("If-None-Match", &tag).get(&env.secrets()).await.expect(200).ok();
+    }
+
+    async fn an_unchanged_read_is_no_read_of_values(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        fill(&acme.owner, &env, &["A"]).await;
+        let reads = "SELECT COUNT(*) FROM journal WHERE action = 'secret.read'";
+        let tag = acme.owner.get(&env.secrets()).await.expect(200).header("etag").unwrap_or_default().to_owned();
+        assert_eq!(t.number(reads).await, 1);
+        for _ in 0..3 {
+            let _ = acme.owner.with("If-None-Match", &tag).get(&env.secrets()).await.expect(304);
+            acme.owner.get(&env.keys()).await.expect(200).ok();
+        }
+        assert_eq!(t.number(reads).await, 1);
+    }
+}

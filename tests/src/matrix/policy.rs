@@ -1,0 +1,134 @@
+//! What the policy says of a request: the gate of its operation, asked of [`decide`] with the facts that were given.
+
+use domain::access::decide::Reason;
+use domain::access::{CredentialKind, Decision, Permission, Principal, Resource, decide, decide_any_key, visible};
+use domain::kernel::Timestamp;
+
+use super::principals::Known;
+use super::world::Place;
+use crate::client::Answer;
+use crate::operations::{Gate, Operation};
+
+/// No or no good credential.
+pub const UNAUTHENTICATED: &str = "401";
+/// Seen, not allowed.
+pub const FORBIDDEN: &str = "403";
+/// The token is too narrow.
+pub const TOKEN: &str = "403t";
+/// Only a session may.
+pub const SESSION: &str = "403s";
+/// Absent or hidden.
+pub const HIDDEN: &str = "404";
+
+/// The cell of an answer.
+pub fn cell(answer: &Answer) -> String {
+    let status = answer.status();
+    match (status, answer.code().as_str()) {
+        (200..300, _) => status.to_string(),
+        (401, "unauthenticated") => UNAUTHENTICATED.to_owned(),
+        (403, "forbidden") => FORBIDDEN.to_owned(),
+        (403, "insufficient_scope") => TOKEN.to_owned(),
+        (403, "session_required") => SESSION.to_owned(),
+        (404, "not_found") => HIDDEN.to_owned(),
+        (_, code) => format!("{status} {code}"),
+    }
+}
+
+/// The cell that the policy wants.
+pub fn predicted(operation: &Operation, known: Option<&Known>, place: &Place, now: Timestamp) -> String {
+    let success = operation.success.to_string();
+    if operation.gate == Gate::Public {
+        return success;
+    }
+    let Some(known) = known else {
+        return UNAUTHENTICATED.to_owned();
+    };
+    match refusal(operation.gate, &Asked { known, place, now }) {
+        Some(refused) => refused.to_owned(),
+        None => success,
+    }
+}
+
+struct Asked<'a> {
+    known: &'a Known,
+    place: &'a Place,
+    now: Timestamp,
+}
+
+fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
+    let place = asked.place;
+    match gate {
+        Gate::Public => None,
+        Gate::Person => asked.person(),
+        Gate::Session => asked.session(),
+        Gate::OwnToken => asked.session().or((!asked.known.is_owner).then_some(HIDDEN)),
+        Gate::Unbound => {
+            let ceiling = &asked.known.actor.ceiling;
+            let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
+            asked.person().or(narrow.then_some(TOKEN))
+        }
+        Gate::Scope(permission) => asked.person().or_else(|| asked.scope(permission)),
+        Gate::Visible(permission) => asked.sight(&place.org()).or_else(|| asked.scope(permission)),
+        Gate::Org(permission) => asked.permission(permission, &place.org()),
+        Gate::OrgSession(permission) => asked.permission(permission, &place.org()).or_else(|| asked.session()),
+        Gate::Project(permission) => asked.permission(permission, &place.project()),
+        Gate::ProjectSession(permission) => asked
+            .permission(permission, &place.project())
+            .or_else(|| asked.session()),
+        Gate::DeletedProject(permission) => refusal(Gate::Visible(Permission::ProjectsRead), asked)
+            .or_else(|| asked.session())
+            .or_else(|| asked.permission(permission, &place.deleted_project())),
+        Gate::Env(permission) => asked.permission(permission, &place.env()),
+        Gate::AnyKey(permission) => asked.judged(asked.any_key(permission), &place.env()),
+        Gate::Key(permission) => asked.permission(permission, &place.env().with_key(&place.side.key)),
+    }
+}
+
+impl Asked<'_> {
+    fn person(&self) -> Option<&'static str> {
+        match self.known.actor.principal {
+            Principal::User(_) => None,
+            Principal::ServiceAccount(_) => Some(FORBIDDEN),
+        }
+    }
+
+    fn session(&self) -> Option<&'static str> {
+        (self.known.kind != CredentialKind::Session).then_some(SESSION)
+    }
+
+    fn scope(&self, permission: Permission) -> Option<&'static str> {
+        let grants = self.known.actor.ceiling.grants.as_ref();
+        grants
+            .is_some_and(|grants| !grants.mentions(permission))
+            .then_some(TOKEN)
+    }
+
+    fn sight(&self, resource: &Resource<'_>) -> Option<&'static str> {
+        (!visible(&self.known.actor, resource, &self.known.facts, self.now)).then_some(HIDDEN)
+    }
+
+    fn any_key(&self, permission: Permission) -> Decision {
+        decide_any_key(
+            &self.known.actor,
+            permission,
+            &self.place.env(),
+            &self.known.facts,
+            self.now,
+        )
+    }
+
+    fn permission(&self, permission: Permission, resource: &Resource<'_>) -> Option<&'static str> {
+        let decision = decide(&self.known.actor, permission, resource, &self.known.facts, self.now);
+        self.judged(decision, resource)
+    }
+
+    fn judged(&self, decision: Decision, resource: &Resource<'_>) -> Option<&'static str> {
+        if decision.allow {
+            return None;
+        }
+        self.sight(resource).or(Some(match decision.reason {
+            Reason::TokenOrg | Reason::InsufficientScope | Reason::TokenPattern => TOKEN,
+            Reason::AclDeny | Reason::NoGrant | Reason::Role | Reason::AclAllow => FORBIDDEN,
+        }))
+    }
+}

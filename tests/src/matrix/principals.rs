@@ -1,0 +1,312 @@
+//! Everybody who could ask: people of every role, machines, narrowed tokens, and those who are nobody any more.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use std::time::Duration;
+
+use domain::access::facts::{AclRule, Effect, Membership};
+use domain::access::role::RoleLevel::{Org, Project};
+use domain::access::{Actor, Ceiling, ClassSet, CredentialKind, EnvClass, Facts, GrantSet, Principal as Subject};
+use domain::crypto::token::{Token, TokenKind};
+use domain::kernel::id::OrgId;
+use serde_json::json;
+
+use super::seed::{Seed, builtin};
+use super::world::World;
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::people::Person;
+
+/// What a role of the organisation's own grants, and what a role of its application is called alike.
+const CUSTOM: &[&str] = &[
+    "org:read",
+    "projects:read",
+    "envs:read",
+    "secrets:read@prod",
+    "audit:read",
+];
+
+/// Somebody who asks.
+pub struct Principal {
+    /// The column in the matrix.
+    pub name: &'static str,
+    pub client: Client,
+    /// `None`: the credential is no good.
+    pub known: Option<Known>,
+}
+
+/// Somebody whose credential is good.
+pub struct Known {
+    pub actor: Actor,
+    pub kind: CredentialKind,
+    /// What was given in the own organisation.
+    pub facts: Facts,
+    /// Whether it is the owner, whose token `delete_token` is about.
+    pub is_owner: bool,
+}
+
+fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
+    Principal {
+        name,
+        client: person.client().clone(),
+        known: Some(Known {
+            actor: Actor::unlimited(Subject::User(person.id)),
+            kind: CredentialKind::Session,
+            facts,
+            is_owner: name == "owner",
+        }),
+    }
+}
+
+fn nobody(name: &'static str, client: Client) -> Principal {
+    Principal {
+        name,
+        client,
+        known: None,
+    }
+}
+
+fn holding(memberships: Vec<Membership>, rules: Vec<AclRule>) -> Facts {
+    Facts { memberships, rules }
+}
+
+/// All of them, in the order of the matrix.
+pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
+    let seed = Seed { app, side: &world.own };
+    let mut all = strangers(app, world).await;
+    all.extend(staff(&seed, world).await);
+    all.extend(special(&seed, world).await);
+    all.extend(machines(&seed).await);
+    all.extend(tokens(&seed, world).await);
+    all
+}
+
+/// Those who prove nothing.
+async fn strangers(app: &TestApp, world: &World) -> Vec<Principal> {
+    let anonymous = app.anonymous();
+    let unknown = Token::generate(app.db().rng(), TokenKind::Personal).expect("a token");
+    let late = app.person("late").await;
+    app.sql(
+        "UPDATE credentials SET expires_at = 1
+             WHERE principal_id = (SELECT user_id FROM user_emails WHERE canonical = 'late@example.com')",
+    )
+    .await;
+    let made = world
+        .owner
+        .post("/v1/auth/tokens", json!({ "name": "short-lived" }))
+        .await
+        .expect(201);
+    world
+        .owner
+        .delete(&format!("/v1/auth/tokens/{}", made.at("/id")))
+        .await
+        .expect(204)
+        .ok();
+    vec![
+        nobody("anon", anonymous.clone()),
+        nobody("garbage", anonymous.bearer("srm_pat_garbage")),
+        nobody("unknown", anonymous.bearer(unknown.expose())),
+        nobody("expired", late.client().clone()),
+        nobody("revoked", anonymous.bearer(&made.at("/token"))),
+        nobody("disabled", disabled(app).await),
+    ]
+}
+
+async fn disabled(app: &TestApp) -> Client {
+    let person = app.person("disabled").await;
+    app.sql(
+        "UPDATE users SET disabled_at = 1
+             WHERE id = (SELECT user_id FROM user_emails WHERE canonical = 'disabled@example.com')",
+    )
+    .await;
+    person.client().clone()
+}
+
+/// One of each built-in role.
+async fn staff(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
+    let owner = Membership {
+        org: world.own.org_id,
+        project: None,
+        role: builtin(Org, "owner").id,
+        role_name: "owner".to_owned(),
+        grants: builtin(Org, "owner").grants,
+        env_classes: None,
+        expires_at: None,
+    };
+    let mut all = vec![session("owner", &world.owner, holding(vec![owner], vec![]))];
+    let project = Some(world.own.project_id);
+    for (name, role, project) in [
+        ("admin", builtin(Org, "admin"), None),
+        ("dev", builtin(Org, "developer"), None),
+        ("viewer", builtin(Org, "viewer"), None),
+        ("member", builtin(Org, "member"), None),
+        ("p-owner", builtin(Project, "owner"), project),
+        ("p-admin", builtin(Project, "admin"), project),
+        ("p-dev", builtin(Project, "developer"), project),
+        ("p-viewer", builtin(Project, "viewer"), project),
+    ] {
+        let person = seed.app.person(name).await;
+        let held = seed.membership(Subject::User(person.id), &role, project).await;
+        all.push(session(name, &person, holding(vec![held], vec![])));
+    }
+    all
+}
+
+/// People to whom something special applies.
+async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
+    let (developer, now) = (builtin(Org, "developer"), seed.app.clock.now());
+    let removed = seed.app.person("removed").await;
+    seed.membership(Subject::User(removed.id), &developer, None).await;
+    seed.run(
+        "DELETE FROM memberships WHERE subject_id = $1 AND org_id = $2",
+        [removed.id.into(), world.own.org_id.into()],
+    )
+    .await;
+    let lapsed = seed.app.person("lapsed").await;
+    let past = Some(now - Duration::from_secs(1));
+    let was = seed
+        .membership_until(Subject::User(lapsed.id), &developer, None, None, past)
+        .await;
+    let on_call = seed.app.person("on-call").await;
+    let (prod, soon) = (
+        ClassSet::EMPTY.with(EnvClass::Prod),
+        Some(now + Duration::from_hours(1)),
+    );
+    let viewer = builtin(Org, "viewer");
+    let tonight = seed
+        .membership_until(Subject::User(on_call.id), &viewer, None, Some(prod), soon)
+        .await;
+    let denied = seed.app.person("denied").await;
+    let works = seed.membership(Subject::User(denied.id), &developer, None).await;
+    let no_writes = seed
+        .rule(
+            Subject::User(denied.id),
+            Effect::Deny,
+            "web",
+            &["secrets:write", "envs:read"],
+        )
+        .await;
+    let mut all = vec![
+        session("outsider", &world.outsider, Facts::default()),
+        session("removed", &removed, Facts::default()),
+        session("lapsed", &lapsed, holding(vec![was], vec![])),
+        session("on-call", &on_call, holding(vec![tonight], vec![])),
+        session("denied", &denied, holding(vec![works], vec![no_writes])),
+    ];
+    let (person, held) = custom(seed, "custom", "platform").await;
+    all.push(session("custom", &person, holding(vec![held], vec![])));
+    // A role of the tenant's own application grants nothing here, whatever its permissions are called.
+    let (person, _) = custom(seed, "app-role", "app").await;
+    all.push(session("app-role", &person, Facts::default()));
+    all
+}
+
+async fn custom(seed: &Seed<'_>, name: &str, audience: &str) -> (Person, Membership) {
+    let person = seed.app.person(name).await;
+    let role = seed.role(audience, name, CUSTOM).await;
+    let held = seed.membership(Subject::User(person.id), &role, None).await;
+    (person, held)
+}
+
+/// Service accounts. Each lives in its own organisation.
+async fn machines(seed: &Seed<'_>) -> Vec<Principal> {
+    let machine = |name, id, key: &str, facts| Principal {
+        name,
+        client: seed.app.anonymous().api_key(key),
+        known: Some(Known {
+            actor: Actor {
+                principal: Subject::ServiceAccount(id),
+                ceiling: bound(seed.side.org_id),
+            },
+            kind: CredentialKind::ServiceKey,
+            facts,
+            is_owner: false,
+        }),
+    };
+    let (deploy, key) = seed.service_account("deploy").await;
+    let held = seed
+        .membership(Subject::ServiceAccount(deploy), &builtin(Org, "developer"), None)
+        .await;
+    let deploy = machine("sa-dev", deploy, &key, holding(vec![held], vec![]));
+    let (runner, key) = seed.service_account("runner").await;
+    let permissions = ["secrets:read", "secrets:write"];
+    let rule = seed
+        .rule(
+            Subject::ServiceAccount(runner),
+            Effect::Allow,
+            "web/staging",
+            &permissions,
+        )
+        .await;
+    let runner = machine("sa-acl", runner, &key, holding(vec![], vec![rule]));
+    vec![deploy, runner]
+}
+
+fn bound(org: OrgId) -> Ceiling {
+    Ceiling {
+        org: Some(org),
+        ..Ceiling::default()
+    }
+}
+
+/// Personal tokens of the owner: none may do more than it says.
+async fn tokens(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
+    let owner = &world.owner;
+    let org = Some(world.own.org_id);
+    let mine = world
+        .owner
+        .get(&format!("/v1/orgs/{}", owner.personal_org))
+        .await
+        .expect(200)
+        .at("/id");
+    let scopes = GrantSet::parse(&["secrets:read", "projects:read"]).expect("scopes");
+    let mut all = Vec::new();
+    for (name, body, ceiling) in [
+        ("pat", json!({ "name": "all" }), Ceiling::default()),
+        (
+            "pat-scope",
+            json!({ "name": "scope", "scopes": ["secrets:read", "projects:read"] }),
+            Ceiling {
+                grants: Some(scopes),
+                ..Ceiling::default()
+            },
+        ),
+        (
+            "pat-place",
+            json!({ "name": "place", "org": "acme", "patterns": ["web/staging"] }),
+            Ceiling {
+                patterns: vec![seed.pattern("web/staging")],
+                org,
+                ..Ceiling::default()
+            },
+        ),
+        (
+            "pat-other",
+            json!({ "name": "other", "org": mine }),
+            bound(mine.parse().expect("an id")),
+        ),
+    ] {
+        let memberships = vec![Membership {
+            org: world.own.org_id,
+            project: None,
+            role: builtin(Org, "owner").id,
+            role_name: "owner".to_owned(),
+            grants: builtin(Org, "owner").grants,
+            env_classes: None,
+            expires_at: None,
+        }];
+        all.push(Principal {
+            name,
+            client: owner.token(body).await,
+            known: Some(Known {
+                actor: Actor {
+                    principal: Subject::User(owner.id),
+                    ceiling,
+                },
+                kind: CredentialKind::PersonalToken,
+                facts: holding(memberships, vec![]),
+                is_owner: false,
+            }),
+        });
+    }
+    all
+}

@@ -1,0 +1,216 @@
+//! Puts into the database what has no operation yet, and remembers it as the facts of a decision.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use domain::access::facts::{AclRule, Effect, Membership, Subject};
+use domain::access::pattern::{Pattern, PatternText};
+use domain::access::role::RoleLevel;
+use domain::access::{BuiltinRole, ClassSet, GrantSet, Principal};
+use domain::crypto::token::{Token, TokenKind};
+use domain::kernel::id::{AclRuleId, CredentialId, MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId};
+use domain::kernel::{Reads, Timestamp};
+use sea_orm::{ConnectionTrait, Value};
+use serde_json::json;
+
+use super::world::Side;
+use crate::app::TestApp;
+
+/// A role to be held.
+#[derive(Clone)]
+pub struct Role {
+    pub id: RoleId,
+    pub name: String,
+    pub grants: GrantSet,
+}
+
+/// A built-in role.
+///
+/// # Panics
+/// When there is none of this name.
+pub fn builtin(level: RoleLevel, name: &str) -> Role {
+    let role = BuiltinRole::by_name(level, name).expect("a built-in role");
+    Role {
+        id: role.id,
+        name: name.to_owned(),
+        grants: role.grants().clone(),
+    }
+}
+
+/// Writes rows of one organisation.
+pub struct Seed<'a> {
+    pub app: &'a TestApp,
+    pub side: &'a Side,
+}
+
+fn ids(principal: Principal) -> (&'static str, uuid::Uuid) {
+    match principal {
+        Principal::User(id) => ("user", id.0),
+        Principal::ServiceAccount(id) => ("service_account", id.0),
+    }
+}
+
+impl Seed<'_> {
+    fn org(&self) -> OrgId {
+        self.side.org_id
+    }
+
+    /// A new id.
+    ///
+    /// # Panics
+    /// Without random numbers.
+    pub fn id<T: From<uuid::Uuid>>(&self) -> T {
+        T::from(self.app.db().rng().uuid(self.app.clock.now()).expect("an id"))
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn run(&self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        let tx = self.app.db().begin_write().await.expect("open a transaction");
+        tx.conn()
+            .execute_raw(tx.sql(sql, values))
+            .await
+            .expect("run the statement");
+        tx.commit_bookkeeping().await.expect("commit");
+    }
+
+    /// Makes a role of the organisation's own.
+    pub async fn role(&self, audience: &str, name: &str, permissions: &[&str]) -> Role {
+        let (id, now): (RoleId, _) = (self.id(), self.app.clock.now());
+        let grants = GrantSet::parse(permissions).expect("permissions");
+        let sql =
+            "INSERT INTO roles (id, org_id, level, audience, name, display_name, permissions, created_at, updated_at)
+                   VALUES ($1, $2, 'org', $3, $4, $4, $5, $6, $6)";
+        let values = [
+            id.into(),
+            self.org().into(),
+            audience.into(),
+            name.into(),
+            json!(grants).to_string().into(),
+            now.into(),
+        ];
+        self.run(sql, values).await;
+        Role {
+            id,
+            name: name.to_owned(),
+            grants,
+        }
+    }
+
+    /// Gives a role in the organisation or in one of its projects.
+    pub async fn membership(&self, to: Principal, role: &Role, project: Option<ProjectId>) -> Membership {
+        self.membership_until(to, role, project, None, None).await
+    }
+
+    /// Gives a role that reads certain classes, or ends.
+    pub async fn membership_until(
+        &self,
+        to: Principal,
+        role: &Role,
+        project: Option<ProjectId>,
+        env_classes: Option<ClassSet>,
+        expires_at: Option<Timestamp>,
+    ) -> Membership {
+        let (subject_type, subject) = ids(to);
+        let scope = project.map_or(self.org().0, |project| project.0);
+        let sql =
+            "INSERT INTO memberships (id, org_id, project_id, scope_id, subject_type, subject_id, role_id, env_classes,
+                       granted_by, expires_at, created_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, $9, $10)";
+        let values = [
+            self.id::<MembershipId>().into(),
+            self.org().into(),
+            project.into(),
+            scope.into(),
+            subject_type.into(),
+            subject.into(),
+            role.id.into(),
+            env_classes.map(|classes| classes.to_string()).into(),
+            expires_at.into(),
+            self.app.clock.now().into(),
+        ];
+        self.run(sql, values).await;
+        Membership {
+            org: self.org(),
+            project,
+            role: role.id,
+            role_name: role.name.clone(),
+            grants: role.grants.clone(),
+            env_classes,
+            expires_at,
+        }
+    }
+
+    /// Makes an access rule.
+    pub async fn rule(&self, about: Principal, effect: Effect, pattern: &str, permissions: &[&str]) -> AclRule {
+        let (subject_type, subject) = ids(about);
+        let id: AclRuleId = self.id();
+        let (resolved, grants) = (
+            self.pattern(pattern),
+            GrantSet::parse(permissions).expect("permissions"),
+        );
+        let sql =
+            "INSERT INTO acl_rules (id, org_id, subject_type, subject_id, pattern_text, pattern, permissions, effect,
+                       created_by, expires_at, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL, $9, $9)";
+        let values = [
+            id.into(),
+            self.org().into(),
+            subject_type.into(),
+            subject.into(),
+            pattern.into(),
+            json!(resolved).to_string().into(),
+            json!(grants).to_string().into(),
+            effect.as_str().into(),
+            self.app.clock.now().into(),
+        ];
+        self.run(sql, values).await;
+        AclRule {
+            id,
+            org: self.org(),
+            subject: Subject::from(about),
+            pattern: resolved,
+            grants,
+            effect,
+            expires_at: None,
+        }
+    }
+
+    /// A pattern over the names of this side.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn pattern(&self, text: &str) -> Pattern {
+        let parsed = PatternText::parse(text).expect("a pattern");
+        let env = |slug: &str| self.side.envs.iter().find(|env| env.slug == slug).map(|env| env.id);
+        let project = |slug: &str| (slug == self.side.project).then_some(self.side.project_id);
+        parsed
+            .resolve(project, |_, slug| env(slug))
+            .expect("names that are there")
+    }
+
+    /// Makes a service account with a key; returns the key.
+    pub async fn service_account(&self, name: &str) -> (ServiceAccountId, String) {
+        let (id, now): (ServiceAccountId, _) = (self.id(), self.app.clock.now());
+        let sql = "INSERT INTO service_accounts (id, org_id, project_id, name, disabled_at, created_at, updated_at)
+                   VALUES ($1, $2, NULL, $3, NULL, $4, $4)";
+        self.run(sql, [id.into(), self.org().into(), name.into(), now.into()])
+            .await;
+        let key = Token::generate(self.app.db().rng(), TokenKind::ServiceKey).expect("a token");
+        let sql =
+            "INSERT INTO credentials (id, kind, principal_type, principal_id, secret_mac, prefix, last_four, name,
+                       created_at)
+                   VALUES ($1, 'service_key', 'service_account', $2, $3, $4, $5, $6, $7)";
+        let values = [
+            self.id::<CredentialId>().into(),
+            id.into(),
+            self.app.app().keys.token_mac().mac(&key).to_vec().into(),
+            key.prefix().into(),
+            key.last_four().into(),
+            name.into(),
+            now.into(),
+        ];
+        self.run(sql, values).await;
+        (id, key.expose().to_owned())
+    }
+}

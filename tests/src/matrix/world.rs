@@ -1,0 +1,240 @@
+//! Two organisations with everything in them.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use std::collections::BTreeMap;
+
+use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
+use domain::auth::verification;
+use domain::kernel::Reads;
+use domain::kernel::id::{EmailId, EnvId, OrgId, ProjectId};
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::people::{Org, Person};
+use crate::receiver::Receiver;
+
+/// An environment.
+#[derive(Clone, Debug)]
+pub struct EnvSeed {
+    pub id: EnvId,
+    pub slug: String,
+    pub class: EnvClass,
+}
+
+/// One organisation, and the names of what is in it.
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub org: String,
+    pub org_id: OrgId,
+    pub project: String,
+    pub project_id: ProjectId,
+    /// One of each class.
+    pub envs: Vec<EnvSeed>,
+    /// A secret in each of them.
+    pub key: String,
+    /// A second project, of which people of the first know nothing.
+    pub hidden: String,
+    pub hidden_id: ProjectId,
+    /// A deleted project.
+    pub deleted: String,
+    pub deleted_id: ProjectId,
+    pub webhook: String,
+    pub delivery: String,
+    /// An event of its audit log.
+    pub event: String,
+    /// A personal token of its owner.
+    pub token: String,
+}
+
+impl Side {
+    /// Values for the parameters of every path.
+    pub fn names(&self, env: &EnvSeed) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("org", self.org.clone()),
+            ("project", self.project.clone()),
+            ("env", env.slug.clone()),
+            ("key", self.key.clone()),
+            ("webhook", self.webhook.clone()),
+            ("delivery", self.delivery.clone()),
+            ("event", self.event.clone()),
+            ("id", self.token.clone()),
+        ])
+    }
+}
+
+/// Where an operation is called.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub side: Side,
+    pub env: EnvSeed,
+}
+
+impl Place {
+    pub fn org(&self) -> Resource<'_> {
+        Resource::org(self.side.org_id)
+    }
+
+    pub fn project(&self) -> Resource<'_> {
+        Resource::project(self.side.org_id, self.project_ref())
+    }
+
+    pub fn deleted_project(&self) -> Resource<'_> {
+        let deleted = ProjectRef {
+            id: self.side.deleted_id,
+            slug: &self.side.deleted,
+        };
+        Resource::project(self.side.org_id, deleted)
+    }
+
+    pub fn env(&self) -> Resource<'_> {
+        let env = EnvRef {
+            id: self.env.id,
+            slug: &self.env.slug,
+            class: self.env.class,
+        };
+        Resource::env(self.side.org_id, self.project_ref(), env)
+    }
+
+    fn project_ref(&self) -> ProjectRef<'_> {
+        ProjectRef {
+            id: self.side.project_id,
+            slug: &self.side.project,
+        }
+    }
+}
+
+/// The world.
+pub struct World {
+    pub own: Side,
+    pub foreign: Side,
+    /// The owner of the own side, for whom the bodies of public operations speak.
+    pub owner: Person,
+    pub owner_email: String,
+    /// The owner of the foreign side.
+    pub outsider: Person,
+    pub refresh_token: String,
+    /// A link that verifies an address.
+    pub link: String,
+    pub setup_token: String,
+    pub receiver: Receiver,
+}
+
+impl World {
+    /// Fills an application.
+    ///
+    /// # Panics
+    /// When something is refused.
+    pub async fn build(app: &TestApp) -> Self {
+        let receiver = Receiver::start().await;
+        let (acme, globex) = (app.org("acme").await, app.org("globex").await);
+        let own = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
+        let foreign = side(&globex, &receiver, ["vault", "lab", "gone"], "RIVAL_KEY").await;
+        Self {
+            owner_email: acme.owner.email.clone(),
+            refresh_token: acme.owner.refresh_token.clone(),
+            link: link(app, &acme.owner).await,
+            setup_token: app.setup_token().expect("a setup token").to_owned(),
+            owner: acme.owner,
+            outsider: globex.owner,
+            own,
+            foreign,
+            receiver,
+        }
+    }
+
+    /// The own side, in each class of environment.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.own.envs.iter().map(|env| Place {
+            side: self.own.clone(),
+            env: env.clone(),
+        })
+    }
+
+    /// The own side's production.
+    ///
+    /// # Panics
+    /// Never: there is one.
+    pub fn production(&self) -> Place {
+        self.places()
+            .find(|place| place.env.class == EnvClass::Prod)
+            .expect("production")
+    }
+}
+
+async fn link(app: &TestApp, of: &Person) -> String {
+    let tx = app.db().begin_write().await.expect("open a transaction");
+    let sql = "SELECT id FROM user_emails WHERE user_id = $1";
+    let row = tx
+        .conn()
+        .query_one_raw(tx.sql(sql, [of.id.into()]))
+        .await
+        .expect("the query")
+        .expect("an address");
+    let email: EmailId = row.try_get_by_index(0).expect("an id");
+    let token = verification::issue_link(&tx, app.app().keys.token_mac(), of.id, email)
+        .await
+        .expect("a link");
+    tx.commit_bookkeeping().await.expect("commit");
+    token.expose().to_owned()
+}
+
+async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> Side {
+    let owner: &Client = org.owner.client();
+    let made = org.project(project).await;
+    let shown = owner.get(&made.path).await.expect(200).json();
+    let env = |env: &serde_json::Value| EnvSeed {
+        id: env["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"),
+        slug: env["slug"].as_str().expect("a slug").to_owned(),
+        class: env["class"]
+            .as_str()
+            .and_then(|class| class.parse().ok())
+            .expect("a class"),
+    };
+    let envs: Vec<_> = shown["environments"]
+        .as_array()
+        .expect("environments")
+        .iter()
+        .map(env)
+        .collect();
+    for env in &envs {
+        owner
+            .put(&made.env(&env.slug).secret(key), json!({ "value": "kept" }))
+            .await
+            .expect(201)
+            .ok();
+    }
+    let (hidden_id, deleted_id) = (org.project(hidden).await.id, org.project(deleted).await.id);
+    owner
+        .delete(&org.path(&format!("/projects/{deleted}")))
+        .await
+        .expect(204)
+        .ok();
+    let hook = json!({ "url": receiver.url, "events": ["org.restored"] });
+    let webhook = owner.post(&org.path("/webhooks"), hook).await.expect(201).at("/id");
+    let test = org.path(&format!("/webhooks/{webhook}/test"));
+    let delivery = owner.post(&test, json!({})).await.expect(200).at("/id");
+    let event = owner.get(&org.path("/audit-logs")).await.expect(200).at("/data/0/id");
+    let token = owner
+        .post("/v1/auth/tokens", json!({ "name": "spare" }))
+        .await
+        .expect(201)
+        .at("/id");
+    Side {
+        org: org.slug.clone(),
+        org_id: org.id,
+        project: project.to_owned(),
+        project_id: made.id,
+        envs,
+        key: key.to_owned(),
+        hidden: hidden.to_owned(),
+        hidden_id,
+        deleted: deleted.to_owned(),
+        deleted_id,
+        webhook,
+        delivery,
+        event,
+        token,
+    }
+}

@@ -1,0 +1,52 @@
+//! What is stored of secrets, read and altered behind the application's back.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use domain::kernel::Reads;
+use domain::secrets::entity::{secret, version};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use crate::app::TestApp;
+
+/// Every stored version, by secret and number.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn all(t: &TestApp) -> Vec<version::Model> {
+    version::Entity::find()
+        .order_by_asc(version::Column::SecretId)
+        .order_by_asc(version::Column::Version)
+        .all(t.db().conn())
+        .await
+        .expect("read the versions")
+}
+
+/// One stored version of the secret that has this key; the key must be in one environment only.
+///
+/// # Panics
+/// When there is none.
+pub async fn version(t: &TestApp, key: &str, number: i64) -> version::Model {
+    let secret = secret::Entity::find()
+        .filter(secret::Column::Key.eq(key))
+        .one(t.db().conn())
+        .await
+        .expect("read the secret")
+        .expect("a secret of this key");
+    version::Entity::find_by_id((secret.id, number))
+        .one(t.db().conn())
+        .await
+        .expect("read the version")
+        .expect("a version of this number")
+}
+
+/// Writes a stored version back with another sealed value.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn put_value(t: &TestApp, row: &version::Model, sealed: &[u8]) {
+    let tx = t.db().begin_write().await.expect("open a transaction");
+    let sql = "UPDATE secret_versions SET sealed_value = $3 WHERE secret_id = $1 AND version = $2";
+    let values = [row.secret_id.into(), row.version.into(), sealed.to_vec().into()];
+    let written = tx.execute_raw(tx.sql(sql, values)).await.expect("write the version");
+    assert_eq!(written.rows_affected(), 1);
+    tx.commit_bookkeeping().await.expect("commit");
+}

@@ -43,23 +43,21 @@ fn servers() -> &'static Servers {
     static SERVERS: OnceLock<Servers> = OnceLock::new();
     SERVERS.get_or_init(|| {
         let given = |name: &str| environment(name);
-        match (
+        if let (Some(postgres_url), Some(redis_url)) = (
             given("STRONGROOM_TEST_POSTGRES_URL"),
             given("STRONGROOM_TEST_REDIS_URL"),
         ) {
-            (Some(postgres_url), Some(redis_url)) => Servers {
+            return Servers {
                 postgres_url,
                 redis_url,
                 _own: None,
-            },
-            _ => {
-                let (postgres, redis) = (Postgres::start_fast(), Redis::start());
-                Servers {
-                    postgres_url: postgres.url("postgres"),
-                    redis_url: redis.url(),
-                    _own: Some((postgres, redis)),
-                }
-            }
+            };
+        }
+        let (postgres, redis) = (Postgres::start_fast(), Redis::start());
+        Servers {
+            postgres_url: postgres.url("postgres"),
+            redis_url: redis.url(),
+            _own: Some((postgres, redis)),
         }
     })
 }
@@ -318,7 +316,7 @@ impl TestApp {
     }
 }
 
-fn fresh_root_key() -> String {
+pub(crate) fn fresh_root_key() -> String {
     domain::crypto::keyring::RootKeyring::generate(&Rng::system())
         .expect("a root key")
         .expose()
@@ -336,7 +334,7 @@ pub fn run<F: Future<Output = ()>>(test: F) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(120), test)
+        tokio::time::timeout(Duration::from_mins(2), test)
             .await
             .expect("the test ends within two minutes");
     });

@@ -38,7 +38,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .expect("an HTTP client");
         Self {
@@ -229,11 +229,7 @@ impl Answer {
     ///
     /// # Panics
     /// When it is none.
-    #[expect(
-        clippy::must_use_candidate,
-        clippy::return_self_not_must_use,
-        reason = "often called for the assertion alone"
-    )]
+    #[expect(clippy::return_self_not_must_use, reason = "often called for the assertion alone")]
     pub fn ok(self) -> Self {
         assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
         self
@@ -243,11 +239,7 @@ impl Answer {
     ///
     /// # Panics
     /// When it is something else.
-    #[expect(
-        clippy::must_use_candidate,
-        clippy::return_self_not_must_use,
-        reason = "often called for the assertion alone"
-    )]
+    #[expect(clippy::return_self_not_must_use, reason = "often called for the assertion alone")]
     pub fn problem(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
         let json = self.json();

@@ -21,6 +21,7 @@ pub mod matrix;
 pub mod operations;
 pub mod mailbox;
 pub mod people;
+pub mod processes;
 pub mod receiver;
 pub mod sealed;
 pub mod servers;

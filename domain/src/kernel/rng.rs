@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn ids_sort_by_time_and_then_by_place() {
         let rng = Rng::seeded(1);
-        let at = |micros, n| rng.nth_uuid(Timestamp(1_900_000_000_000_000 + micros), n).unwrap();
+        let at = |micros: i64, n| rng.nth_uuid(Timestamp(1_900_000_000_000_000 + micros), n).unwrap();
         let made = [at(0, 0), at(0, 1), at(0, 300), at(250, 0), at(999, 5), at(1000, 0)];
         assert!(made.is_sorted());
         assert!(

@@ -84,7 +84,7 @@ on_each_backend! {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let dana = t.person("dana").await;
         let token = expect_link(&t, &dana.email, 1).await;
-        t.advance(Duration::from_secs(24 * 3600));
+        t.advance(Duration::from_hours(24));
         verify(&t, &token).await.problem(422, "invalid_field");
     }
 }

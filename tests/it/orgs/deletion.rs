@@ -6,7 +6,7 @@ use harness::app::Options;
 use harness::{TestApp, on_both, on_each_backend};
 use serde_json::json;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 on_both! {
     async fn a_deleted_organisation_hides_everything_in_it_until_it_is_restored(t: TestApp) {
@@ -63,7 +63,7 @@ on_each_backend! {
         acme.owner.delete("/v1/orgs/acme").await.problem(428, "step_up_required");
         acme.owner.get("/v1/orgs/acme").await.expect(200).ok();
         let owner = acme.owner.signs_in_again().await;
-        t.advance(Duration::from_secs(10 * 60));
+        t.advance(Duration::from_mins(10));
         owner.delete("/v1/orgs/acme").await.expect(204).ok();
     }
 

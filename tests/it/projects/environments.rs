@@ -3,7 +3,7 @@
 use harness::on_both;
 use serde_json::json;
 
-use super::projects::slugs;
+use super::lifecycle::slugs;
 
 on_both! {
     async fn the_class_comes_from_the_name_and_what_is_unknown_is_production(t: TestApp) {

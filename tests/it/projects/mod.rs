@@ -1,4 +1,4 @@
 //! Projects and environments.
 
 mod environments;
-mod projects;
+mod lifecycle;

@@ -47,13 +47,13 @@ on_each_backend! {
                     && t.number("SELECT COUNT(*) FROM jobs WHERE webhook_id IS NOT NULL AND state = 0").await == 1
             })
             .await;
-            t.advance(Duration::from_secs(30 * 3600));
+            t.advance(Duration::from_hours(30));
         }
         eventually("it is given up", || async {
             t.number("SELECT COUNT(*) FROM jobs WHERE webhook_id IS NOT NULL AND state = 3").await == 1
         })
         .await;
-        t.advance(Duration::from_secs(30 * 24 * 3600));
+        t.advance(Duration::from_hours(30 * 24));
         let owner = acme.owner.signs_in_again().await;
         let list = owner.get(&path(&acme, &made, "/deliveries")).await.expect(200);
         assert_eq!((list.at("/data/0/state"), receiver.received().len()), ("failed".into(), 10));

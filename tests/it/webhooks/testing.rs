@@ -66,7 +66,7 @@ on_both! {
     async fn the_first_16_kib_of_an_answer_are_kept(t: TestApp) {
         let acme = t.org("acme").await;
         for (sent, kept) in [(16 * 1024, 16 * 1024), (200 * 1024, 16 * 1024), (10, 10)] {
-            let url = talkative(sent).await.unwrap_or_default();
+            let url = talkative(sent).await.expect("a receiver");
             let made = hook(&acme, &url, json!({})).await;
             let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
             assert_eq!((tested.at("/state"), tested.at("/attempts/0/status")), ("succeeded".into(), "200".into()));

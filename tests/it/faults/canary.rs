@@ -1,0 +1,137 @@
+//! A canary in everything that is secret: none may sing where it does not belong, with every log line there is.
+
+mod haystack;
+mod use_everything;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use harness::Receiver;
+use harness::processes::{self, Installation, number};
+use harness::servers::{Postgres, Redis};
+
+use self::haystack::{Haystack, Monitor};
+use self::use_everything::use_everything;
+use super::jobs_end;
+
+/// Every secret of a run, by what it is.
+#[derive(Default)]
+pub struct Canaries {
+    /// May be nowhere.
+    everywhere: BTreeMap<String, String>,
+    /// May be in a mail, and nowhere else.
+    mailed: BTreeMap<String, String>,
+    /// What refusals answered: it may repeat nothing of what was sent.
+    refusals: String,
+}
+
+impl Canaries {
+    /// Notes a secret and returns it.
+    pub fn note(&mut self, what: &str, secret: impl Into<String>) -> String {
+        let secret = secret.into();
+        assert!(secret.len() >= 12, "{what}: too short to be told from chance");
+        self.everywhere.insert(what.to_owned(), secret.clone());
+        secret
+    }
+
+    /// Makes a secret that nobody else has.
+    pub fn make(&mut self, what: &str) -> String {
+        let secret = format!("canary-{}-{}", what.replace(' ', "-"), uuid::Uuid::new_v4().simple());
+        self.note(what, secret)
+    }
+}
+
+/// Looks for every canary in everything.
+fn assert_silent(canaries: &Canaries, haystacks: &[Haystack]) {
+    let mut found = Vec::new();
+    for haystack in haystacks {
+        let secrets = canaries.everywhere.iter();
+        let mailed = canaries.mailed.iter().filter(|_| !haystack.is_mail());
+        for (what, secret) in secrets.chain(mailed) {
+            if haystack.contains(secret) {
+                found.push(format!("{what} in {}", haystack.name));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+async fn everything_arrives(receiver: &Receiver, installation: &Installation) {
+    let db = installation.db().await;
+    jobs_end(&db, Duration::from_secs(30)).await;
+    let deliveries = number(&db, "SELECT COUNT(*) FROM jobs WHERE kind = 'webhook'").await;
+    assert!(deliveries > 5 && !receiver.received().is_empty());
+}
+
+#[test]
+fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
+    processes::run(async {
+        let installation = Installation::embedded().with("STRONGROOM_LOG", "trace");
+        let api = installation.api().await;
+        let receiver = Receiver::start().await;
+        let mut canaries = use_everything(&api, &receiver, installation.dir()).await;
+        everything_arrives(&receiver, &installation).await;
+        let key = std::fs::read_to_string(installation.dir().join("data/root.key")).expect("the root key");
+        canaries.note("root key", key.trim());
+
+        let look = || {
+            let mut all = Haystack::files(installation.dir(), &["root.key"]);
+            all.push(Haystack::of_webhooks(&receiver));
+            all.push(Haystack::new("refusals", canaries.refusals.clone()));
+            all
+        };
+        let running = look();
+        assert!(
+            running.iter().any(|one| one.name.ends_with("strongroom.db-wal")),
+            "the log of the database is there"
+        );
+        assert!(
+            running.iter().any(|one| one.contains("CANARY_KEY")),
+            "what is no secret is found"
+        );
+        assert!(
+            running.iter().any(|one| one.contains("TRACE")),
+            "every log line is there"
+        );
+        assert_silent(&canaries, &running);
+        assert_eq!(api.process.terminate().await, 0);
+        assert_silent(&canaries, &look());
+    });
+}
+
+#[test]
+fn no_secret_is_in_tables_bells_or_logs_of_a_scaled_installation() {
+    processes::run(async {
+        let (postgres, redis) = (Postgres::start_fast(), Redis::start());
+        let installation =
+            Installation::scaled(&postgres.url("postgres"), &redis.url()).with("STRONGROOM_LOG", "trace");
+        let monitor = Monitor::start(redis.port()).await;
+        let (api, worker) = tokio::join!(installation.api(), installation.worker());
+        let receiver = Receiver::start().await;
+        let mut canaries = use_everything(&api, &receiver, installation.dir()).await;
+        everything_arrives(&receiver, &installation).await;
+        canaries.note("root key", installation.setting("STRONGROOM_ROOT_KEY"));
+        assert_eq!((api.process.terminate().await, worker.terminate().await), (0, 0));
+
+        let mut all = Haystack::files(installation.dir(), &[]);
+        all.extend(Haystack::tables(&installation.db().await).await);
+        all.extend([
+            Haystack::of_webhooks(&receiver),
+            monitor.heard(),
+            Haystack::of_redis(&redis.url()).await,
+        ]);
+        all.push(Haystack::new("refusals", canaries.refusals.clone()));
+        let found = |text: &str| all.iter().filter(|one| one.contains(text)).count();
+        let counts = [
+            found("CANARY_KEY"),
+            found("INFO"),
+            found("TRACE"),
+            found("strongroom:bell"),
+        ];
+        assert!(
+            counts.iter().zip([2, 2, 1, 2]).all(|(found, least)| *found >= least),
+            "what is no secret: {counts:?}"
+        );
+        assert_silent(&canaries, &all);
+    });
+}

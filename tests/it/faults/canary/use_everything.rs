@@ -1,0 +1,260 @@
+//! Uses every operation that takes or gives a secret, well and badly.
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::processes::{Api, within};
+use harness::{Answer, Client, Receiver};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Canaries;
+
+/// Uses everything once and returns what may be nowhere.
+pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canaries {
+    let mut canaries = Canaries::default();
+    let anonymous = Client::new(&api.url);
+    let password = canaries.make("password");
+    administer(&mut canaries, &anonymous, api).await;
+    let person = sessions(&mut canaries, &anonymous, &password).await;
+    mail(&mut canaries, &anonymous, &person, dir).await;
+    let client = tokens(&mut canaries, &person).await;
+    webhooks(&mut canaries, &person, receiver).await;
+    secrets(&mut canaries, &client).await;
+    refusals(&mut canaries, &anonymous, &client).await;
+    let _ = person.post("/v1/auth/logout", json!({})).await;
+    canaries
+}
+
+fn account(email: &str, password: &str, transport: &str) -> Value {
+    json!({ "email": email, "password": password, "transport": transport })
+}
+
+async fn administer(canaries: &mut Canaries, anonymous: &Client, api: &Api) {
+    let password = canaries.make("password of the administrator");
+    let mut body = account("ada@example.com", &password, "bearer");
+    body["setup_token"] = json!(api.setup_token.clone().expect("a setup token"));
+    let made = anonymous
+        .with("Idempotency-Key", "admin")
+        .post("/v1/setup/create-admin", body)
+        .await
+        .expect(201);
+    note_session(canaries, "administrator", &made);
+}
+
+fn note_session(canaries: &mut Canaries, whose: &str, answer: &Answer) -> (String, String) {
+    let access = canaries.note(&format!("access token, {whose}"), answer.at("/access_token"));
+    let refresh = canaries.note(&format!("refresh token, {whose}"), answer.at("/refresh_token"));
+    (access, refresh)
+}
+
+async fn sessions(canaries: &mut Canaries, anonymous: &Client, password: &str) -> Client {
+    let body = account("dana@example.com", password, "bearer");
+    let once = anonymous.with("Idempotency-Key", "register");
+    let made = once.post("/v1/auth/register", body.clone()).await.expect(201);
+    note_session(canaries, "registered", &made);
+    once.post("/v1/auth/register", body).await.ok();
+
+    let cookie = anonymous
+        .post("/v1/auth/login", account("dana@example.com", password, "cookie"))
+        .await
+        .expect(200);
+    let cookie = cookie.header("set-cookie").expect("a cookie").to_owned();
+    let cookie = cookie.split(['=', ';']).nth(1).expect("a value");
+    canaries.note("session cookie", cookie);
+    anonymous.cookie(cookie).get("/v1/auth/me").await.ok();
+
+    let login = anonymous
+        .post("/v1/auth/login", account("dana@example.com", password, "bearer"))
+        .await
+        .expect(200);
+    let (_, refresh) = note_session(canaries, "signed in", &login);
+    let trade = json!({ "refresh_token": refresh });
+    let traded = anonymous
+        .post("/v1/auth/token/refresh", trade.clone())
+        .await
+        .expect(200);
+    note_session(canaries, "refreshed", &traded);
+    // Its answer may have been lost: it may be traded once more, and then counts instead.
+    let again = anonymous.post("/v1/auth/token/refresh", trade).await.expect(200);
+    let (access, _) = note_session(canaries, "refreshed again", &again);
+    anonymous.bearer(&access)
+}
+
+async fn mail(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir: &Path) {
+    let folder = dir.join("data/mail");
+    let links = || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        // Long lines are folded in a mail.
+        let texts: Vec<String> = texts
+            .map(|text| text.replace("=\r\n", "").replace("=3D", "="))
+            .collect();
+        let mut links: Vec<String> = texts
+            .iter()
+            .flat_map(|text| text.match_indices("srm_lnk_").map(|(at, _)| text[at..].to_owned()))
+            .map(|text| {
+                text.chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                    .collect()
+            })
+            .collect();
+        links.sort();
+        links.dedup();
+        links
+    };
+    person.post("/v1/auth/email/send-verification", json!({})).await.ok();
+    within(Duration::from_secs(10), "the mails are written", || async {
+        links().len() >= 3
+    })
+    .await;
+    let mut verified = 0;
+    for (n, link) in links().into_iter().enumerate() {
+        canaries.mailed.insert(format!("link {n}"), link.clone());
+        let answer = anonymous.post("/v1/auth/email/verify", json!({ "token": link })).await;
+        verified += usize::from(answer.status() == 204);
+    }
+    assert!(verified >= 1, "a link works");
+}
+
+async fn tokens(canaries: &mut Canaries, person: &Client) -> Client {
+    let once = person.with("Idempotency-Key", "token");
+    let body = json!({ "name": "canary" });
+    let made = once.post("/v1/auth/tokens", body.clone()).await.expect(201);
+    let token = canaries.note("personal token", made.at("/token"));
+    // The stored answer is given again, token and all.
+    let again = once.post("/v1/auth/tokens", body).await.expect(201);
+    assert_eq!(again.at("/token"), token);
+    let short = person
+        .post("/v1/auth/tokens", json!({ "name": "short-lived" }))
+        .await
+        .expect(201);
+    let revoked = canaries.note("revoked token", short.at("/token"));
+    person
+        .delete(&format!("/v1/auth/tokens/{}", short.at("/id")))
+        .await
+        .ok();
+    let _ = person.bearer(&revoked).get("/v1/orgs").await.expect(401);
+    person.bearer(&token)
+}
+
+async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver) {
+    person
+        .post("/v1/orgs", json!({ "name": "Acme", "slug": "acme" }))
+        .await
+        .ok();
+    let once = person.with("Idempotency-Key", "webhook");
+    let body = json!({ "url": receiver.url, "events": ["*"] });
+    let made = once.post("/v1/orgs/acme/webhooks", body.clone()).await.expect(201);
+    let secret = canaries.note("signing secret", made.at("/secret"));
+    let bytes = secret.strip_prefix("whsec_").expect("a signing secret").to_owned();
+    canaries.note("signing secret, bare", bytes);
+    once.post("/v1/orgs/acme/webhooks", body).await.ok();
+    let path = format!("/v1/orgs/acme/webhooks/{}", made.at("/id"));
+    person.post(&format!("{path}/test"), json!({})).await.ok();
+    person.patch(&path, json!({ "description": "changed" })).await.ok();
+    person.get(&format!("{path}/deliveries")).await.ok();
+    person
+        .post("/v1/orgs/acme/projects", json!({ "name": "web", "slug": "web" }))
+        .await
+        .ok();
+}
+
+const SECRETS: &str = "/v1/orgs/acme/projects/web/environments/production/secrets";
+
+async fn secrets(canaries: &mut Canaries, client: &Client) {
+    let path = format!("{SECRETS}/CANARY_KEY");
+    for n in 0..3 {
+        let value = canaries.make(&format!("value {n}"));
+        let comment = canaries.make(&format!("comment {n}"));
+        let body = json!({ "value": value, "comment": comment });
+        let once = client.with("Idempotency-Key", &format!("put-{n}"));
+        once.put(&path, body.clone()).await.ok();
+        once.put(&path, body).await.ok();
+        assert_eq!(client.get(&path).await.expect(200).at("/value"), value);
+    }
+    let (value, comment) = (canaries.make("created value"), canaries.make("created comment"));
+    let body = json!({ "key": "CREATED", "value": value, "comment": comment });
+    client.post(SECRETS, body).await.ok();
+    client.get(SECRETS).await.ok();
+    client.get(&format!("{path}?version=1")).await.ok();
+    client.get(&format!("{path}/versions")).await.ok();
+    client.delete(&format!("{SECRETS}/CREATED")).await.ok();
+    client.get("/v1/orgs/acme/audit-logs").await.ok();
+    client.get("/v1/orgs/acme/audit-logs/verify").await.ok();
+}
+
+/// Everything that is refused with a secret in it; each answer is kept, and may not repeat it.
+async fn refusals(canaries: &mut Canaries, anonymous: &Client, client: &Client) {
+    let wrong = canaries.make("wrong password");
+    let mut answers = vec![
+        anonymous
+            .post("/v1/auth/login", account("dana@example.com", &wrong, "bearer"))
+            .await,
+        anonymous
+            .post("/v1/auth/login", account("nobody@example.com", &wrong, "bearer"))
+            .await,
+        anonymous
+            .post("/v1/auth/register", account("dana@example.com", &wrong, "bearer"))
+            .await,
+        anonymous
+            .post("/v1/auth/register", account("no address", &wrong, "bearer"))
+            .await,
+    ];
+    let stray = canaries.make("stray token");
+    for token in [stray.clone(), format!("srm_pat_{}", stray.replace('-', ""))] {
+        answers.push(anonymous.bearer(&token).get("/v1/auth/me").await);
+        answers.push(anonymous.api_key(&token).get("/v1/auth/me").await);
+        answers.push(anonymous.cookie(&token).get("/v1/auth/me").await);
+        answers.push(
+            anonymous
+                .post("/v1/auth/token/refresh", json!({ "refresh_token": token }))
+                .await,
+        );
+        answers.push(anonymous.post("/v1/auth/email/verify", json!({ "token": token })).await);
+    }
+    canaries.note("stray token, bare", stray.replace('-', ""));
+    let path = format!("{SECRETS}/CANARY_KEY");
+    let bad = canaries.make("value in bad JSON");
+    for body in [
+        format!("{{\"value\": \"{bad}\""),
+        format!("{{\"value\": [\"{bad}\"]}}"),
+        format!("{{\"value\": \"{bad}\", \"value\": \"{bad}\"}}"),
+        format!("\"{bad}\""),
+        format!("value={bad}"),
+        format!("{{\"value\": \"{bad}\\u0000\"}}"),
+        format!("{{\"value\": \"{bad}\", \"expected_version\": 99}}"),
+        format!("{{\"value\": \"{bad}\", \"expected_version\": \"{bad}\"}}"),
+        format!("{{\"value\": \"{bad}{}\"}}", "x".repeat(70_000)),
+        format!("{{\"value\": \"{bad}{}\"}}", "x".repeat(1_100_000)),
+    ] {
+        answers.push(
+            client
+                .send_bytes(Method::PUT, &path, "application/json", body.into_bytes())
+                .await,
+        );
+    }
+    // Names of unknown fields are told to who sent them, and to nobody else.
+    let name = canaries.make("name of a field");
+    let _ = client.put(&path, json!({ "value": "x", name: 1 })).await.expect(422);
+    let form = format!("value={bad}").into_bytes();
+    answers.push(
+        client
+            .send_bytes(Method::PUT, &path, "application/x-www-form-urlencoded", form)
+            .await,
+    );
+    let hidden = format!("{}/CANARY_KEY", SECRETS.replace("acme", "elsewhere"));
+    answers.push(client.put(&hidden, json!({ "value": bad })).await);
+    let key = json!({ "value": bad });
+    answers.push(client.with("Idempotency-Key", "put-0").put(&path, key).await);
+    for answer in answers {
+        assert!(
+            (400..500).contains(&answer.status()),
+            "{}: {}",
+            answer.status(),
+            answer.text()
+        );
+        canaries.refusals.push_str(&answer.text());
+        canaries.refusals.push('\n');
+    }
+}

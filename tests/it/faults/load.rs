@@ -1,0 +1,141 @@
+//! Writers that go on while things break, and remember what they were told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::kernel::Db;
+use harness::Answer;
+use harness::processes::Tenant;
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+/// Pause before a write is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Tries of one write before the service is said not to come back.
+const TRIES: usize = 3000;
+
+/// What the writers share.
+pub struct Load {
+    tenant: Tenant,
+    /// Where the API is now; it moves when it is started again.
+    url: Mutex<String>,
+    acknowledged: AtomicUsize,
+    /// Tries that got no answer.
+    unanswered: AtomicUsize,
+    /// The statuses of refusals.
+    refused: Mutex<Vec<u16>>,
+}
+
+/// A write that was answered with a 2xx.
+pub struct Acknowledged {
+    key: String,
+    value: String,
+    version: i64,
+}
+
+impl Load {
+    pub fn new(tenant: &Tenant, url: &str) -> Arc<Self> {
+        Arc::new(Self {
+            tenant: tenant.clone(),
+            url: Mutex::new(url.to_owned()),
+            acknowledged: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            refused: Mutex::default(),
+        })
+    }
+
+    /// From now on the API is there.
+    pub fn moves_to(&self, url: &str) {
+        url.clone_into(&mut self.url.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes acknowledged so far.
+    pub fn done(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Tries that broke off without an answer.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// The statuses of the writes that were refused.
+    pub fn refused(&self) -> Vec<u16> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts `writers` that make `each` writes, each under one key of its own.
+    pub fn start(self: &Arc<Self>, writers: usize, each: usize) -> JoinSet<Vec<Acknowledged>> {
+        (0..writers)
+            .map(|writer| {
+                let load = self.clone();
+                async move {
+                    let mut acknowledged = Vec::with_capacity(each);
+                    for n in 0..each {
+                        acknowledged.push(load.write(format!("KEY_{writer}"), format!("value {writer}/{n}")).await);
+                    }
+                    acknowledged
+                }
+            })
+            .collect()
+    }
+
+    /// Writes until it is acknowledged, under one idempotency key.
+    async fn write(&self, key: String, value: String) -> Acknowledged {
+        let idempotency = value.replace(' ', "-");
+        for _ in 0..TRIES {
+            let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let client = self.tenant.at(&url).client.with("Idempotency-Key", &idempotency);
+            let body = json!({ "value": value }).to_string().into_bytes();
+            let path = format!("{}{key}", self.tenant.secrets);
+            match client
+                .try_send(Method::PUT, &path, Some(("application/json", body)))
+                .await
+            {
+                Ok(answer) if answer.status() < 300 => {
+                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    let version = version(&answer);
+                    return Acknowledged { key, value, version };
+                }
+                Ok(answer) => self
+                    .refused
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(answer.status()),
+                Err(_) => {
+                    self.unanswered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("the service does not come back");
+    }
+}
+
+fn version(answer: &Answer) -> i64 {
+    answer.at("/version").parse().expect("a version")
+}
+
+/// Asserts that every acknowledged write is there as it was acknowledged, that a write that was repeated until it was
+/// acknowledged was made once, and that the journal tells of each exactly once.
+pub async fn assert_kept(tenant: &Tenant, db: &Db, writers: Vec<Vec<Acknowledged>>) {
+    let told = tenant.journalled_versions(db).await;
+    let mut expected = HashMap::new();
+    for writes in writers {
+        for (n, Acknowledged { key, value, version }) in writes.into_iter().enumerate() {
+            // One writer has the key: each of its writes is the next version, however often it was sent.
+            assert_eq!(usize::try_from(version).expect("a version"), n + 1, "{key}");
+            let read = tenant
+                .client
+                .get(&format!("{}{key}?version={version}", tenant.secrets))
+                .await
+                .expect(200);
+            assert_eq!(read.at("/value"), value, "{key}, version {version}");
+            expected.insert((key, version), 1);
+        }
+    }
+    assert_eq!(told, expected, "one event for each write");
+}

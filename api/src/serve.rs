@@ -279,7 +279,15 @@ fn embedded_worker(
                 name: process_name(db)?,
                 limits: Slots::default(),
             });
-            Ok(Some(tokio::spawn(worker.run(shutdown.clone()))))
+            let shutdown = shutdown.clone();
+            Ok(Some(tokio::spawn(async move {
+                worker.run(shutdown.clone()).await;
+                if !shutdown.is_cancelled() {
+                    // Whoever supervises the process starts it again; serving on would queue jobs that nobody runs.
+                    tracing::error!("the worker has ended by itself; the process stops");
+                    shutdown.cancel();
+                }
+            })))
         }
     }
 }

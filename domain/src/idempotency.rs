@@ -7,9 +7,9 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::access::Principal;
 use crate::crypto::aad::{Aad, Purpose};
 use crate::crypto::key_store::KeyStore;
+use crate::kernel::id::CredentialId;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// How long an answer is kept. Source: design of the API, retries.
@@ -28,7 +28,7 @@ pub struct Answer {
 /// One request's claim to be the only one of its key.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who, and which key: one caller cannot see another's answers.
+    /// Which credential, and which key: a narrow token cannot see the answers of a wide one, nor anybody another's.
     scope: [u8; 32],
     /// What was asked: method, path and body.
     request: [u8; 32],
@@ -46,7 +46,7 @@ impl Claim {
     /// `invalid_field` for a key that is empty, too long, or not printable ASCII.
     pub fn new(
         keys: &KeyStore,
-        principal: Option<Principal>,
+        credential: Option<CredentialId>,
         key: &str,
         method: &str,
         path: &str,
@@ -60,11 +60,7 @@ impl Claim {
             )
             .into());
         }
-        let who = match principal {
-            None => "anonymous".to_owned(),
-            Some(Principal::User(id)) => id.to_string(),
-            Some(Principal::ServiceAccount(id)) => id.to_string(),
-        };
+        let who = credential.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
         let mut request = Sha256::new();
         for part in [method.as_bytes(), path.as_bytes(), body] {
             request.update((part.len() as u64).to_be_bytes());

@@ -17,9 +17,9 @@
 
 pub mod app;
 pub mod client;
+pub mod mailbox;
 pub mod matrix;
 pub mod operations;
-pub mod mailbox;
 pub mod people;
 pub mod processes;
 pub mod receiver;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use domain::access::Principal;
 use domain::idempotency::{Answer, Claim};
 use domain::kernel::{Problem, ProblemCode, Result};
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -88,8 +87,8 @@ async fn claim(app: &App, request: &mut Request, identity: &Identity) -> Result<
         return Err(Problem::new(ProblemCode::MalformedRequest, "Send one Idempotency-Key.").into());
     }
     let key = key.to_str().unwrap_or_default().to_owned();
-    let principal: Option<Principal> = match identity {
-        Identity::Known(caller) => Some(caller.actor.principal),
+    let credential = match identity {
+        Identity::Known(caller) => Some(caller.credential),
         // The operation will say what is wrong with the credential.
         Identity::Refused(_) => return Ok(None),
         Identity::Anonymous => None,
@@ -104,7 +103,7 @@ async fn claim(app: &App, request: &mut Request, identity: &Identity) -> Result<
         .path_and_query()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let claim = Claim::new(&app.keys, principal, &key, request.method().as_str(), &path, &body)?;
+    let claim = Claim::new(&app.keys, credential, &key, request.method().as_str(), &path, &body)?;
     request.set_body(body);
     Ok(Some(claim))
 }

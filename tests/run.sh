@@ -70,4 +70,4 @@ cargo build --workspace
 
 section "Test"
 # Run directly and not through "cargo run", whose variables would make the inner cargo build again.
-exec "$(target_directory)/debug/with_servers" cargo test --workspace "$@"
+exec "$(target_directory)/debug/with_servers" cargo test --workspace --no-fail-fast "$@"

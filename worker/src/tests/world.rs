@@ -186,7 +186,11 @@ impl World {
             mailer,
             base_url: base_url(),
             name: name.to_owned(),
-            limits: Slots::default(),
+            // A narrow window, so that tests see it.
+            limits: Slots {
+                per_lane: 8,
+                ..Slots::default()
+            },
         });
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(worker.run(shutdown.clone()));

@@ -1,0 +1,327 @@
+//! The operations of a secrets service, on each database: pull, unchanged pull, read, write, write with a webhook.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use domain::kernel::{Backend, Db};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::capture::{Captured, Log, Operation, widened};
+use crate::drive::{Load, request};
+use crate::limits::{bare, pgbench, sqlite};
+use crate::measure::{Row, Source, compare};
+use crate::sink::Sink;
+use crate::stack::{Fixture, LOGGED, Process, SECRETS, Site, client, is_whole_environment, key, text_at, value};
+use crate::{CONCURRENCY, Outcome, Plan, cpu};
+
+/// What the product sends to a database.
+pub struct Sql {
+    pull: Operation,
+    unchanged: Operation,
+    read: Operation,
+    write: Operation,
+    write_delivered: Operation,
+}
+
+/// Fills a PostgreSQL site and learns what each operation sends to it.
+pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
+    let api = site.api_with(LOGGED).await?;
+    let fixture = Fixture::make(&api, &sink.url).await?;
+    let caller = client(&api).bearer(&fixture.token);
+    let first = format!("{}/{}", fixture.secrets, key(0));
+    // Twice: the second time keys are open, and the use of the token is noted.
+    let tag = caller
+        .get(&fixture.secrets)
+        .await
+        .expect(200)
+        .header("etag")
+        .unwrap_or_default()
+        .to_owned();
+    caller.put(&first, json!({ "value": "learning" })).await.ok();
+    caller.put(&first, json!({ "value": value(0) })).await.ok();
+    let db = site.db().await?;
+    let mut log = Log::of(&db).await?;
+    caller.get(&fixture.secrets).await.ok();
+    let pull = log.operation().await?;
+    let tag_now = caller
+        .get(&fixture.secrets)
+        .await
+        .expect(200)
+        .header("etag")
+        .unwrap_or(&tag)
+        .to_owned();
+    log.skip().await?;
+    let _ = caller
+        .with("If-None-Match", &tag_now)
+        .get(&fixture.secrets)
+        .await
+        .expect(304);
+    let unchanged = log.operation().await?;
+    caller.get(&first).await.ok();
+    let read = log.operation().await?;
+    caller.put(&first, json!({ "value": "changed" })).await.ok();
+    let write = log.operation().await?;
+    fixture.webhook(&api, true).await;
+    log.skip().await?;
+    caller.put(&first, json!({ "value": value(0) })).await.ok();
+    let write_delivered = log.operation().await?;
+    fixture.webhook(&api, false).await;
+    db.close().await;
+    api.stop().await?;
+    let sql = Sql {
+        pull,
+        unchanged,
+        read,
+        write,
+        write_delivered,
+    };
+    Ok((fixture, sql))
+}
+
+impl Sql {
+    /// The same for SQLite, whose rows have other ids.
+    pub async fn translated(&self, from: &Site, to: &Site) -> Outcome<Self> {
+        let (old, new) = (from.db().await?, to.db().await?);
+        let (from, to) = (sqlite::names(&old).await?, sqlite::names(&new).await?);
+        old.close().await;
+        new.close().await;
+        let translate = |operation: &Operation| Operation {
+            reads: sqlite::translated(&operation.reads, &from, &to),
+            changes: sqlite::translated(&operation.changes, &from, &to),
+        };
+        Ok(Self {
+            pull: translate(&self.pull),
+            unchanged: translate(&self.unchanged),
+            read: translate(&self.read),
+            write: translate(&self.write),
+            write_delivered: translate(&self.write_delivered),
+        })
+    }
+}
+
+/// A database that limits may wear out.
+struct Ground {
+    backend: Backend,
+    url: String,
+}
+
+impl Ground {
+    /// Statements on as many connections as the product has: more writers of one row only wait for each other.
+    async fn statements(&self, reads: &[Captured], changes: &[Captured]) -> Outcome<Source> {
+        let clients = (cpu::cores() * 4).max(8);
+        Ok(match self.backend {
+            Backend::Postgres => Source::Postgres(pgbench::Limit::new(&self.url, reads, changes, clients)),
+            Backend::Sqlite => {
+                let limit = sqlite::Limit::new(&self.url, reads.to_vec(), changes.to_vec(), clients);
+                Source::Sqlite(limit.await?)
+            }
+        })
+    }
+
+    /// The journal of reads: one writer, as many rows a commit as there are callers.
+    async fn journal(&self, changes: &[Captured]) -> Outcome<Source> {
+        let wide = widened(changes, CONCURRENCY);
+        let rows = f64::from(u32::try_from(CONCURRENCY)?);
+        Ok(match self.backend {
+            Backend::Postgres => Source::PostgresBatch(pgbench::Limit::new(&self.url, &[], &wide, 1), rows),
+            Backend::Sqlite => Source::SqliteBatch(sqlite::Limit::new(&self.url, Vec::new(), wide, 1).await?, rows),
+        })
+    }
+}
+
+/// A running site with its limits.
+pub struct Bench<'a> {
+    plan: &'a Plan,
+    site: &'a Site,
+    fixture: &'a Fixture,
+    sql: &'a Sql,
+    ground: Ground,
+    api: &'a Process,
+    next: Arc<AtomicU64>,
+}
+
+impl<'a> Bench<'a> {
+    /// `copy` is the URL of a copy of the site's database.
+    pub fn new(
+        plan: &'a Plan,
+        site: &'a Site,
+        (fixture, sql): (&'a Fixture, &'a Sql),
+        copy: String,
+        api: &'a Process,
+    ) -> Self {
+        let ground = Ground {
+            backend: site.backend,
+            url: copy,
+        };
+        Self {
+            plan,
+            site,
+            fixture,
+            sql,
+            ground,
+            api,
+            // No value is written twice, also not by a later run on the same site.
+            next: Arc::default(),
+        }
+    }
+
+    fn load(
+        &self,
+        status: u16,
+        request: impl Fn(u64) -> Bytes + Send + Sync + 'static,
+        check: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) -> Load {
+        Load {
+            address: self.api.address,
+            connections: CONCURRENCY,
+            request: Arc::new(request),
+            status,
+            check: Arc::new(check),
+            processes: cpu::PRODUCT,
+            next: self.next.clone(),
+        }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> impl Fn(u64) -> Bytes + Send + Sync + 'static + use<> {
+        let bytes = request("GET", path, &self.fixture.token, headers, "");
+        move |_| bytes.clone()
+    }
+
+    /// All measures, in an order in which none spoils the next.
+    pub async fn all(&self, db: &Db) -> Outcome<Vec<Row>> {
+        let mut rows = vec![self.pull().await?, self.unchanged().await?, self.read().await?];
+        rows.push(self.write().await?);
+        self.fixture.webhook(self.api, true).await;
+        let delivered = self.write_delivered(db).await;
+        self.fixture.webhook(self.api, false).await;
+        rows.push(delivered?);
+        Ok(rows)
+    }
+
+    async fn pull(&self) -> Outcome<Row> {
+        let answer = client(self.api)
+            .bearer(&self.fixture.token)
+            .get(&self.fixture.secrets)
+            .await;
+        if !is_whole_environment(answer.bytes()) {
+            return Err(format!("a wrong environment: {}", answer.text()).into());
+        }
+        let body = answer.bytes().to_vec();
+        let (file, server) = fixed_answer(200, &body).await?;
+        let product = self.load(200, self.get(&self.fixture.secrets, ""), is_whole_environment);
+        let same = Load {
+            address: server.address,
+            check: Arc::new(move |got| got == body),
+            processes: cpu::LIMIT,
+            ..product.clone()
+        };
+        let sql = &self.sql.pull;
+        let limits = vec![
+            ("static handler", Source::Http(same)),
+            ("SQL of the read", self.ground.statements(&sql.reads, &[]).await?),
+            ("100 opens", Source::Opens),
+            ("journal batch", self.ground.journal(&sql.changes).await?),
+        ];
+        let name = ("pull 100 secrets", self.site.name(), "≥ 0.7, ≤ 0.2 CPU-ms");
+        let row = compare(self.plan, name, Source::Http(product), limits).await?;
+        drop((file, server));
+        Ok(with_statements(row, sql))
+    }
+
+    async fn unchanged(&self) -> Outcome<Row> {
+        let answer = client(self.api)
+            .bearer(&self.fixture.token)
+            .get(&self.fixture.secrets)
+            .await;
+        let tag = answer.header("etag").ok_or("no ETag")?.to_owned();
+        let (file, server) = fixed_answer(304, b"").await?;
+        let headers = format!("If-None-Match: {tag}\r\n");
+        let product = self.load(304, self.get(&self.fixture.secrets, &headers), <[u8]>::is_empty);
+        let same = Load {
+            address: server.address,
+            processes: cpu::LIMIT,
+            ..product.clone()
+        };
+        let one = self.sql.unchanged.reads.get(..1).ok_or("no statement")?;
+        let limits = vec![
+            ("static handler", Source::Http(same)),
+            ("one SELECT", self.ground.statements(one, &[]).await?),
+        ];
+        let name = ("the same, unchanged (304)", self.site.name(), "≥ 0.85");
+        let row = compare(self.plan, name, Source::Http(product), limits).await?;
+        drop((file, server));
+        Ok(with_statements(row, &self.sql.unchanged))
+    }
+
+    async fn read(&self) -> Outcome<Row> {
+        let path = format!("{}/{}", self.fixture.secrets, key(1));
+        let is_it = |body: &[u8]| {
+            let json: Value = serde_json::from_slice(body).unwrap_or_default();
+            text_at(&json, "/value") == value(1)
+        };
+        let product = self.load(200, self.get(&path, ""), is_it);
+        let sql = &self.sql.read;
+        let limits = vec![
+            ("SQL of the read", self.ground.statements(&sql.reads, &[]).await?),
+            ("journal batch", self.ground.journal(&sql.changes).await?),
+        ];
+        let name = ("read one secret", self.site.name(), "≥ 0.8");
+        Ok(with_statements(
+            compare(self.plan, name, Source::Http(product), limits).await?,
+            sql,
+        ))
+    }
+
+    /// A new value each time, one key after the other.
+    fn writes(&self) -> Load {
+        let (path, token) = (self.fixture.secrets.clone(), self.fixture.token.clone());
+        let put = move |n: u64| {
+            let i = usize::try_from(n).unwrap_or_default() % SECRETS;
+            let body = format!(r#"{{"value":"written-{n:056}"}}"#);
+            request("PUT", &format!("{path}/{}", key(i)), &token, "", &body)
+        };
+        let is_written = |body: &[u8]| {
+            let json: Value = serde_json::from_slice(body).unwrap_or_default();
+            let number = |pointer| json.pointer(pointer).and_then(Value::as_i64);
+            number("/version") > Some(1) && number("/revision").is_some()
+        };
+        self.load(200, put, is_written)
+    }
+
+    async fn write(&self) -> Outcome<Row> {
+        let sql = &self.sql.write;
+        let limits = vec![(
+            "SQL of the write",
+            self.ground.statements(&sql.reads, &sql.changes).await?,
+        )];
+        let name = ("write one secret", self.site.name(), "≥ 0.8, ≤ 0.8 CPU-ms");
+        let row = compare(self.plan, name, Source::Http(self.writes()), limits).await?;
+        Ok(with_statements(row, sql))
+    }
+
+    async fn write_delivered(&self, db: &Db) -> Outcome<Row> {
+        let sql = &self.sql.write_delivered;
+        let limits = vec![(
+            "SQL of the write",
+            self.ground.statements(&sql.reads, &sql.changes).await?,
+        )];
+        let name = ("write one secret, one webhook", self.site.name(), "end to end ≥ Svix");
+        let product = Source::Delivering(self.writes(), db.clone());
+        Ok(with_statements(compare(self.plan, name, product, limits).await?, sql))
+    }
+}
+
+fn with_statements(mut row: Row, sql: &Operation) -> Row {
+    row.statements = Some(sql.statements());
+    row
+}
+
+async fn fixed_answer(status: u16, body: &[u8]) -> Outcome<(NamedTempFile, Process)> {
+    let file = NamedTempFile::new()?;
+    std::fs::write(file.path(), body)?;
+    let mut server = bare::spawn_server(status, file.path())?;
+    server.healthy().await?;
+    Ok((file, server))
+}

@@ -37,6 +37,9 @@ pub const SECRET_FIELDS: &[&str] = &[
     "Session.refresh_token",
     "CreatedToken.token",
     "CreatedWebhook.secret",
+    // Hashes of the audit log's chain: public, they prove that nothing was altered.
+    "AuditEvent.hash",
+    "AuditVerification.head_hash",
 ];
 
 /// All operations.

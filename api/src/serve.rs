@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::docs::{self, Document};
 use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
+use crate::http::fields::BodySchemas;
 use crate::http::idempotency::Gate;
 use crate::http::routes::RouteTable;
 use crate::pages;
@@ -314,6 +315,7 @@ fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, A
     let files = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
     let gate = Gate {
         app: app.clone(),
+        bodies: BodySchemas::of(&document),
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());

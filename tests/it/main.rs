@@ -13,6 +13,7 @@ mod audit;
 mod auth;
 mod contract;
 mod crypto;
+mod edge;
 mod faults;
 mod idempotency;
 mod orgs;

@@ -23,6 +23,7 @@ pub mod operations;
 pub mod people;
 pub mod processes;
 pub mod receiver;
+pub mod schema;
 pub mod sealed;
 pub mod servers;
 pub mod smtp;

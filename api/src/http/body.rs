@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use poem::http::{Method, header};
 use poem::{Body, Request};
 
+use super::fields::Admitted;
 use super::head;
 use super::json::{self, Flaw};
 
@@ -75,6 +76,7 @@ pub async fn admit(mut request: Request, rules: &BodyRules) -> Result<Request> {
         .await
         .map_err(|_| problem(ProblemCode::RequestTimeout, "The body took too long to arrive."))??;
     check_text(request.content_type().unwrap_or_default(), &bytes)?;
+    request.set_data(Admitted(bytes.clone()));
     request.set_body(bytes);
     Ok(request)
 }

@@ -9,6 +9,7 @@ use poem::http::{HeaderName, HeaderValue, Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Request, Response};
 
 use super::authenticate::{Identity, identify};
+use super::fields::BodySchemas;
 use super::problem::{ApiError, respond};
 use super::request::RequestContext;
 use crate::app::App;
@@ -23,6 +24,7 @@ const LOOKS: u32 = 2;
 /// Identifies the caller and replays answers, then goes on to the operation.
 pub struct Gate<E> {
     pub app: Arc<App>,
+    pub bodies: BodySchemas,
     pub inner: E,
 }
 
@@ -31,6 +33,9 @@ impl<E: Endpoint> Endpoint for Gate<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let identity = identify(&self.app, &request).await;
+        if let Some(problem) = self.bodies.refusal(&request, matches!(identity, Identity::Known(_))) {
+            return Ok(respond(problem));
+        }
         request.set_data(identity.clone());
         let claim = match claim(&self.app, &mut request, &identity).await {
             Ok(None) => return self.inner.call(request).await.map(IntoResponse::into_response),

@@ -89,6 +89,10 @@ pub struct ProblemBody {
     pub current_revision: Option<i64>,
     /// Seconds to wait before trying again, with `rate_limited` and `unavailable`.
     pub retry_after: Option<u64>,
+    /// The field whose value is taken, with `slug_taken` and `key_taken`.
+    pub field: Option<String>,
+    /// Machine-readable cause of a refusal, with `forbidden` and its kin: `no_grant`, …
+    pub reason: Option<String>,
     /// The limit of the plan, with `plan_limit_exceeded`.
     pub limit: Option<i64>,
     /// How much of the limit is used, with `plan_limit_exceeded`.
@@ -112,6 +116,12 @@ impl From<Problem> for ProblemBody {
         let retry_after = integer("retry_after").and_then(|seconds| u64::try_from(seconds).ok());
         let limit = integer("limit");
         let used = integer("used");
+        let mut text = |name: &str| match others.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let field = text("field");
+        let reason = text("reason");
         let errors: Vec<_> = errors
             .into_iter()
             .map(|error| FieldError {
@@ -133,6 +143,8 @@ impl From<Problem> for ProblemBody {
             current_version,
             current_revision,
             retry_after: retry_after.or_else(|| passes(code.status()).then_some(DEFAULT_RETRY_AFTER)),
+            field,
+            reason,
             limit,
             used,
             others,

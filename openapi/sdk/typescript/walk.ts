@@ -149,9 +149,9 @@ async function webhooks(client: Client, org: string): Promise<void> {
   const listed = body("list_webhooks", await client.GET("/v1/orgs/{org}/webhooks", { params: { path } }), 200);
   check("list_webhooks", listed.data.some((each) => each.id === webhook.id), "the new webhook is not listed");
   check("list_webhooks", !JSON.stringify(listed).includes(webhook.secret), "the list shows the signing secret");
-  const one = { params: { path: { org, id: webhook.id } } };
-  hasStatus("delete_webhook", await client.DELETE("/v1/orgs/{org}/webhooks/{id}", one), 200, 204);
-  hasStatus("get_webhook", await client.GET("/v1/orgs/{org}/webhooks/{id}", one), 404);
+  const one = { params: { path: { org, webhook: webhook.id } } };
+  hasStatus("delete_webhook", await client.DELETE("/v1/orgs/{org}/webhooks/{webhook}", one), 200, 204);
+  hasStatus("get_webhook", await client.GET("/v1/orgs/{org}/webhooks/{webhook}", one), 404);
 }
 
 async function journal(client: Client, org: string): Promise<void> {
@@ -160,8 +160,8 @@ async function journal(client: Client, org: string): Promise<void> {
     const answer = await client.GET("/v1/orgs/{org}/audit-logs", { params: { path: { org } } });
     const first = body("list_audit_logs", answer, 200).data[0];
     if (first !== undefined) {
-      const one = { params: { path: { org, id: first.id } } };
-      const row = body("get_audit_log", await client.GET("/v1/orgs/{org}/audit-logs/{id}", one), 200);
+      const one = { params: { path: { org, event: first.id } } };
+      const row = body("get_audit_log", await client.GET("/v1/orgs/{org}/audit-logs/{event}", one), 200);
       equal("get_audit_log", "action", row.action, first.action);
       break;
     }

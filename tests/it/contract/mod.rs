@@ -1,3 +1,10 @@
-//! What the workspace and the published document promise.
+//! The published document, the layers of the code, and what is true of both.
 
 mod layers;
+mod openapi;
+mod paging;
+mod problems;
+mod responses;
+mod sdk;
+mod unavailable;
+mod validators;

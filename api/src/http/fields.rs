@@ -1,0 +1,237 @@
+//! Holds JSON bodies to the published schema before an operation reads them. poem-openapi does not name the field at
+//! fault, and takes a number or a boolean for a text: a secret of `1.10` would be stored as `1.1`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use domain::kernel::Problem;
+use poem::Request;
+use poem::http::Method;
+use serde_json::Value;
+
+/// The body of this request, as it was admitted.
+#[derive(Clone)]
+pub struct Admitted(pub bytes::Bytes);
+
+/// The schemas of the JSON bodies.
+#[derive(Clone, Default)]
+pub struct BodySchemas(Arc<Schemas>);
+
+#[derive(Default)]
+struct Schemas {
+    bodies: Vec<Body>,
+    named: Value,
+}
+
+/// The body of one operation.
+struct Body {
+    method: String,
+    /// Segments of the path; `None` for a parameter.
+    path: Vec<Option<String>>,
+    is_public: bool,
+    schema: Value,
+}
+
+/// What is wrong with a field.
+struct Fault {
+    /// Path within the body; empty for the body itself.
+    field: String,
+    /// What it must be; `None` when it is missing.
+    wanted: Option<Cow<'static, str>>,
+}
+
+impl BodySchemas {
+    /// Those of the published document.
+    pub fn of(document: &Value) -> Self {
+        let paths = members(document.get("paths"));
+        let operations = paths.flat_map(|(path, methods)| {
+            let methods = members(Some(methods));
+            methods.map(move |(method, operation)| (path, method, operation))
+        });
+        let bodies = operations.filter_map(|(path, method, operation)| {
+            Some(Body {
+                method: method.to_ascii_uppercase(),
+                path: path.split('/').map(literal).collect(),
+                is_public: operation
+                    .get("security")
+                    .and_then(Value::as_array)
+                    .is_some_and(Vec::is_empty),
+                schema: operation
+                    .pointer("/requestBody/content/application~1json/schema")?
+                    .clone(),
+            })
+        });
+        Self(Arc::new(Schemas {
+            bodies: bodies.collect(),
+            named: document.pointer("/components/schemas").cloned().unwrap_or_default(),
+        }))
+    }
+
+    /// Why the body of a request is not what its operation reads, if so. A caller who is not known is told that first,
+    /// by the operation.
+    pub fn refusal(&self, request: &Request, is_known: bool) -> Option<Problem> {
+        let body = &request.data::<Admitted>()?.0;
+        let expected = self.0.body(request.method(), request.uri().path())?;
+        if !(is_known || expected.is_public) {
+            return None;
+        }
+        let value: Value = serde_json::from_slice(body).ok()?;
+        let Fault { field, wanted } = self.0.fault(&expected.schema, &value)?;
+        let field = if field.is_empty() { "body".to_owned() } else { field };
+        Some(match wanted {
+            None => Problem::field(field, "required", "is required"),
+            Some(wanted) => Problem::field(field, "type", format!("must be {wanted}")),
+        })
+    }
+}
+
+/// `None` for `{org}`.
+fn literal(segment: &str) -> Option<String> {
+    (!segment.starts_with('{')).then(|| segment.to_owned())
+}
+
+impl Schemas {
+    /// The body that a request of this method and path has; of several, that of the most literal path.
+    fn body(&self, method: &Method, path: &str) -> Option<&Body> {
+        let segments: Vec<_> = path.split('/').collect();
+        let fits = |body: &&Body| {
+            body.method == method.as_str()
+                && body.path.len() == segments.len()
+                && body
+                    .path
+                    .iter()
+                    .zip(&segments)
+                    .all(|(known, given)| known.as_deref().is_none_or(|known| known == *given))
+        };
+        self.bodies
+            .iter()
+            .filter(fits)
+            .max_by_key(|body| body.path.iter().flatten().count())
+    }
+
+    /// The first fault within `value`, in the order in which its fields are documented.
+    fn fault(&self, schema: &Value, value: &Value) -> Option<Fault> {
+        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+            let (_, name) = name.rsplit_once('/')?;
+            return self.fault(self.named.get(name)?, value);
+        }
+        if let Some(wanted) = mismatch(schema, value) {
+            let field = String::new();
+            return Some(Fault {
+                field,
+                wanted: Some(wanted),
+            });
+        }
+        if let (Some(items), Some(entries)) = (schema.get("items"), value.as_array()) {
+            let mut faults = entries.iter().map(|entry| self.fault(items, entry)).enumerate();
+            return faults.find_map(|(index, fault)| Some(fault?.within(&format!("[{index}]"))));
+        }
+        let is_required = |name: &str| {
+            let mut names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+            names.any(|required| required == name)
+        };
+        members(schema.get("properties")).find_map(|(name, property)| match value.get(name) {
+            None | Some(Value::Null) => is_required(name).then(|| Fault {
+                field: name.clone(),
+                wanted: None,
+            }),
+            Some(member) => self.fault(property, member).map(|fault| fault.within(name)),
+        })
+    }
+}
+
+impl Fault {
+    fn within(mut self, outer: &str) -> Self {
+        let dot = if self.field.is_empty() || self.field.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.field = format!("{outer}{dot}{}", self.field);
+        self
+    }
+}
+
+/// What the schema wants, when the value is not that.
+fn mismatch(schema: &Value, value: &Value) -> Option<Cow<'static, str>> {
+    let wanted = match schema.get("type").and_then(Value::as_str) {
+        Some("object") if !value.is_object() => "an object",
+        Some("array") if !value.is_array() => "a list",
+        Some("string") if !value.is_string() => "a string",
+        Some("boolean") if !value.is_boolean() => "true or false",
+        Some("integer") if !value.is_i64() => "an integer",
+        Some("number") if !value.is_number() => "a number",
+        _ => {
+            let words = schema.get("enum").and_then(Value::as_array)?;
+            let listed = || {
+                words
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(|word| format!("`{word}`"))
+                    .collect::<Vec<_>>()
+            };
+            return (!words.contains(value)).then(|| format!("one of {}", listed().join(", ")).into());
+        }
+    };
+    Some(wanted.into())
+}
+
+fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schemas() -> BodySchemas {
+        let keys = json!({ "type": "array", "items": { "type": "string" } });
+        let hook = json!({ "type": "object", "required": ["url"], "properties": {
+            "url": { "type": "string" }, "days": { "type": "integer" }, "filters": { "$ref": "#/components/schemas/Filters" },
+            "mode": { "type": "string", "enum": ["a", "b"] },
+        } });
+        let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Hook" } } } });
+        let operation = |security| json!({ "security": security, "requestBody": body });
+        BodySchemas::of(&json!({
+            "paths": { "/hooks/{id}": { "post": operation(json!([{}])) }, "/hooks/open": { "post": operation(json!([])) } },
+            "components": { "schemas": { "Hook": hook, "Filters": { "type": "object", "properties": { "keys": keys } } } },
+        }))
+    }
+
+    fn refused(path: &str, body: &Value, is_known: bool) -> Option<(String, String)> {
+        let mut request = Request::builder().method(Method::POST).uri_str(path).finish();
+        request.set_data(Admitted(body.to_string().into()));
+        let problem = schemas().refusal(&request, is_known)?;
+        let error = problem.errors.first()?;
+        Some((error.field.to_string(), error.message.to_string()))
+    }
+
+    #[test]
+    fn the_first_wrong_field_is_named_by_its_path() {
+        let said = |body: Value| refused("/hooks/7", &body, true).map(|(field, message)| format!("{field} {message}"));
+        assert_eq!(said(json!({ "url": "u", "days": null, "other": 1 })), None);
+        assert_eq!(said(json!({ "days": "x" })).as_deref(), Some("url is required"));
+        assert_eq!(said(json!({ "url": null })).as_deref(), Some("url is required"));
+        assert_eq!(said(json!({ "url": 1.10 })).as_deref(), Some("url must be a string"));
+        assert_eq!(
+            said(json!({ "url": "u", "days": 1.5 })).as_deref(),
+            Some("days must be an integer")
+        );
+        assert_eq!(
+            said(json!({ "url": "u", "mode": "c" })).as_deref(),
+            Some("mode must be one of `a`, `b`")
+        );
+        let keys = json!({ "url": "u", "filters": { "keys": ["a", 7] } });
+        assert_eq!(said(keys).as_deref(), Some("filters.keys[1] must be a string"));
+        assert_eq!(said(json!([])).as_deref(), Some("body must be an object"));
+    }
+
+    #[test]
+    fn strangers_are_left_to_the_operation_unless_it_is_public() {
+        assert_eq!(refused("/hooks/7", &json!({}), false), None);
+        assert!(refused("/hooks/open", &json!({}), false).is_some());
+        assert_eq!(refused("/other", &json!({}), true), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! Lists: how they are cut into pages, and that no entry is lost or shown twice on the way.
+
+use std::collections::BTreeSet;
+
+use harness::client::Client;
+use harness::schema::Document;
+use harness::{Receiver, TestApp, on_both};
+use serde_json::{Value, json};
+
+/// Entries that every list of the test has at least.
+const ENTRIES: usize = 7;
+
+/// Every list operation, with its path in the organisation `acme`.
+const LISTS: [(&str, &str); 10] = [
+    ("list_orgs", "/v1/orgs"),
+    ("list_tokens", "/v1/auth/tokens"),
+    ("list_projects", "/v1/orgs/acme/projects"),
+    ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
+    (
+        "list_secrets",
+        "/v1/orgs/acme/projects/p0/environments/production/secrets",
+    ),
+    (
+        "list_secret_keys",
+        "/v1/orgs/acme/projects/p0/environments/production/keys",
+    ),
+    (
+        "list_secret_versions",
+        "/v1/orgs/acme/projects/p0/environments/production/secrets/K0/versions",
+    ),
+    ("list_webhooks", "/v1/orgs/acme/webhooks"),
+    ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
+    ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
+];
+
+/// The lists that only grow, and so have a cursor.
+const JOURNALS: [&str; 2] = ["list_webhook_deliveries", "list_audit_logs"];
+
+on_both! {
+    async fn every_list_operation_is_in_the_table(t: TestApp) {
+        let documented = Document(t.document().clone()).operations().into_iter();
+        let lists: BTreeSet<_> = documented.map(|operation| operation.id).filter(|id| id.starts_with("list_")).collect();
+        assert_eq!(lists, LISTS.iter().map(|(id, _)| (*id).to_owned()).collect());
+    }
+
+    async fn pages_join_to_the_whole_list(t: TestApp) {
+        let (client, _receiver, webhook) = fill(&t).await;
+        for (id, path) in LISTS {
+            let path = path.replace("{webhook}", &webhook);
+            let whole = list(&client, &format!("{path}?limit=100")).await;
+            let total = whole.data.len();
+            assert!(total >= ENTRIES, "{id} has {total}");
+            assert_eq!(whole.data.iter().collect::<BTreeSet<_>>().len(), total, "{id} repeats an entry");
+            let mut joined = Vec::new();
+            while joined.len() < total {
+                let offset = joined.len();
+                let page = list(&client, &format!("{path}?limit=3&offset={offset}")).await;
+                let more = offset + page.data.len() < total;
+                let expected = json!({ "limit": 3, "offset": offset, "total": total, "has_more": more });
+                assert_eq!(without_cursor(page.pagination), expected, "{id}");
+                assert_eq!(page.data.len(), 3.min(total - offset), "{id}");
+                joined.extend(page.data);
+            }
+            assert_eq!(joined, whole.data, "{id}: the order is the same at every size");
+            let behind = list(&client, &format!("{path}?limit=3&offset={}", i64::MAX)).await;
+            assert_eq!((behind.data.len(), &behind.pagination["has_more"]), (0, &json!(false)), "{id}");
+        }
+    }
+
+    async fn cursors_walk_journals_from_end_to_end(t: TestApp) {
+        let (client, _receiver, webhook) = fill(&t).await;
+        for (id, path) in LISTS.iter().filter(|(id, _)| JOURNALS.contains(id)) {
+            let path = path.replace("{webhook}", &webhook);
+            let whole = list(&client, &format!("{path}?limit=100")).await;
+            assert_eq!(whole.pagination.get("next_cursor"), None, "{id}: all are on the page");
+            for size in [1, 2, whole.data.len()] {
+                let mut joined = Vec::new();
+                let mut after = String::new();
+                loop {
+                    let page = list(&client, &format!("{path}?limit={size}{after}")).await;
+                    joined.extend(page.data);
+                    assert_eq!(page.pagination["total"], whole.data.len(), "{id}");
+                    let cursor = page.pagination["next_cursor"].as_str();
+                    assert_eq!(page.pagination["has_more"], cursor.is_some(), "{id}: {}", page.pagination);
+                    let Some(cursor) = cursor else { break };
+                    after = format!("&after={cursor}");
+                }
+                assert_eq!(joined, whole.data, "{id} in pages of {size}");
+            }
+        }
+    }
+
+    async fn a_cursor_skips_nothing_while_the_journal_grows(t: TestApp) {
+        let (client, _receiver, _) = fill(&t).await;
+        let path = "/v1/orgs/acme/audit-logs?limit=4";
+        let before = list(&client, "/v1/orgs/acme/audit-logs?limit=100").await;
+        let mut page = list(&client, path).await;
+        let mut joined = page.data;
+        while let Some(cursor) = page.pagination["next_cursor"].as_str() {
+            client.post("/v1/auth/tokens", json!({ "name": "one more", "org": "acme" })).await.ok();
+            client.patch("/v1/orgs/acme", json!({ "metadata": { "after": cursor } })).await.ok();
+            page = list(&client, &format!("{path}&after={cursor}")).await;
+            joined.extend(page.data);
+        }
+        assert_eq!(joined, before.data);
+    }
+
+    async fn limits_and_cursors_that_are_none_are_refused_by_name(t: TestApp) {
+        let (client, _receiver, webhook) = fill(&t).await;
+        for (id, path) in LISTS {
+            let path = path.replace("{webhook}", &webhook);
+            let over = if ["list_secrets", "list_secret_keys"].contains(&id) { "501" } else { "101" };
+            for limit in ["-1", "0", over, "9223372036854775807", "9223372036854775808", "abc", "1.5", "%201"] {
+                let refused = client.get(&format!("{path}?limit={limit}")).await.problem(422, "invalid_field");
+                assert_eq!(refused.at("/errors/0/field"), "limit", "{id} {limit}: {}", refused.text());
+            }
+            for offset in ["-1", "x", "9223372036854775808"] {
+                let refused = client.get(&format!("{path}?offset={offset}")).await.problem(422, "invalid_field");
+                assert_eq!(refused.at("/errors/0/field"), "offset", "{id} {offset}: {}", refused.text());
+            }
+            if JOURNALS.contains(&id) {
+                let refused = client.get(&format!("{path}?after=yesterday")).await.problem(422, "invalid_field");
+                assert_eq!(refused.at("/errors/0/field"), "after", "{id}");
+            }
+        }
+    }
+}
+
+/// A page of a list, each entry as its text.
+struct Listed {
+    data: Vec<String>,
+    pagination: Value,
+}
+
+async fn list(client: &Client, path: &str) -> Listed {
+    let answer = client.get(path).await.expect(200).json();
+    // Times of use differ from one look to the next.
+    let entry = |entry: &Value| match entry["id"].as_str() {
+        Some(id) => id.to_owned(),
+        None => entry.to_string(),
+    };
+    Listed {
+        data: answer["data"].as_array().into_iter().flatten().map(entry).collect(),
+        pagination: answer["pagination"].clone(),
+    }
+}
+
+fn without_cursor(mut pagination: Value) -> Value {
+    if let Some(members) = pagination.as_object_mut() {
+        members.remove("next_cursor");
+    }
+    pagination
+}
+
+/// Fills every list of the table; answers the owner, the receiver and the id of the webhook with the deliveries.
+async fn fill(t: &TestApp) -> (Client, Receiver, String) {
+    let receiver = Receiver::start().await;
+    let acme = t.org("acme").await;
+    let client = acme.owner.client().clone();
+    let hook = json!({ "url": receiver.url, "events": ["*"] });
+    let webhook = client
+        .post("/v1/orgs/acme/webhooks", hook.clone())
+        .await
+        .expect(201)
+        .at("/id");
+    for number in 0..ENTRIES {
+        client
+            .post("/v1/orgs", json!({ "name": "same name", "slug": format!("o{number}") }))
+            .await
+            .ok();
+        client
+            .post("/v1/auth/tokens", json!({ "name": "same name" }))
+            .await
+            .ok();
+        client.post("/v1/orgs/acme/webhooks", hook.clone()).await.ok();
+        let project = json!({ "name": "same name", "slug": format!("p{number}") });
+        client.post("/v1/orgs/acme/projects", project).await.ok();
+        let env = json!({ "name": "same name", "slug": format!("e{number}") });
+        client.post("/v1/orgs/acme/projects/p0/environments", env).await.ok();
+    }
+    let env = "/v1/orgs/acme/projects/p0/environments/production";
+    for number in 0..ENTRIES {
+        client
+            .put(&format!("{env}/secrets/K{number}"), json!({ "value": "x" }))
+            .await
+            .ok();
+        client
+            .put(&format!("{env}/secrets/K0"), json!({ "value": format!("v{number}") }))
+            .await
+            .ok();
+    }
+    (client, receiver, webhook)
+}

@@ -1,0 +1,231 @@
+//! Every operation once, with success: what it answers is what the document says, member by member.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use harness::app::eventually;
+use harness::client::{Answer, Client};
+use harness::people::PASSWORD;
+use harness::schema::Document;
+use harness::{Receiver, TestApp, on_both};
+use serde_json::{Value, json};
+
+on_both! {
+    async fn every_success_is_what_the_document_says(t: TestApp) {
+        let mut walk = Walk::new(&t);
+        walk.start(&t).await;
+        walk.tokens().await;
+        walk.organisation().await;
+        walk.secrets().await;
+        walk.webhooks().await;
+        walk.journal().await;
+        walk.endings().await;
+        let documented: BTreeSet<_> = walk.document.operations().into_iter().map(|operation| operation.id).collect();
+        let missed: Vec<_> = documented.difference(&walk.seen).collect();
+        assert!(missed.is_empty(), "add them to the walk: {missed:?}");
+    }
+}
+
+/// A person who tries everything.
+struct Walk {
+    client: Client,
+    anonymous: Client,
+    document: Document,
+    seen: BTreeSet<String>,
+    /// What stands in paths for `{name}`.
+    names: BTreeMap<&'static str, String>,
+}
+
+impl Walk {
+    fn new(t: &TestApp) -> Self {
+        Self {
+            client: t.anonymous(),
+            anonymous: t.anonymous(),
+            document: Document(t.document().clone()),
+            seen: BTreeSet::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Calls an operation and holds its answer to the document; the status must be the one expected.
+    async fn call_as(&mut self, client: &Client, id: &str, query: &str, body: Option<Value>, status: u16) -> Answer {
+        let operation = self.document.operation(id);
+        let segments = operation.path.split('/').map(|segment| {
+            let name = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+            name.map_or(segment, |name| {
+                self.names.get(name).expect("a name for the path").as_str()
+            })
+        });
+        let path = format!("{}{query}", segments.collect::<Vec<_>>().join("/"));
+        let method = operation.method.parse().expect("a method");
+        let answer = client.send(method, &path, body).await;
+        assert_eq!(answer.status(), status, "{id}: {}", answer.text());
+        self.document.assert_answer(id, &answer);
+        self.seen.insert(id.to_owned());
+        answer
+    }
+
+    async fn get(&mut self, id: &str) -> Answer {
+        self.call_as(&self.client.clone(), id, "", None, 200).await
+    }
+
+    async fn does(&mut self, id: &str, body: Value, status: u16) -> Answer {
+        self.call_as(&self.client.clone(), id, "", Some(body), status).await
+    }
+
+    async fn done(&mut self, id: &str, status: u16) -> Answer {
+        self.call_as(&self.client.clone(), id, "", None, status).await
+    }
+
+    async fn start(&mut self, t: &TestApp) {
+        let anyone = self.anonymous.clone();
+        for id in ["get_health", "get_ready", "get_setup_status"] {
+            self.get(id).await;
+        }
+        let token = t.setup_token().expect("a setup token");
+        let admin = json!({ "setup_token": token, "email": "admin@example.com", "password": PASSWORD });
+        self.call_as(&anyone, "create_admin", "", Some(admin), 201).await;
+        let registration = json!({ "email": "dana@example.com", "password": PASSWORD, "transport": "bearer" });
+        let made = self
+            .call_as(&anyone, "register_account", "", Some(registration), 201)
+            .await;
+        let refresh = json!({ "refresh_token": made.at("/refresh_token") });
+        self.call_as(&anyone, "refresh_session", "", Some(refresh), 200).await;
+        let login = json!({ "email": "dana@example.com", "password": PASSWORD });
+        let cookie = self.call_as(&anyone, "login", "", Some(login), 200).await;
+        assert!(
+            cookie
+                .header("set-cookie")
+                .is_some_and(|cookie| cookie.contains("HttpOnly"))
+        );
+        let login = json!({ "email": "dana@example.com", "password": PASSWORD, "transport": "bearer" });
+        let session = self.call_as(&anyone, "login", "", Some(login), 200).await;
+        self.client = anyone.bearer(&session.at("/access_token"));
+        self.get("get_me").await;
+        let token = mailed_token(t, "dana@example.com").await;
+        self.call_as(&anyone, "verify_email", "", Some(json!({ "token": token })), 204)
+            .await;
+        let erin = t.person("erin").await;
+        self.call_as(erin.client(), "send_email_verification", "", None, 204)
+            .await;
+    }
+
+    async fn tokens(&mut self) {
+        let token = json!({ "name": "ci", "expires_days": 7, "scopes": ["secrets:read@dev"] });
+        let made = self.does("create_token", token, 201).await;
+        self.names.insert("id", made.at("/id"));
+        let forever = self.does("create_token", json!({ "name": "forever" }), 201).await;
+        self.anonymous
+            .bearer(&forever.at("/token"))
+            .get("/v1/auth/me")
+            .await
+            .ok();
+        self.get("list_tokens").await;
+        self.done("delete_token", 204).await;
+    }
+
+    async fn organisation(&mut self) {
+        let org = self.does("create_org", json!({ "name": "Acme" }), 201).await;
+        self.names.insert("org", org.at("/id"));
+        self.get("list_orgs").await;
+        self.get("get_org").await;
+        let patch = json!({ "name": "Acme Ltd", "metadata": { "team": { "size": 7 } } });
+        self.does("update_org", patch, 200).await;
+        let project = self
+            .does("create_project", json!({ "name": "Web", "description": "d" }), 201)
+            .await;
+        self.names.insert("project", project.at("/id"));
+        self.get("list_projects").await;
+        self.get("get_project").await;
+        self.does("update_project", json!({ "description": "shop" }), 200).await;
+        self.does("replace_project", json!({ "name": "Shop", "slug": "shop" }), 200)
+            .await;
+        let env = self
+            .does("create_environment", json!({ "name": "Preview", "class": "dev" }), 201)
+            .await;
+        self.names.insert("env", env.at("/id"));
+        self.get("list_environments").await;
+        self.get("get_environment").await;
+        self.does("update_environment", json!({ "protected": true }), 200).await;
+        let all = json!({ "name": "QA", "slug": "qa", "class": "staging" });
+        self.does("replace_environment", all, 200).await;
+    }
+
+    async fn secrets(&mut self) {
+        self.names.insert("key", "DB_URL".to_owned());
+        self.does("put_secret", json!({ "value": "one", "comment": "main" }), 201)
+            .await;
+        self.does("put_secret", json!({ "value": "two", "expected_version": 1 }), 200)
+            .await;
+        self.does("put_secret", json!({ "value": "two" }), 200).await;
+        self.does("create_secret", json!({ "key": "PORT", "value": "5432" }), 201)
+            .await;
+        let client = self.client.clone();
+        for id in ["list_secrets", "list_secret_keys", "get_secret"] {
+            let whole = self.get(id).await;
+            let client = client.with("If-None-Match", whole.header("etag").expect("an ETag"));
+            self.call_as(&client, id, "", None, 304).await;
+        }
+        for id in ["list_secrets", "list_secret_keys"] {
+            self.call_as(&client, id, "?limit=1&search=D", None, 200).await;
+        }
+        self.call_as(&client, "get_secret", "?version=1", None, 200).await;
+        self.get("list_secret_versions").await;
+    }
+
+    async fn webhooks(&mut self) {
+        let receiver = Receiver::start().await;
+        let webhook = json!({ "url": receiver.url, "events": ["secret.updated"], "filters": { "keys": ["DB_*"] } });
+        let made = self.does("create_webhook", webhook, 201).await;
+        self.names.insert("webhook", made.at("/id"));
+        self.get("list_webhooks").await;
+        self.get("get_webhook").await;
+        self.does("update_webhook", json!({ "description": "audit" }), 200)
+            .await;
+        let delivery = self.done("test_webhook", 200).await;
+        self.names.insert("delivery", delivery.at("/id"));
+        // One that fails, and so has a next attempt.
+        receiver.answer(500, Duration::ZERO);
+        self.does("put_secret", json!({ "value": "three" }), 200).await;
+        receiver.expect(2).await;
+        self.get("list_webhook_deliveries").await;
+        self.get("get_webhook_delivery").await;
+        self.done("delete_webhook", 204).await;
+    }
+
+    async fn journal(&mut self) {
+        let listed = self.get("list_audit_logs").await;
+        self.names.insert("event", listed.at("/data/0/id"));
+        self.get("get_audit_log").await;
+        let report = self.get("verify_audit_log").await;
+        assert_eq!(report.at("/valid"), "true", "{}", report.text());
+    }
+
+    async fn endings(&mut self) {
+        self.done("delete_secret", 200).await;
+        self.done("delete_environment", 204).await;
+        self.done("delete_project", 204).await;
+        self.done("restore_project", 200).await;
+        self.done("delete_org", 204).await;
+        self.done("restore_org", 200).await;
+        self.done("logout", 204).await;
+    }
+}
+
+/// The token of the link that was mailed to an address.
+async fn mailed_token(t: &TestApp, to: &str) -> String {
+    let folder = t.dir.path().join("mail");
+    let find = || {
+        let files = std::fs::read_dir(&folder).ok()?.flatten();
+        let mails = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        // Quoted-printable: lines are folded by `=`.
+        let mail = mails
+            .map(|mail| mail.replace("=\r\n", ""))
+            .find(|mail| mail.contains(to))?;
+        let (_, token) = mail.split_once("srm_lnk_")?;
+        let length = token.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(token.len());
+        Some(format!("srm_lnk_{}", token.get(..length)?))
+    };
+    eventually("the mail is written", || async { find().is_some() }).await;
+    find().expect("the mail")
+}

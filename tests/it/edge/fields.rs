@@ -1,0 +1,237 @@
+//! Bodies that are JSON and are not what the operation takes: every operation, every field.
+
+use harness::client::{Answer, Client};
+use harness::people::PASSWORD;
+use harness::schema::{Document, Operation};
+use harness::{TestApp, on_both};
+use serde_json::{Map, Value, json};
+
+/// Everything that a change could leave behind.
+const TRACES: [&str; 12] = [
+    "journal",
+    "users",
+    "orgs",
+    "projects",
+    "environments",
+    "secrets",
+    "secret_versions",
+    "credentials",
+    "webhooks",
+    "challenges",
+    "mails",
+    "jobs",
+];
+
+on_both! {
+    async fn an_unknown_field_is_named_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        for (operation, body) in place.bodies() {
+            let mut body = body.clone();
+            body["zzz"] = 1.into();
+            let refused = place.refused(&t, &operation, &body).await;
+            assert_eq!(refused.at("/errors/0/field"), "zzz", "{}: {}", operation.id, refused.text());
+            assert_eq!(refused.at("/errors/0/reason"), "unknown", "{}", operation.id);
+        }
+    }
+
+    async fn a_missing_field_is_named_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        for (operation, body) in place.bodies() {
+            for name in place.required(&operation) {
+                let mut body = body.clone();
+                body.as_object_mut().and_then(|members| members.remove(&name)).expect("the body has what is required");
+                let refused = place.refused(&t, &operation, &body).await;
+                let shown = format!("{} without {name}: {}", operation.id, refused.text());
+                assert_eq!(refused.at("/errors/0/field"), name, "{shown}");
+                assert_eq!(refused.at("/errors/0/reason"), "required", "{shown}");
+            }
+        }
+    }
+
+    async fn a_field_of_another_type_is_named_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        for (operation, body) in place.bodies() {
+            for (name, property) in place.properties(&operation) {
+                for wrong in wrong_values(&property) {
+                    let mut body = body.clone();
+                    body[&name] = wrong.clone();
+                    let refused = place.refused(&t, &operation, &body).await;
+                    // `events[0]` for an entry of `events`.
+                    let shown = format!("{} {name} {wrong}: {}", operation.id, refused.text());
+                    assert!(refused.at("/errors/0/field").starts_with(&name), "{shown}");
+                }
+            }
+        }
+    }
+
+    async fn bodies_of_another_kind_are_refused_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        for (operation, body) in place.bodies() {
+            let id = &operation.id;
+            for media_type in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "application/jsonp"] {
+                let bytes = body.to_string().into_bytes();
+                let answer = place.send(&operation, media_type, bytes).await;
+                answer.problem(415, "unsupported_media_type");
+            }
+            let none = place.client.send(operation.method.parse().expect("a method"), &place.path(&operation), None).await;
+            assert!(matches!(none.status(), 400 | 415 | 422), "{id}: {}", none.text());
+            let empty = place.send(&operation, "application/json", Vec::new()).await;
+            assert!(matches!(empty.status(), 400 | 422), "{id}: {} {}", empty.status(), empty.text());
+            for other in [json!([]), json!("text"), json!(7), json!(true), Value::Null, json!([body])] {
+                place.refused(&t, &operation, &other).await;
+            }
+        }
+    }
+}
+
+/// Values that a property cannot take.
+fn wrong_values(property: &Value) -> Vec<Value> {
+    match property["type"].as_str() {
+        Some("string") => vec![json!(7), json!({ "a": 1 }), json!(["a"]), json!(true)],
+        Some("integer") => vec![
+            json!("7"),
+            json!(1.5),
+            json!(1e300),
+            json!(u64::MAX),
+            json!({}),
+            json!([]),
+        ],
+        Some("boolean") => vec![json!("true"), json!(1), json!([])],
+        Some("array") => vec![
+            json!("a"),
+            json!({ "0": "a" }),
+            json!([7]),
+            json!([null]),
+            json!([["a"]]),
+        ],
+        // Objects and names of other schemas.
+        _ => vec![json!(7), json!("no such word"), json!([1])],
+    }
+}
+
+/// Somebody who may do everything, and the places that paths name.
+struct Place {
+    client: Client,
+    document: Document,
+    webhook: String,
+}
+
+impl Place {
+    async fn new(t: &TestApp) -> Self {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        acme.owner
+            .put(&env.secret("DB_URL"), json!({ "value": "one" }))
+            .await
+            .ok();
+        let hook = json!({ "url": "http://127.0.0.1:9999/hook", "events": ["secret.deleted"] });
+        let hook = acme.owner.post(&acme.path("/webhooks"), hook).await.ok();
+        Self {
+            client: acme.owner.client().clone(),
+            document: Document(t.document().clone()),
+            webhook: hook.at("/id"),
+        }
+    }
+
+    /// Every operation that takes JSON, with a body that it would take.
+    fn bodies(&self) -> Vec<(Operation, Value)> {
+        let operations = self.document.operations().into_iter();
+        operations
+            .filter(|operation| operation.media_types().contains(&"application/json".to_owned()))
+            .map(|operation| {
+                let body = good_body(&operation.id);
+                (operation, body)
+            })
+            .collect()
+    }
+
+    fn path(&self, operation: &Operation) -> String {
+        let segments = operation.path.split('/').map(|segment| match segment {
+            "{org}" => "acme",
+            "{project}" => "web",
+            "{env}" => "production",
+            "{key}" => "DB_URL",
+            "{webhook}" => &self.webhook,
+            other => other,
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    fn schema(&self, operation: &Operation) -> Map<String, Value> {
+        let schema = self.document.body_schema(operation).and_then(Value::as_object);
+        schema.expect("a schema with a name").clone()
+    }
+
+    fn required(&self, operation: &Operation) -> Vec<String> {
+        let schema = self.schema(operation);
+        let names = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        names
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn properties(&self, operation: &Operation) -> Vec<(String, Value)> {
+        let schema = self.schema(operation);
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        properties.into_iter().collect()
+    }
+
+    async fn send(&self, operation: &Operation, media_type: &str, body: Vec<u8>) -> Answer {
+        let method = operation.method.parse().expect("a method");
+        self.client
+            .send_bytes(method, &self.path(operation), media_type, body)
+            .await
+    }
+
+    /// Sends a body that must be refused as a whole, and must leave nothing behind.
+    async fn refused(&self, t: &TestApp, operation: &Operation, body: &Value) -> Answer {
+        let before = traces(t).await;
+        let answer = self
+            .send(operation, "application/json", body.to_string().into_bytes())
+            .await;
+        let shown = format!("{} {body}: {}", operation.id, answer.text());
+        assert_eq!(
+            (answer.status(), answer.code().as_str()),
+            (422, "invalid_field"),
+            "{shown}"
+        );
+        assert_eq!(traces(t).await, before, "{shown}");
+        answer.problem(422, "invalid_field")
+    }
+}
+
+async fn traces(t: &TestApp) -> i64 {
+    let counts: Vec<_> = TRACES
+        .iter()
+        .map(|table| format!("(SELECT COUNT(*) FROM {table})"))
+        .collect();
+    t.number(&format!("SELECT {}", counts.join(" + "))).await
+}
+
+/// A body that the operation takes.
+fn good_body(id: &str) -> Value {
+    match id {
+        "register_account" | "login" => json!({ "email": "new@example.com", "password": PASSWORD }),
+        "refresh_session" => json!({ "refresh_token": "srm_ref_x" }),
+        "verify_email" => json!({ "token": "srm_lnk_x" }),
+        "create_admin" => json!({ "setup_token": "srm_set_x", "email": "new@example.com", "password": PASSWORD }),
+        "create_token" | "create_org" | "create_project" | "create_environment" | "update_org" | "update_project"
+        | "update_environment" => json!({ "name": "New" }),
+        "replace_project" => json!({ "name": "New", "slug": "new" }),
+        "replace_environment" => json!({ "name": "New", "slug": "new", "class": "dev" }),
+        "create_secret" => json!({ "key": "NEW", "value": "x" }),
+        "put_secret" => json!({ "value": "x" }),
+        "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
+        "update_webhook" => json!({ "description": "new" }),
+        other => unreachable!("give the operation {other} a body here"),
+    }
+}

@@ -1,0 +1,9 @@
+//! What strangers send: broken, endless, ambiguous and cut-off requests, over real sockets.
+
+mod abort;
+mod bodies;
+mod fields;
+mod hostile;
+mod raw;
+mod slow;
+mod spellings;

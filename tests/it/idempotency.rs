@@ -177,17 +177,18 @@ on_each_backend! {
     async fn an_answer_is_kept_for_a_day(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let dana = t.person("dana").await;
-        let body = json!({ "name": "ci" });
-        let first = keyed(&dana, "k").post("/v1/auth/tokens", body.clone()).await.expect(201);
+        let ci = dana.token(json!({ "name": "ci" })).await;
+        let path = format!("/v1/orgs/{}/webhooks", dana.personal_org);
+        let body = json!({ "url": "https://hooks.example.com/acme", "events": ["*"] });
+        let first = keyed(&ci, "k").post(&path, body.clone()).await.expect(201);
         t.advance(Duration::from_secs(24 * 3600 - 1));
-        let dana = dana.signs_in_again().await;
-        let kept = keyed(&dana, "k").post("/v1/auth/tokens", body.clone()).await.expect(201);
-        assert!(is_replayed(&kept) && kept.at("/token") == first.at("/token"));
+        let kept = keyed(&ci, "k").post(&path, body.clone()).await.expect(201);
+        assert!(is_replayed(&kept) && kept.at("/secret") == first.at("/secret"));
         t.advance(Duration::from_secs(1));
-        let anew = keyed(&dana, "k").post("/v1/auth/tokens", body).await.expect(201);
-        assert!(!is_replayed(&anew) && anew.at("/token") != first.at("/token"));
-        let other = json!({ "name": "other" });
-        keyed(&dana, "k").post("/v1/auth/tokens", other).await.problem(409, "idempotency_key_reused");
+        let anew = keyed(&ci, "k").post(&path, body).await.expect(201);
+        assert!(!is_replayed(&anew) && anew.at("/secret") != first.at("/secret"));
+        let other = json!({ "url": "https://hooks.example.com/other", "events": ["*"] });
+        keyed(&ci, "k").post(&path, other).await.problem(409, "idempotency_key_reused");
     }
 }
 

@@ -425,7 +425,7 @@ pub fn require_recent_sign_in(from: &impl Reads, caller: &Caller) -> Result<()> 
     {
         return Ok(());
     }
-    let detail = "Sign in again, or confirm with POST /v1/auth/sudo, and repeat the request within ten minutes.";
+    let detail = "Sign in again and repeat the request within ten minutes.";
     Err(Problem::new(ProblemCode::StepUpRequired, detail).into())
 }
 

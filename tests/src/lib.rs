@@ -1,7 +1,7 @@
 //! The harness of the tests: real servers, an application for each test, people who use it over HTTP, and receivers
 //! for what it sends. A test reads as a sentence:
 //!
-//! ```ignore
+//! ```text
 //! let acme = t.org("acme").await;
 //! let dana = acme.developer("dana").await;
 //! let env = acme.project("web").await.env("production");

@@ -8,6 +8,12 @@ pub enum Tag {
     Auth,
     /// The tenants: everything else belongs to one.
     Organisations,
+    /// Who belongs to an organisation or project: people, their roles, invitations.
+    Members,
+    /// Roles of your own, allow and deny rules, and why a decision is what it is.
+    Policy,
+    /// Accounts of machines, and their keys.
+    ServiceAccounts,
     /// What secrets are grouped by.
     Projects,
     /// Where secrets live; the class decides who may read.

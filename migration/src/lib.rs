@@ -7,6 +7,7 @@ mod ddl;
 mod m20260101_000001_tenants;
 mod m20260101_000002_secrets;
 mod m20260101_000003_journal_and_jobs;
+mod m20260301_000001_identity;
 
 pub struct Migrator;
 
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000001_tenants::Migration),
             Box::new(m20260101_000002_secrets::Migration),
             Box::new(m20260101_000003_journal_and_jobs::Migration),
+            Box::new(m20260301_000001_identity::Migration),
         ]
     }
 }

@@ -7,7 +7,7 @@ use domain::access::BuiltinRole;
 use domain::access::role::RoleLevel;
 use domain::kernel::Reads;
 use domain::kernel::id::{OrgId, ProjectId, UserId};
-use domain::orgs::entity::membership;
+use domain::members::entity::membership;
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use serde_json::json;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use domain::journal::entity::event;
 use domain::journal::{Fault, Verification};
-use domain::kernel::id::{CredentialId, EnvId, OrgId, ProjectId, SecretId, UserId, WebhookId};
+use domain::kernel::id::{
+    AclRuleId, CredentialId, EmailId, EnvId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, UserId,
+    WebhookId,
+};
 use domain::webhooks::payload::actor_id;
 use poem_openapi::Object;
 use serde_json::Value;
@@ -70,6 +73,11 @@ fn resource_id(kind: &str, id: uuid::Uuid) -> String {
         "environment" => EnvId(id).to_string(),
         "secret" => SecretId(id).to_string(),
         "webhook" => WebhookId(id).to_string(),
+        "email" => EmailId(id).to_string(),
+        "invite" => InviteId(id).to_string(),
+        "role" => RoleId(id).to_string(),
+        "access_rule" => AclRuleId(id).to_string(),
+        "service_account" => ServiceAccountId(id).to_string(),
         _ => id.to_string(),
     }
 }

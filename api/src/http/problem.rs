@@ -30,6 +30,8 @@ pub enum ProblemCode {
     InsufficientScope,
     SessionRequired,
     CsrfFailed,
+    SecondFactorRequired,
+    EmailUnverified,
     RegistrationClosed,
     NotFound,
     MethodNotAllowed,
@@ -37,6 +39,8 @@ pub enum ProblemCode {
     RequestTimeout,
     Conflict,
     EmailTaken,
+    LastOwner,
+    InviteUnusable,
     SlugTaken,
     KeyTaken,
     IdempotencyKeyReused,
@@ -258,11 +262,15 @@ impl From<Problem> for ApiError {
             | ProblemCode::InsufficientScope
             | ProblemCode::SessionRequired
             | ProblemCode::CsrfFailed
+            | ProblemCode::SecondFactorRequired
+            | ProblemCode::EmailUnverified
             | ProblemCode::RegistrationClosed => Self::Forbidden(body),
             ProblemCode::NotFound => Self::NotFound(body),
             ProblemCode::NotAcceptable => Self::NotAcceptable(body),
             ProblemCode::Conflict
             | ProblemCode::EmailTaken
+            | ProblemCode::LastOwner
+            | ProblemCode::InviteUnusable
             | ProblemCode::SlugTaken
             | ProblemCode::KeyTaken
             | ProblemCode::IdempotencyKeyReused => Self::Conflict(body),

@@ -5,11 +5,12 @@
 use std::marker::PhantomData;
 
 use super::caller::Caller;
-use super::decide::{Decision, Reason, decide, decide_any_key, visible};
-use super::facts::{Actor, EnvRef, Facts, ProjectRef, Resource};
+use super::decide::{Reason, decide, decide_any_key, visible};
+use super::facts::{EnvRef, ProjectRef, Resource};
+use super::held::{Held, refusal, role_at};
 use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
-use super::permission::Permission;
-use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp};
+use super::permission::{GrantSet, Permission};
+use crate::kernel::{Problem, ProblemCode, Reads, Result};
 
 /// A permission as a type.
 pub trait Permitted: Send + Sync + 'static {
@@ -31,45 +32,8 @@ macro_rules! permitted {
 permitted! {
     OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
-}
-
-/// What a decision was made from, kept for the decisions key by key.
-#[derive(Clone, Debug)]
-struct Held {
-    actor: Actor,
-    facts: Facts,
-    now: Timestamp,
-}
-
-impl Held {
-    /// # Errors
-    /// `not_found` when the caller may not know of it, `forbidden` or `insufficient_scope` when it may.
-    fn require(&self, decision: Decision, permission: Permission, resource: &Resource<'_>) -> Result<()> {
-        if decision.allow {
-            return Ok(());
-        }
-        if !visible(&self.actor, resource, &self.facts, self.now) {
-            return Err(Problem::not_found().into());
-        }
-        Err(refusal(permission, decision.reason).into())
-    }
-}
-
-fn refusal(permission: Permission, reason: Reason) -> Problem {
-    let permission = permission.as_str();
-    let problem = match reason {
-        Reason::InsufficientScope | Reason::TokenPattern | Reason::TokenOrg => Problem::new(
-            ProblemCode::InsufficientScope,
-            format!("The token does not cover `{permission}` here. Use a wider token."),
-        ),
-        Reason::AclDeny => Problem::forbidden(format!(
-            "An access rule denies `{permission}` here. Ask an owner or admin."
-        )),
-        Reason::NoGrant | Reason::Role | Reason::AclAllow => Problem::forbidden(format!(
-            "This needs the permission `{permission}` here. Ask an owner or admin for it."
-        )),
-    };
-    problem.with("reason", reason.as_str())
+    MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
+    AccessRead, ProjectsArchive,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -101,6 +65,19 @@ pub struct EnvAccess<A> {
 }
 
 impl<A> OrgAccess<A> {
+    /// Nobody grants above themselves: the caller holds all of `grants` in the whole organisation.
+    ///
+    /// # Errors
+    /// `forbidden` naming what it lacks.
+    pub fn require_holds(&self, grants: &GrantSet) -> Result<()> {
+        self.held.require_holds(None, grants)
+    }
+
+    /// Whether the caller holds all of `grants` in the whole organisation.
+    pub fn holds(&self, grants: &GrantSet) -> bool {
+        self.held.lacking(None, grants).is_none()
+    }
+
     /// Roles that the caller holds in the whole organisation.
     pub fn role(&self) -> Option<&str> {
         role_at(&self.held, None)
@@ -139,6 +116,19 @@ impl<A> OrgAccess<A> {
 }
 
 impl<A> ProjectAccess<A> {
+    /// Nobody grants above themselves: the caller holds all of `grants` in the project.
+    ///
+    /// # Errors
+    /// `forbidden` naming what it lacks.
+    pub fn require_holds(&self, grants: &GrantSet) -> Result<()> {
+        self.held.require_holds(Some(self.project.id), grants)
+    }
+
+    /// Whether the caller holds all of `grants` in the project.
+    pub fn holds(&self, grants: &GrantSet) -> bool {
+        self.held.lacking(Some(self.project.id), grants).is_none()
+    }
+
     /// The role that the caller holds in the project, or in the whole organisation.
     pub fn role(&self) -> Option<&str> {
         role_at(
@@ -163,20 +153,6 @@ impl<A> ProjectAccess<A> {
             self.held.now,
         )
     }
-}
-
-/// The project's role first, for it is the narrower grant.
-fn role_at<'a>(held: &'a Held, project: Option<ProjectRef<'_>>) -> Option<&'a str> {
-    let live = || {
-        held.facts
-            .memberships
-            .iter()
-            .filter(|membership| membership.is_live(held.now))
-    };
-    let in_project = project.and_then(|project| live().find(|membership| membership.project == Some(project.id)));
-    in_project
-        .or_else(|| live().find(|membership| membership.project.is_none()))
-        .map(|membership| membership.role_name.as_str())
 }
 
 impl<A: Permitted> EnvAccess<A> {

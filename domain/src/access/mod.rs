@@ -6,6 +6,7 @@ pub mod class;
 pub mod decide;
 pub mod facts;
 pub mod grant;
+mod held;
 mod load;
 pub mod pattern;
 pub mod permission;

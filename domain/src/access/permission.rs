@@ -303,6 +303,17 @@ impl GrantSet {
         (self.every | self.dev | self.staging | self.prod) & permission.bit() != 0
     }
 
+    /// What either allows.
+    #[must_use]
+    pub const fn union(&self, other: &Self) -> Self {
+        Self {
+            every: self.every | other.every,
+            dev: self.dev | other.dev,
+            staging: self.staging | other.staging,
+            prod: self.prod | other.prod,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
     }

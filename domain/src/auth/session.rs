@@ -191,6 +191,7 @@ async fn insert(
         family_id: Set(Some(family)),
         replaced_by: Set(None),
         auth_time: Set(auth_time),
+        amr: Set(None),
         ip: Set(origin.ip.clone()),
         user_agent: Set(origin.user_agent.clone()),
         created_at: Set(tx.now()),

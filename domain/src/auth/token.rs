@@ -89,6 +89,7 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
         family_id: Set(None),
         replaced_by: Set(None),
         auth_time: Set(None),
+        amr: Set(None),
         ip: Set(caller.origin.ip.clone()),
         user_agent: Set(caller.origin.user_agent.clone()),
         created_at: Set(tx.now()),

@@ -46,6 +46,8 @@ token_kinds! {
     ClientSecret = "srm_cs_",
     /// An invitation to an organisation.
     Invite = "srm_inv_",
+    /// Goes on with a sign-in or registration that has begun: held by the client that began it.
+    Challenge = "srm_chl_",
     /// A link in a mail.
     Link = "srm_lnk_",
     /// Sets up a new installation.

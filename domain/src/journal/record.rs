@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
-use crate::kernel::id::{EnvId, EventId, OrgId, ProjectId, SecretId, UserId};
+use crate::kernel::id::{
+    AclRuleId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, UserId,
+};
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
 /// What an event is about.
@@ -22,6 +24,11 @@ pub enum Target {
     Environment(EnvId),
     Secret(SecretId),
     Webhook(Uuid),
+    Email(EmailId),
+    Invite(InviteId),
+    Role(RoleId),
+    AccessRule(AclRuleId),
+    ServiceAccount(ServiceAccountId),
 }
 
 impl Target {
@@ -35,6 +42,11 @@ impl Target {
             Self::Environment(id) => ("environment", id.0),
             Self::Secret(id) => ("secret", id.0),
             Self::Webhook(id) => ("webhook", id),
+            Self::Email(id) => ("email", id.0),
+            Self::Invite(id) => ("invite", id.0),
+            Self::Role(id) => ("role", id.0),
+            Self::AccessRule(id) => ("access_rule", id.0),
+            Self::ServiceAccount(id) => ("service_account", id.0),
         }
     }
 }

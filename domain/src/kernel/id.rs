@@ -130,6 +130,12 @@ typed_ids! {
     /// An allow or deny rule.
     AclRuleId = "acl",
     ServiceAccountId = "sa",
+    /// An invitation to an organisation or a project.
+    InviteId = "inv",
+    /// A sign-in with all of its tokens: the family of its credentials.
+    SessionId = "ses",
+    /// A second factor of an account: a TOTP seed or a recovery code.
+    FactorId = "fac",
     /// Any stored credential: session, personal token, service-account key, refresh token.
     CredentialId = "tok",
     /// A short-lived one-time challenge: an e-mail code or link.

@@ -54,6 +54,10 @@ problem_codes! {
     SessionRequired = "session_required", 403, "Only a signed-in session may do this";
     /// A cookie-authenticated change without the proof that it comes from our own pages.
     CsrfFailed = "csrf_failed", 403, "The request did not prove its origin";
+    /// The organisation wants a second factor, and this session was opened without one.
+    SecondFactorRequired = "second_factor_required", 403, "A second factor is needed";
+    /// The address must be verified first.
+    EmailUnverified = "email_unverified", 403, "The address is not verified";
     /// Registration is closed on this instance.
     RegistrationClosed = "registration_closed", 403, "Registration is closed";
     /// Absent, or hidden from you: the two are not told apart.
@@ -68,6 +72,10 @@ problem_codes! {
     Conflict = "conflict", 409, "It conflicts with the current state";
     /// The e-mail address belongs to an account.
     EmailTaken = "email_taken", 409, "The e-mail address is taken";
+    /// It would leave an organisation or project without an owner.
+    LastOwner = "last_owner", 409, "An owner must remain";
+    /// The invitation is used up, expired or revoked.
+    InviteUnusable = "invite_unusable", 409, "The invitation can no longer be used";
     /// The slug is in use.
     SlugTaken = "slug_taken", 409, "The slug is taken";
     /// A secret of this key exists.

@@ -22,7 +22,11 @@ pub async fn queue(tx: &WriteTx, template: Template, user: UserId, email: EmailI
         id: Set(id),
         user_id: Set(Some(user)),
         email_id: Set(Some(email)),
+        address: Set(None),
+        challenge_id: Set(None),
+        invite_id: Set(None),
         template: Set(template.as_str().to_owned()),
+        data: Set("{}".to_owned()),
         created_at: Set(tx.now()),
     };
     entity::mail::Entity::insert(row)

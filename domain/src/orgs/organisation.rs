@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 use serde_json::{Map, Value};
 
-use super::entity::{membership, org};
+use super::entity::org;
 use crate::access::grant::{OrgDelete, OrgRead, OrgUpdate};
 use crate::access::{BuiltinRole, Caller, OrgAccess, Principal};
 use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
@@ -14,6 +14,7 @@ use crate::kernel::id::{OrgId, ProjectId, RoleId, UserId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::members::membership::{self, NewMembership, Scope};
 
 /// A deleted organisation can be restored this long.
 pub const RESTORE_WINDOW: Duration = Duration::from_hours(30 * 24);
@@ -79,6 +80,8 @@ fn organisation(row: org::Model, role: Option<String>) -> Result<Organisation> {
         is_personal,
         plan,
         join_policy,
+        join_domains: _,
+        join_role_id: _,
         require_mfa,
         metadata,
         created_at,
@@ -170,6 +173,8 @@ async fn insert(
         is_personal: Set(is_personal),
         plan: Set("self_hosted".to_owned()),
         join_policy: Set(JoinPolicy::Closed.as_str().to_owned()),
+        join_domains: Set("[]".to_owned()),
+        join_role_id: Set(None),
         require_mfa: Set(false),
         metadata: Set("{}".to_owned()),
         created_at: Set(tx.now()),
@@ -180,7 +185,15 @@ async fn insert(
         .exec_with_returning(tx.conn())
         .await
         .map_err(unique_slug)?;
-    insert_owner(tx, id, owner).await?;
+    let ownership = NewMembership {
+        scope: Scope { org: id, project: None },
+        subject: owner,
+        role: BuiltinRole::ORG_OWNER.id,
+        env_classes: None,
+        expires_at: None,
+        granted_by: Some(owner),
+    };
+    membership::insert(tx, ownership).await?;
     keys.create(tx, KeyScope::Org(id), &[KeyPurpose::Data]).await?;
     organisation(row, Some(BuiltinRole::ORG_OWNER.name.to_owned()))
 }
@@ -191,30 +204,6 @@ fn unique_slug(error: sea_orm::DbErr) -> Error {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => slug_taken(),
         _ => Error::Db(error),
     }
-}
-
-async fn insert_owner(tx: &WriteTx, org: OrgId, owner: Principal) -> Result<()> {
-    let (subject_type, subject_id) = match owner {
-        Principal::User(id) => ("user", id.0),
-        Principal::ServiceAccount(id) => ("service_account", id.0),
-    };
-    let row = membership::ActiveModel {
-        id: Set(tx.new_id()?),
-        org_id: Set(org),
-        project_id: Set(None),
-        scope_id: Set(org.0),
-        subject_type: Set(subject_type.to_owned()),
-        subject_id: Set(subject_id),
-        role_id: Set(BuiltinRole::ORG_OWNER.id),
-        env_classes: Set(None),
-        granted_by: Set(Some(subject_id)),
-        expires_at: Set(None),
-        created_at: Set(tx.now()),
-    };
-    membership::Entity::insert(row)
-        .exec_without_returning(tx.conn())
-        .await?;
-    Ok(())
 }
 
 /// # Errors

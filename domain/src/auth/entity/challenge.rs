@@ -13,7 +13,13 @@ pub struct Model {
     pub purpose: String,
     pub user_id: Option<UserId>,
     pub email_id: Option<EmailId>,
+    /// Canonical address that it concerns, known to us or not.
+    pub email: Option<String>,
     pub secret_mac: Vec<u8>,
+    /// Keyed hash of the token that only the asking client holds.
+    pub binding_mac: Option<Vec<u8>>,
+    /// What to go on with once it is met, as JSON; nothing secret.
+    pub payload: Option<String>,
     pub attempts: i32,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,

@@ -23,6 +23,8 @@ pub struct Model {
     pub family_id: Option<Uuid>,
     pub replaced_by: Option<CredentialId>,
     pub auth_time: Option<Timestamp>,
+    /// How a session was opened: a JSON list of `pwd`, `code`, `otp`, `recovery`.
+    pub amr: Option<String>,
     pub ip: Option<String>,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::kernel::Timestamp;
-use crate::kernel::id::{EmailId, MailId, UserId};
+use crate::kernel::id::{ChallengeId, EmailId, InviteId, MailId, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "mails")]
@@ -12,7 +12,13 @@ pub struct Model {
     pub id: MailId,
     pub user_id: Option<UserId>,
     pub email_id: Option<EmailId>,
+    /// Where it goes when it goes to no address of an account.
+    pub address: Option<String>,
+    pub challenge_id: Option<ChallengeId>,
+    pub invite_id: Option<InviteId>,
     pub template: String,
+    /// What the text says besides, as JSON; nothing secret.
+    pub data: String,
     pub created_at: Timestamp,
 }
 

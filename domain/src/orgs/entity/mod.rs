@@ -1,4 +1,3 @@
 //! Tables of organisations.
 
-pub mod membership;
 pub mod org;

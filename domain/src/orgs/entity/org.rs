@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::kernel::Timestamp;
-use crate::kernel::id::OrgId;
+use crate::kernel::id::{OrgId, RoleId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "orgs")]
@@ -15,6 +15,10 @@ pub struct Model {
     pub is_personal: bool,
     pub plan: String,
     pub join_policy: String,
+    /// Domains whose verified addresses may join, as a JSON list.
+    pub join_domains: String,
+    /// What joining gives; `None` = member.
+    pub join_role_id: Option<RoleId>,
     pub require_mfa: bool,
     pub metadata: String,
     pub created_at: Timestamp,

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::kernel::Timestamp;
-use crate::kernel::id::{OrgId, ProjectId};
+use crate::kernel::id::{OrgId, ProjectId, RoleId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "projects")]
@@ -14,6 +14,9 @@ pub struct Model {
     pub slug: String,
     pub name: String,
     pub description: String,
+    pub join_policy: String,
+    /// What joining gives; `None` = viewer.
+    pub join_role_id: Option<RoleId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub archived_at: Option<Timestamp>,

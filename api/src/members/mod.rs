@@ -1,0 +1,1 @@
+//! People of an organisation or project: memberships, invitations, joining, leaving, handing over.

@@ -1,0 +1,1 @@
+//! Roles of an organisation's own, allow and deny rules, and the reasons of decisions.

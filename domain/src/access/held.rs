@@ -1,0 +1,95 @@
+//! What a caller was given, as a decision needs it, and what follows from it besides the decision.
+
+use super::decide::{Decision, Reason, visible};
+use super::facts::{Actor, Effect, Facts, ProjectRef, Resource};
+use super::permission::{Grant, GrantSet, Permission};
+use crate::kernel::id::ProjectId;
+use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
+
+/// What a decision was made from, kept for the decisions key by key.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) actor: Actor,
+    pub(super) facts: Facts,
+    pub(super) now: Timestamp,
+}
+
+impl Held {
+    /// # Errors
+    /// `not_found` when the caller may not know of it, `forbidden` or `insufficient_scope` when it may.
+    pub(super) fn require(&self, decision: Decision, permission: Permission, resource: &Resource<'_>) -> Result<()> {
+        if decision.allow {
+            return Ok(());
+        }
+        if !visible(&self.actor, resource, &self.facts, self.now) {
+            return Err(Problem::not_found().into());
+        }
+        Err(refusal(permission, decision.reason).into())
+    }
+    /// The first of `grants` that the caller does not hold in the whole organisation, or in `project`. Only roles
+    /// count, and less whatever a rule denies the caller anywhere: what somebody holds by a rule for a few keys is
+    /// not theirs to give away.
+    pub(super) fn lacking(&self, project: Option<ProjectId>, grants: &GrantSet) -> Option<Grant> {
+        let ceiling = &self.actor.ceiling;
+        let live = self.facts.memberships.iter().filter(|held| held.is_live(self.now));
+        let here = live.filter(|held| held.project.is_none() || held.project == project);
+        let held = here.fold(GrantSet::EMPTY, |all, held| all.union(&held.effective_grants()));
+        let denied = self
+            .facts
+            .rules
+            .iter()
+            .filter(|rule| rule.effect == Effect::Deny && rule.is_live(self.now));
+        let denied = denied.fold(GrantSet::EMPTY, |all, rule| all.union(&rule.grants));
+        let within = |grant: &Grant| {
+            let covers = |set: &GrantSet| set.covers(grant.permission(), grant.class());
+            ceiling.patterns.is_empty()
+                && ceiling.grants.as_ref().is_none_or(covers)
+                && covers(&held)
+                && !denied.mentions(grant.permission())
+        };
+        grants.iter().find(|grant| !within(grant))
+    }
+
+    /// # Errors
+    /// `forbidden` naming what the caller lacks.
+    pub(super) fn require_holds(&self, project: Option<ProjectId>, grants: &GrantSet) -> Result<()> {
+        match self.lacking(project, grants) {
+            None => Ok(()),
+            Some(lacking) => Err(Problem::forbidden(format!(
+                "You can only grant what you hold yourself, and `{lacking}` you do not."
+            ))
+            .into()),
+        }
+    }
+}
+
+pub(super) fn refusal(permission: Permission, reason: Reason) -> Problem {
+    let permission = permission.as_str();
+    let problem = match reason {
+        Reason::InsufficientScope | Reason::TokenPattern | Reason::TokenOrg => Problem::new(
+            ProblemCode::InsufficientScope,
+            format!("The token does not cover `{permission}` here. Use a wider token."),
+        ),
+        Reason::AclDeny => Problem::forbidden(format!(
+            "An access rule denies `{permission}` here. Ask an owner or admin."
+        )),
+        Reason::NoGrant | Reason::Role | Reason::AclAllow => Problem::forbidden(format!(
+            "This needs the permission `{permission}` here. Ask an owner or admin for it."
+        )),
+    };
+    problem.with("reason", reason.as_str())
+}
+
+/// The project's role first, for it is the narrower grant.
+pub(super) fn role_at<'a>(held: &'a Held, project: Option<ProjectRef<'_>>) -> Option<&'a str> {
+    let live = || {
+        held.facts
+            .memberships
+            .iter()
+            .filter(|membership| membership.is_live(held.now))
+    };
+    let in_project = project.and_then(|project| live().find(|membership| membership.project == Some(project.id)));
+    in_project
+        .or_else(|| live().find(|membership| membership.project.is_none()))
+        .map(|membership| membership.role_name.as_str())
+}

@@ -1,0 +1,4 @@
+//! Tables of memberships and invitations.
+
+pub mod invite;
+pub mod membership;

@@ -1,0 +1,3 @@
+//! Tables of service accounts.
+
+pub mod service_account;

@@ -1,0 +1,3 @@
+//! Accounts of machines: their keys, and where those work from.
+
+pub mod entity;

@@ -1,0 +1,1 @@
+//! Members, invitations, joining, leaving and handing over.

@@ -1,0 +1,1 @@
+//! Roles, access rules, explanations.

@@ -36,6 +36,13 @@ const UP: &[&str] = &[
     "ALTER TABLE challenges ADD COLUMN binding_mac {bytes}",
     "ALTER TABLE challenges ADD COLUMN payload TEXT",
     "CREATE UNIQUE INDEX challenges_binding ON challenges (binding_mac)",
+    "CREATE INDEX challenges_email ON challenges (email, purpose)",
+    "CREATE INDEX challenges_email_id ON challenges (email_id, purpose)",
+    // An address that nobody has proved may be claimed by many; it is taken by whoever verified it or has it as default.
+    "DROP INDEX user_emails_canonical",
+    "CREATE UNIQUE INDEX user_emails_taken ON user_emails (realm_id, canonical) WHERE is_primary OR verified_at IS NOT NULL",
+    "CREATE UNIQUE INDEX user_emails_own ON user_emails (canonical, user_id)",
+    "CREATE UNIQUE INDEX user_emails_primary ON user_emails (user_id) WHERE is_primary",
     // Failures by a keyed hash of what was tried, so that known and unknown names are slowed alike.
     "CREATE TABLE throttles (
         subject_mac {bytes} PRIMARY KEY,
@@ -45,6 +52,7 @@ const UP: &[&str] = &[
     )",
     "ALTER TABLE mails ADD COLUMN address TEXT",
     "ALTER TABLE mails ADD COLUMN challenge_id {uuid}",
+    "CREATE INDEX mails_challenge ON mails (challenge_id)",
     "ALTER TABLE mails ADD COLUMN invite_id {uuid}",
     "ALTER TABLE mails ADD COLUMN data TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE orgs ADD COLUMN join_domains TEXT NOT NULL DEFAULT '[]'",

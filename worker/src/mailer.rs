@@ -88,6 +88,14 @@ impl Mailer {
         Ok(Self { from, way })
     }
 
+    /// Whether mails become files here instead of going out.
+    pub(crate) fn writes_files(&self) -> bool {
+        match self.way {
+            Way::Files(_) => true,
+            Way::Smtp(_) => false,
+        }
+    }
+
     /// Sends one mail, within 20 s.
     ///
     /// # Errors

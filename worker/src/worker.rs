@@ -118,6 +118,7 @@ impl Worker {
         let mail = SendMail {
             db: db.clone(),
             keys,
+            bell: Arc::clone(&bell),
             mailer,
             base_url,
         };

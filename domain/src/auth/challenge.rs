@@ -1,8 +1,11 @@
-//! One-time tokens: made, shown once, stored as a keyed hash, good for one use until they expire or are replaced.
+//! One-time tokens: made, shown once, stored as a keyed hash, good for one use until they expire or are replaced. Those
+//! that begin for an address, known or not, and are met with a mailed code are in [`code`].
+
+pub mod code;
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
 
 use super::entity::challenge;
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
@@ -12,8 +15,18 @@ use crate::kernel::{Reads, Result, WriteTx};
 /// What a one-time token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Proves that an address belongs to its account.
+    /// Proves that an address belongs to its account, by a link.
     VerifyEmail,
+    /// Proves that an address belongs to its account, by a code that is typed where its person is signed in.
+    VerifyEmailCode,
+    /// Signs in by a mailed code.
+    SignIn,
+    /// Registers by a mailed code.
+    Registration,
+    /// Goes on with a registration whose address is proved.
+    Registering,
+    /// Sets a new password by a mailed link.
+    ResetPassword,
     /// Makes the first administrator.
     Setup,
 }
@@ -22,13 +35,19 @@ impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
+            Self::VerifyEmailCode => "verify_email_code",
+            Self::SignIn => "sign_in",
+            Self::Registration => "registration",
+            Self::Registering => "registering",
+            Self::ResetPassword => "reset_password",
             Self::Setup => "setup",
         }
     }
 
     const fn kind(self) -> TokenKind {
         match self {
-            Self::VerifyEmail => TokenKind::Link,
+            Self::VerifyEmail | Self::ResetPassword => TokenKind::Link,
+            Self::VerifyEmailCode | Self::SignIn | Self::Registration | Self::Registering => TokenKind::Challenge,
             Self::Setup => TokenKind::Setup,
         }
     }
@@ -54,8 +73,14 @@ pub async fn issue(
 ) -> Result<Token> {
     let token = Token::generate(tx.rng(), purpose.kind())?;
     let sql = "UPDATE challenges SET consumed_at = $3
-               WHERE purpose = $1 AND consumed_at IS NULL AND (email_id = $2 OR (email_id IS NULL AND $2 IS NULL))";
-    let values = [purpose.as_str().into(), subject.email.into(), tx.now().into()];
+               WHERE purpose = $1 AND consumed_at IS NULL AND (email_id = $2 OR (email_id IS NULL AND $2 IS NULL))
+                 AND (user_id = $4 OR (user_id IS NULL AND $4 IS NULL))";
+    let values = [
+        purpose.as_str().into(),
+        subject.email.into(),
+        tx.now().into(),
+        subject.user.into(),
+    ];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     let row = challenge::ActiveModel {
         id: Set(tx.new_id()?),
@@ -81,23 +106,34 @@ pub async fn issue(
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn consume(tx: &WriteTx, macs: &TokenMacKey, purpose: Purpose, text: &str) -> Result<Option<Subject>> {
+    let used = use_up(tx, macs, purpose, text).await?;
+    Ok(used.map(|row| Subject {
+        user: row.user_id,
+        email: row.email_id,
+    }))
+}
+
+/// Like [`consume`], with everything that the challenge knows.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub(super) async fn use_up(
+    tx: &WriteTx,
+    macs: &TokenMacKey,
+    purpose: Purpose,
+    text: &str,
+) -> Result<Option<challenge::Model>> {
     let Some(token) = Token::parse(text).ok().filter(|token| token.kind() == purpose.kind()) else {
         return Ok(None);
     };
-    let found = challenge::Entity::find()
-        .filter(challenge::Column::SecretMac.eq(macs.mac(&token).to_vec()))
-        .filter(challenge::Column::Purpose.eq(purpose.as_str()))
-        .one(tx.conn())
-        .await?;
-    let Some(found) = found else { return Ok(None) };
     // The condition makes it single use under any concurrency.
-    let sql = "UPDATE challenges SET consumed_at = $2 WHERE id = $1 AND consumed_at IS NULL AND expires_at > $2";
-    let used = tx
-        .conn()
-        .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
-        .await?;
-    Ok((used.rows_affected() == 1).then_some(Subject {
-        user: found.user_id,
-        email: found.email_id,
-    }))
+    let sql = "UPDATE challenges SET consumed_at = $3
+               WHERE secret_mac = $1 AND purpose = $2 AND consumed_at IS NULL AND expires_at > $3 RETURNING *";
+    let values = [
+        macs.mac(&token).to_vec().into(),
+        purpose.as_str().into(),
+        tx.now().into(),
+    ];
+    let used = challenge::Model::find_by_statement(tx.sql(sql, values));
+    Ok(used.one(tx.conn()).await?)
 }

@@ -3,7 +3,12 @@
 pub mod account;
 pub mod authenticate;
 pub mod challenge;
+pub mod code_sign_in;
+pub mod email_first;
 pub mod entity;
+pub mod new_sign_in;
+pub mod password_reset;
+pub mod recipient;
 pub mod register;
 pub mod session;
 pub mod token;

@@ -1,10 +1,11 @@
-//! Making an account with a password: the account, its personal organisation and its ownership, whole or not at all.
+//! Making an account: the account, its personal organisation and its ownership, whole or not at all.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use uuid::Uuid;
 
 use super::account::{self, Account};
 use super::entity::{email, user};
+use super::recipient;
 use super::session::{self, SessionTokens, Transport};
 use super::verification;
 use crate::access::{Origin, Principal};
@@ -57,7 +58,55 @@ fn taken() -> Error {
     .into()
 }
 
-/// Makes the account. The password is hashed before the transaction is opened: hashing takes a while.
+/// An account to be made.
+pub struct NewAccount {
+    pub email: Email,
+    /// Whether the address is proved to be the person's own.
+    pub verified: bool,
+    pub first_name: String,
+    pub last_name: String,
+    /// `None`: it signs in by mailed code.
+    pub password_hash: Option<String>,
+}
+
+/// Makes an account, its personal organisation and its ownership; the caller journals. The one way to make an account.
+///
+/// # Errors
+/// `email_taken`.
+pub async fn create_account(
+    tx: &WriteTx,
+    keys: &KeyStore,
+    new: NewAccount,
+) -> Result<(Account, EmailId, Organisation)> {
+    if recipient::owner_of(tx, &new.email.canonical).await?.is_some() {
+        return Err(taken());
+    }
+    let id: UserId = tx.new_id()?;
+    let email_id: EmailId = tx.new_id()?;
+    let NewAccount {
+        email: address,
+        verified,
+        first_name,
+        last_name,
+        password_hash,
+    } = new;
+    user::Entity::insert(user_row(tx, id, first_name, last_name, password_hash))
+        .exec_without_returning(tx.conn())
+        .await?;
+    email::Entity::insert(email_row(tx, email_id, id, &address, verified))
+        .exec_without_returning(tx.conn())
+        .await
+        .map_err(|error| match error.sql_err() {
+            // Two registrations at once: PostgreSQL lets the second wait for the first and then tells.
+            Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => taken(),
+            _ => Error::Db(error),
+        })?;
+    let org = organisation::insert_personal(tx, keys, Principal::User(id), &address).await?;
+    let account = account::get(tx, id).await?;
+    Ok((account, email_id, org))
+}
+
+/// Makes the account and signs it in. The password is hashed before the transaction is opened: hashing takes a while.
 ///
 /// # Errors
 /// `email_taken`.
@@ -70,29 +119,35 @@ pub async fn register(
     origin: &Origin,
 ) -> Result<Registered> {
     let Registration {
-        email: address,
+        email,
         first_name,
         last_name,
     } = registration;
-    if email_exists(tx, &address).await? {
-        return Err(taken());
-    }
-    let id: UserId = tx.new_id()?;
-    let email_id: EmailId = tx.new_id()?;
-    user::Entity::insert(user_row(tx, id, first_name, last_name, password_hash))
-        .exec_without_returning(tx.conn())
-        .await?;
-    email::Entity::insert(email_row(tx, email_id, id, &address))
-        .exec_without_returning(tx.conn())
-        .await
-        .map_err(|error| match error.sql_err() {
-            // Two registrations at once: PostgreSQL lets the second wait for the first and then tells.
-            Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => taken(),
-            _ => Error::Db(error),
-        })?;
-    let org = organisation::insert_personal(tx, keys, Principal::User(id), &address).await?;
-    verification::send(tx, id, email_id).await?;
-    let account = account::get(tx, id).await?;
+    let new = NewAccount {
+        email,
+        verified: false,
+        first_name,
+        last_name,
+        password_hash: Some(password_hash),
+    };
+    let (account, email, org) = create_account(tx, keys, new).await?;
+    verification::send(tx, account.id, email).await?;
+    begin_first_session(tx, keys, account, org, transport, origin).await
+}
+
+/// Opens the session of an account that was just made, and journals the registration.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn begin_first_session(
+    tx: &WriteTx,
+    keys: &KeyStore,
+    account: Account,
+    org: Organisation,
+    transport: Transport,
+    origin: &Origin,
+) -> Result<Registered> {
+    let id = account.id;
     let (session, tokens) = session::open(
         tx,
         keys.token_mac(),
@@ -110,21 +165,12 @@ pub async fn register(
     Ok(Registered { account, org, tokens })
 }
 
-async fn email_exists(from: &impl Reads, address: &Email) -> Result<bool> {
-    let found = email::Entity::find()
-        .filter(email::Column::RealmId.eq(Uuid::nil()))
-        .filter(email::Column::Canonical.eq(&address.canonical))
-        .one(from.conn())
-        .await?;
-    Ok(found.is_some())
-}
-
 fn user_row(
     tx: &WriteTx,
     id: UserId,
     first_name: String,
     last_name: String,
-    password_hash: String,
+    password_hash: Option<String>,
 ) -> user::ActiveModel {
     user::ActiveModel {
         id: Set(id),
@@ -132,7 +178,7 @@ fn user_row(
         username: Set(None),
         first_name: Set(first_name),
         last_name: Set(last_name),
-        password_hash: Set(Some(password_hash)),
+        password_hash: Set(password_hash),
         is_superuser: Set(false),
         disabled_at: Set(None),
         auth_epoch: Set(0),
@@ -142,7 +188,7 @@ fn user_row(
     }
 }
 
-fn email_row(tx: &WriteTx, id: EmailId, user_id: UserId, address: &Email) -> email::ActiveModel {
+fn email_row(tx: &WriteTx, id: EmailId, user_id: UserId, address: &Email, verified: bool) -> email::ActiveModel {
     email::ActiveModel {
         id: Set(id),
         user_id: Set(user_id),
@@ -150,7 +196,7 @@ fn email_row(tx: &WriteTx, id: EmailId, user_id: UserId, address: &Email) -> ema
         address: Set(address.display.clone()),
         canonical: Set(address.canonical.clone()),
         is_primary: Set(true),
-        verified_at: Set(None),
+        verified_at: Set(verified.then(|| tx.now())),
         created_at: Set(tx.now()),
     }
 }

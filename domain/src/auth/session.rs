@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::account::{self, Account};
 use super::authenticate::IDLE_TTL;
 use super::entity::credential;
+use super::new_sign_in;
 use crate::access::{Caller, Origin};
 use crate::crypto::password::{Passwords, Verdict};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
@@ -92,6 +93,7 @@ pub async fn sign_in(
     transport: Transport,
     origin: &Origin,
 ) -> Result<SessionTokens> {
+    new_sign_in::tell(tx, account, origin).await?;
     let (id, tokens) = open(tx, macs, account.id, transport, tx.new_id()?, Some(tx.now()), origin).await?;
     let sql = "UPDATE users SET last_login_at = $2 WHERE id = $1";
     tx.conn()

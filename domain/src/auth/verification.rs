@@ -6,14 +6,14 @@ use std::time::Duration;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::account;
-use super::challenge::{self, Purpose, Subject};
+use super::challenge::{self, Purpose, Subject, code};
 use super::entity::email;
 use crate::access::{Caller, Origin};
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EmailId, UserId};
-use crate::kernel::{Problem, Reads, Result, WriteTx};
-use crate::mail::{self, Template};
+use crate::kernel::{Problem, Reads, Result, Secret, WriteTx};
+use crate::mail::{self, NewMail, Template, To};
 
 /// How long a verification link works.
 const LINK_TTL: Duration = Duration::from_hours(24);
@@ -23,7 +23,7 @@ const LINK_TTL: Duration = Duration::from_hours(24);
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn send(tx: &WriteTx, user: UserId, email: EmailId) -> Result<()> {
-    mail::queue(tx, Template::VerifyEmail, user, email).await
+    mail::queue(tx, NewMail::new(Template::VerifyEmail, To::Email { user, email })).await
 }
 
 /// Queues another verification mail for the caller's primary address.
@@ -61,6 +61,19 @@ pub async fn issue_link(tx: &WriteTx, macs: &TokenMacKey, user: UserId, email: E
         email: Some(email),
     };
     challenge::issue(tx, macs, Purpose::VerifyEmail, subject, LINK_TTL).await
+}
+
+/// Makes the code that stands beside the link; older codes of the address stop working. For the worker, as it sends the
+/// mail.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn issue_code(tx: &WriteTx, macs: &TokenMacKey, user: UserId, email: EmailId) -> Result<Secret<String>> {
+    let subject = Subject {
+        user: Some(user),
+        email: Some(email),
+    };
+    code::issue_for(tx, macs, Purpose::VerifyEmailCode, subject, code::CODE_TTL).await
 }
 
 /// Verifies the address that the link was mailed to.

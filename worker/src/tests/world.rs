@@ -167,6 +167,7 @@ impl World {
         let mail = SendMail {
             db: self.db.clone(),
             keys: Arc::clone(&self.keys),
+            bell: self.bell.clone(),
             mailer: self.file_mailer(),
             base_url: base_url(),
         };

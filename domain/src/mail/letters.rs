@@ -1,0 +1,136 @@
+//! What each mail says. Every link is built from the configured base URL, never from a request.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::letter::{Letter, Rendered, link};
+use super::template::Template;
+use crate::crypto::token::Token;
+use crate::kernel::Secret;
+
+const NOT_YOU: &str = "If you did not ask for this, ignore this mail.";
+
+/// Asks to confirm an address.
+pub fn verify_email(base_url: &Url, first_name: &str, token: &Token, code: &Secret<String>) -> Rendered {
+    Letter::to(first_name, "Confirm your e-mail address")
+        .text("please confirm that this address is yours by opening this link within 24 hours.")
+        .button("Confirm address", link(base_url, "/verify-email", token))
+        .text("Or enter this code where you are signed in, within 10 minutes:")
+        .code(code.expose())
+        .text("For programs: POST the token to /v1/auth/email/verify.")
+        .text(NOT_YOU)
+        .render()
+}
+
+/// The code of a sign-in.
+pub fn sign_in_code(first_name: &str, code: &Secret<String>) -> Rendered {
+    Letter::to(first_name, "Your sign-in code")
+        .text("enter this code where you asked for it, within 10 minutes:")
+        .code(code.expose())
+        .text("Nobody of ours will ever ask you for it. If you did not ask for it, ignore this mail: without it nobody signs in.")
+        .render()
+}
+
+/// The code of a registration.
+pub fn registration_code(code: &Secret<String>) -> Rendered {
+    Letter::to("", "Your registration code")
+        .text("enter this code where you asked for it, within 10 minutes, to go on with your registration:")
+        .code(code.expose())
+        .text(NOT_YOU)
+        .render()
+}
+
+/// Instead of a registration code, for an address that has an account.
+pub fn address_taken(base_url: &Url, first_name: &str) -> Rendered {
+    Letter::to(first_name, "You have an account already")
+        .text("somebody asked to register with this address, which belongs to your account already.")
+        .text("Was it you? Then sign in, or reset your password.")
+        .button("Go to the sign-in", base_url.as_str())
+        .text(NOT_YOU)
+        .render()
+}
+
+/// The link that resets a password.
+pub fn reset_password(base_url: &Url, first_name: &str, token: &Token) -> Rendered {
+    Letter::to(first_name, "Reset your password")
+        .text("choose a new password by opening this link within one hour. It works once, and it ends all of your sessions.")
+        .button("Choose a new password", link(base_url, "/reset-password", token))
+        .text("For programs: POST the token with the new password to /v1/auth/password/reset.")
+        .text("If you did not ask for this, ignore this mail: your password stays as it is.")
+        .render()
+}
+
+/// A mail that only tells of something, from its stored data. `None` for a template that brings a code or a link.
+pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -> Option<Rendered> {
+    let fact = |name: &str| match data.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "unknown".to_owned(),
+    };
+    let letter = |subject: &str| Letter::to(first_name, subject);
+    let letter = match template {
+        Template::NewSignIn => letter("New sign-in to your account")
+            .text("somebody signed in to your account from a place that we have not seen before.")
+            .facts(vec![
+                ("Time", fact("at")),
+                ("Address", fact("ip")),
+                ("Program", fact("user_agent")),
+            ])
+            .text("Was it not you? Change your password and end your other sessions."),
+        Template::PasswordChanged => letter("Your password was changed")
+            .text("the password of your account was changed. Your other sessions have ended."),
+        Template::SecondFactorChanged => letter("Two-factor sign-in was changed").text(fact("what")),
+        Template::RecoveryCodeUsed => letter("A recovery code was used")
+            .text("somebody signed in to your account with one of your recovery codes. It does not work again.")
+            .facts(vec![("Codes left", fact("left"))]),
+        Template::AddressAdded => letter("An address was added to your account")
+            .text("an e-mail address was added to your account. It can be used once it is verified.")
+            .facts(vec![("Address", fact("address"))]),
+        Template::AddressRemoved => letter("An address was removed from your account")
+            .text("an e-mail address was removed from your account.")
+            .facts(vec![("Address", fact("address"))]),
+        Template::DefaultAddressChanged => letter("Your default address was changed")
+            .text("another e-mail address is now the default of your account. Mails go there from now on.")
+            .facts(vec![("Address", fact("address"))]),
+        Template::VerifyEmail | Template::SignInCode | Template::RegistrationCode | Template::ResetPassword => {
+            return None;
+        }
+    };
+    Some(
+        letter
+            .text("Was it not you? Reset your password and tell your administrator.")
+            .render(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::token::TokenKind;
+    use crate::kernel::Rng;
+
+    #[test]
+    fn names_are_escaped_and_the_link_is_ours() {
+        let token = Token::generate(&Rng::seeded(1), TokenKind::Link).unwrap();
+        let base = Url::parse("https://vault.example.com").unwrap();
+        let mail = verify_email(&base, "<b>Dana</b>", &token, &Secret::new("012345".to_owned()));
+        assert!(!mail.html.contains("<b>Dana"));
+        let link = format!("https://vault.example.com/verify-email#token={}", token.expose());
+        assert!(mail.text.contains(&link) && mail.html.contains(&link));
+        assert!(mail.text.contains("    012345\n") && mail.html.contains(">012345<"));
+    }
+
+    #[test]
+    fn every_template_is_a_notice_or_brings_a_secret() {
+        let data = Map::from_iter([("address".to_owned(), Value::from("<i>@example.com"))]);
+        let notices: Vec<_> = Template::ALL.iter().filter_map(|t| notice(*t, "Dana", &data)).collect();
+        assert_eq!(notices.len(), Template::ALL.len() - 4);
+        for mail in &notices {
+            assert!(
+                mail.text.starts_with("Hello Dana,\n\n") && !mail.html.contains("<i>"),
+                "{}",
+                mail.html
+            );
+        }
+    }
+}

@@ -6,18 +6,10 @@ use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::audit::audit_logs::AuditApi;
-use crate::auth::account::AccountApi;
-use crate::auth::session::SessionApi;
-use crate::auth::tokens::TokensApi;
 use crate::health::HealthApi;
-use crate::orgs::organisations::OrgsApi;
-use crate::projects::environments::EnvironmentsApi;
-use crate::projects::projects::ProjectsApi;
-use crate::secrets::secrets::SecretsApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::webhooks::webhooks::WebhooksApi;
+use crate::{audit, auth, orgs, projects, secrets, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -42,17 +34,14 @@ pub const SECRET_FIELDS: &[&str] = &[
     "AuditVerification.head_hash",
 ];
 
-/// All operations.
+/// All operations, area by area: a tuple of APIs has sixteen members at most, an area is one of them.
 pub type Apis = (
-    SessionApi,
-    AccountApi,
-    TokensApi,
-    OrgsApi,
-    ProjectsApi,
-    EnvironmentsApi,
-    SecretsApi,
-    WebhooksApi,
-    AuditApi,
+    auth::Apis,
+    orgs::Apis,
+    projects::Apis,
+    secrets::Apis,
+    webhooks::Apis,
+    audit::Apis,
     SetupApi,
     HealthApi,
 );
@@ -60,15 +49,12 @@ pub type Apis = (
 /// The service over an application.
 pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> {
     let apis = (
-        SessionApi(app.clone()),
-        AccountApi(app.clone()),
-        TokensApi(app.clone()),
-        OrgsApi(app.clone()),
-        ProjectsApi(app.clone()),
-        EnvironmentsApi(app.clone()),
-        SecretsApi(app.clone()),
-        WebhooksApi(app.clone()),
-        AuditApi(app.clone()),
+        auth::apis(app),
+        orgs::apis(app),
+        projects::apis(app),
+        secrets::apis(app),
+        webhooks::apis(app),
+        audit::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),
     );

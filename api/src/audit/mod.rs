@@ -2,3 +2,14 @@
 
 pub mod audit_logs;
 pub mod dto;
+
+use std::sync::Arc;
+
+use crate::app::App;
+
+/// The operations of this area.
+pub type Apis = audit_logs::AuditApi;
+
+pub fn apis(app: &Arc<App>) -> Apis {
+    audit_logs::AuditApi(app.clone())
+}

@@ -6,3 +6,14 @@ pub mod dto;
     reason = "the area and its first resource share the name that the API gives them"
 )]
 pub mod secrets;
+
+use std::sync::Arc;
+
+use crate::app::App;
+
+/// The operations of this area.
+pub type Apis = secrets::SecretsApi;
+
+pub fn apis(app: &Arc<App>) -> Apis {
+    secrets::SecretsApi(app.clone())
+}

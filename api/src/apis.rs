@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::{audit, auth, orgs, projects, secrets, webhooks};
+use crate::{audit, auth, orgs, projects, secrets, service_accounts, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -29,6 +29,7 @@ pub const SECRET_FIELDS: &[&str] = &[
     "Session.refresh_token",
     "CreatedToken.token",
     "CreatedWebhook.secret",
+    "CreatedServiceAccount.client_secret",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
     "AuditEvent.hash",
     "AuditVerification.head_hash",
@@ -38,6 +39,7 @@ pub const SECRET_FIELDS: &[&str] = &[
 pub type Apis = (
     auth::Apis,
     orgs::Apis,
+    service_accounts::Apis,
     projects::Apis,
     secrets::Apis,
     webhooks::Apis,
@@ -51,6 +53,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> 
     let apis = (
         auth::apis(app),
         orgs::apis(app),
+        service_accounts::apis(app),
         projects::apis(app),
         secrets::apis(app),
         webhooks::apis(app),

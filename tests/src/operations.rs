@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use domain::access::Permission::{
     self, AuditRead, EnvsManage, EnvsRead, OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead,
-    ProjectsUpdate, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, WebhooksManage, WebhooksRead,
+    ProjectsUpdate, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage,
+    WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -154,6 +155,29 @@ pub const OPERATIONS: &[Operation] = &[
         prepare: Some("UPDATE orgs SET deleted_at = updated_at WHERE slug = 'acme'"),
         ..change("restore_org", Gate::OrgSession(OrgDelete), 200)
     },
+    read("list_service_accounts", Gate::Org(ServiceAccountsManage)),
+    write(
+        "create_service_account",
+        Gate::Org(ServiceAccountsManage),
+        201,
+        |_, _| json!({ "name": "builder", "role": "member" }),
+    ),
+    read("get_service_account", Gate::Org(ServiceAccountsManage)),
+    write(
+        "update_service_account",
+        Gate::Org(ServiceAccountsManage),
+        200,
+        |_, _| json!({ "description": "changed", "enabled": false }),
+    ),
+    change("delete_service_account", Gate::Org(ServiceAccountsManage), 204),
+    read("list_service_keys", Gate::Org(ServiceAccountsManage)),
+    write(
+        "create_service_key",
+        Gate::Org(ServiceAccountsManage),
+        201,
+        |_, _| json!({ "name": "next" }),
+    ),
+    change("revoke_service_key", Gate::Org(ServiceAccountsManage), 204),
     read("list_projects", Gate::Visible(ProjectsRead)),
     write(
         "create_project",

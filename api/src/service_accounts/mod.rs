@@ -1,1 +1,19 @@
-//! Accounts of machines, and their keys.
+//! Service accounts and their keys.
+
+pub mod accounts;
+pub mod dto;
+pub mod keys;
+
+use std::sync::Arc;
+
+use crate::app::App;
+
+/// The operations of this area.
+pub type Apis = (accounts::ServiceAccountsApi, keys::ServiceKeysApi);
+
+pub fn apis(app: &Arc<App>) -> Apis {
+    (
+        accounts::ServiceAccountsApi(app.clone()),
+        keys::ServiceKeysApi(app.clone()),
+    )
+}

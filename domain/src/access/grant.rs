@@ -10,6 +10,7 @@ use super::facts::{EnvRef, ProjectRef, Resource};
 use super::held::{Held, refusal, role_at};
 use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
 use super::permission::{GrantSet, Permission};
+use crate::kernel::id::ProjectId;
 use crate::kernel::{Problem, ProblemCode, Reads, Result};
 
 /// A permission as a type.
@@ -40,7 +41,7 @@ permitted! {
 #[derive(Debug)]
 pub struct OrgAccess<A> {
     pub org: OrgRow,
-    held: Held,
+    pub(super) held: Held,
     permission: PhantomData<A>,
 }
 
@@ -71,6 +72,14 @@ impl<A> OrgAccess<A> {
     /// `forbidden` naming what it lacks.
     pub fn require_holds(&self, grants: &GrantSet) -> Result<()> {
         self.held.require_holds(None, grants)
+    }
+
+    /// The same within one project of the organisation.
+    ///
+    /// # Errors
+    /// `forbidden` naming what it lacks.
+    pub fn require_holds_in(&self, project: ProjectId, grants: &GrantSet) -> Result<()> {
+        self.held.require_holds(Some(project), grants)
     }
 
     /// Whether the caller holds all of `grants` in the whole organisation.

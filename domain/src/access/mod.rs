@@ -11,6 +11,7 @@ mod load;
 pub mod pattern;
 pub mod permission;
 pub mod role;
+pub mod superior;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Origin};
 pub use class::{ClassSet, EnvClass};

@@ -216,6 +216,15 @@ impl Pattern {
         key: Name::Any,
     };
 
+    /// Everything in one project.
+    pub const fn in_project(project: ProjectId) -> Self {
+        Self {
+            project: ProjectPart::Id(project),
+            env: EnvPart::Any,
+            key: Name::Any,
+        }
+    }
+
     /// The project that it names, if it names one.
     pub fn project_id(&self) -> Option<ProjectId> {
         match self.project {

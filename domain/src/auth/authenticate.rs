@@ -7,9 +7,11 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use uuid::Uuid;
 
+use super::ip_allow::IpAllow;
+use crate::access::pattern::Pattern;
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
-use crate::kernel::id::{CredentialId, OrgId, ServiceAccountId, UserId};
+use crate::kernel::id::{CredentialId, OrgId, ProjectId, ServiceAccountId, UserId};
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp};
 
 /// `last_used_at` is this much behind at most; writing it at every request would turn each read into a write.
@@ -56,17 +58,22 @@ struct Row {
     account_name: Option<String>,
     account_org: Option<OrgId>,
     account_disabled_at: Option<Timestamp>,
+    account_project: Option<ProjectId>,
+    account_project_deleted_at: Option<Timestamp>,
+    account_ip_allow: Option<String>,
 }
 
 const SELECT: &str =
     "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
         c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
         u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
-        s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at
+        s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
+        s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow
     FROM credentials c
     LEFT JOIN users u ON u.id = c.principal_id AND c.principal_type = 'user'
     LEFT JOIN user_emails e ON e.user_id = u.id AND e.is_primary
     LEFT JOIN service_accounts s ON s.id = c.principal_id AND c.principal_type = 'service_account'
+    LEFT JOIN projects p ON p.id = s.project_id
     WHERE c.secret_mac = $1";
 
 fn refused() -> Error {
@@ -97,6 +104,7 @@ pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown,
     if !is_live(&row, now) {
         return Err(refused());
     }
+    check_address(&row, &origin)?;
     touch(db, &row, now);
     caller(row, origin)
 }
@@ -109,7 +117,28 @@ fn is_live(row: &Row, now: Timestamp) -> bool {
         && !past(row.idle_expires_at)
         && row.user_disabled_at.is_none()
         && row.account_disabled_at.is_none()
+        && row.account_project_deleted_at.is_none()
         && has_principal
+}
+
+/// A key that is shown from an address outside its account's list is refused like any bad credential; only the log
+/// tells the operator why.
+fn check_address(row: &Row, origin: &Origin) -> Result<()> {
+    let Some(stored) = &row.account_ip_allow else {
+        return Ok(());
+    };
+    let allow = IpAllow::from_stored(stored).ok_or_else(|| Error::internal("an address list is stored wrongly"))?;
+    let ip = origin.ip.as_deref().and_then(|ip| ip.parse().ok());
+    if allow.admits(ip) {
+        return Ok(());
+    }
+    tracing::warn!(
+        service_account = %ServiceAccountId(row.principal_id),
+        credential = %row.id,
+        ip = origin.ip,
+        "a key was refused: its service account does not allow this address"
+    );
+    Err(refused())
 }
 
 fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
@@ -145,13 +174,19 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         .map(|list| GrantSet::parse(&list))
         .transpose()
         .map_err(|_| broken())?;
-    let patterns = row
+    let patterns: Vec<Pattern> = row
         .patterns
         .as_deref()
         .map(serde_json::from_str)
         .transpose()
         .map_err(|_| broken())?
         .unwrap_or_default();
+    let patterns = match row.account_project {
+        None => patterns,
+        // Patterns widen each other, so a key's own could lead out of its account's project.
+        Some(_) if !patterns.is_empty() => return Err(broken()),
+        Some(project) => vec![Pattern::in_project(project)],
+    };
     origin.actor = actor;
     origin.actor_id = Some(row.principal_id);
     origin.actor_label = label;

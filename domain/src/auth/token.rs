@@ -109,7 +109,9 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::internal(format!("token columns: {e}")))
 }
 
-fn lifetime(days: i64) -> Result<Duration> {
+/// # Errors
+/// `invalid_field` naming `expires_days`.
+pub(super) fn lifetime(days: i64) -> Result<Duration> {
     match u64::try_from(days) {
         Ok(days @ 1..=3650) => Ok(Duration::from_secs(days * DAY)),
         _ => Err(Problem::field(

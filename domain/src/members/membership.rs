@@ -1,10 +1,10 @@
 //! The row that gives a role.
 
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::entity::membership;
 use crate::access::{ClassSet, Principal};
-use crate::kernel::id::{OrgId, ProjectId, RoleId};
+use crate::kernel::id::{OrgId, ProjectId, RoleId, ServiceAccountId};
 use crate::kernel::{Reads, Result, Timestamp, WriteTx};
 
 /// Where a role is held.
@@ -71,6 +71,18 @@ pub async fn insert(tx: &WriteTx, new: NewMembership) -> Result<()> {
     };
     membership::Entity::insert(row)
         .exec_without_returning(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Deletes every membership of a service account; the caller journals.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn delete_of_service_account(tx: &WriteTx, id: ServiceAccountId) -> Result<()> {
+    membership::Entity::delete_many()
+        .filter(membership::Column::SubjectId.eq(id.0))
+        .exec(tx.conn())
         .await?;
     Ok(())
 }

@@ -53,3 +53,21 @@ pub async fn all(from: &impl Reads, org: OrgId) -> Result<Places> {
             .collect(),
     })
 }
+
+/// A live project of the organisation by its id or slug, with its slug.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn project(from: &impl Reads, org: OrgId, reference: &str) -> Result<Option<(ProjectId, String)>> {
+    let by = match reference.parse::<ProjectId>() {
+        Ok(id) => project::Column::Id.eq(id),
+        Err(_) => project::Column::Slug.eq(reference),
+    };
+    let found = project::Entity::find()
+        .filter(project::Column::OrgId.eq(org))
+        .filter(project::Column::DeletedAt.is_null())
+        .filter(by)
+        .one(from.conn())
+        .await?;
+    Ok(found.map(|row| (row.id, row.slug)))
+}

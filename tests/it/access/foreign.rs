@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::kernel::id::{CredentialId, DeliveryId, EnvId, EventId, OrgId, ProjectId, TypedId, UserId, WebhookId};
+use domain::kernel::id::{
+    CredentialId, DeliveryId, EnvId, EventId, OrgId, ProjectId, ServiceAccountId, TypedId, UserId, WebhookId,
+};
 use harness::client::Client;
 use harness::matrix::{Place, Side};
 use harness::on_both;
@@ -35,6 +37,8 @@ const NO_NAMES: &[&str] = &[
     "token",
     "setup_token",
     "expires_days",
+    "ip_allow",
+    "with_key",
     "scopes",
     "class",
     "protected",
@@ -56,6 +60,7 @@ const NAMES: &[&str] = &[
     "after",
     "org",
     "patterns",
+    "role",
     "filters.projects",
     "filters.environments",
 ];
@@ -89,6 +94,14 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "delivery" => vec![id(foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery))],
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
+        "service_account" => {
+            let account = &foreign.service_account;
+            vec![id(account.clone(), ghost::<ServiceAccountId>(account))]
+        }
+        "service_key" => vec![id(
+            foreign.service_key.clone(),
+            ghost::<CredentialId>(&foreign.service_key),
+        )],
         other => panic!("no ruling for the path parameter {other}"),
     }
 }
@@ -175,7 +188,7 @@ on_both! {
     async fn another_tenants_names_in_a_path_answer_like_names_of_nothing(t: TestApp) {
         let stage = Stage::new(t).await;
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
-        let all = ["org", "project", "env", "key", "webhook", "delivery", "event", "id"];
+        let all = ["org", "project", "env", "key", "webhook", "delivery", "event", "id", "service_account", "service_key"];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
     }
@@ -203,7 +216,7 @@ on_both! {
         let place = stage.world.production();
         let mut hidden = stage.world.own.clone();
         (hidden.project, hidden.project_id) = (hidden.hidden.clone(), hidden.hidden_id);
-        for name in ["p-owner", "p-viewer", "sa-acl", "pat-place"] {
+        for name in ["p-owner", "p-viewer", "sa-acl", "sa-web", "pat-place"] {
             let principal = stage.principals.iter().find(|principal| principal.name == name).expect("a principal");
             let swapped = swap_paths(&stage, &principal.client, &place, &hidden, &["project"]).await;
             assert!(swapped > 30, "{name}: {swapped}");
@@ -231,6 +244,7 @@ on_both! {
         for (id, query, theirs, nobodys) in [
             ("list_audit_logs", "project", project.clone(), ghost::<ProjectId>(&project)),
             ("list_audit_logs", "actor_id", actor.clone(), ghost::<UserId>(&actor)),
+            ("list_service_accounts", "project", project.clone(), ghost::<ProjectId>(&project)),
             ("list_webhook_deliveries", "after", foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery)),
         ] {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
@@ -268,6 +282,8 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         let patterns =
             |project: &str| json!({ "name": "ci", "org": "acme", "patterns": [format!("{project}/production")] });
         all.push(("create_token", [patterns(&theirs), patterns(&nobodys)]));
+        let robot = |project: &str| json!({ "name": "new", "project": project });
+        all.push(("create_service_account", [robot(&theirs), robot(&nobodys)]));
         let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "projects": [id] } });
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "projects": [id] } });

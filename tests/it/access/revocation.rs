@@ -132,23 +132,52 @@ on_both! {
         t.anonymous().post("/v1/auth/token/refresh", body).await.problem(401, "unauthenticated");
     }
 
-    async fn a_service_account_stops_with_its_key_its_account_or_its_role(t: TestApp) {
+    async fn a_service_account_stops_with_its_key_its_account_its_project_or_its_role(t: TestApp) {
         let world = World::build(&t).await;
         let seed = Seed { app: &t, side: &world.own };
-        let secrets = format!("/v1/orgs/acme/projects/web/environments/{}/secrets", "development");
-        for (undo, answer) in [
-            ("UPDATE credentials SET revoked_at = 1 WHERE kind = 'service_key'", 401),
-            ("UPDATE service_accounts SET disabled_at = 1", 401),
-            ("DELETE FROM memberships WHERE subject_type = 'service_account'", 404),
+        let owner = world.owner.client();
+        let secrets = "/v1/orgs/acme/projects/web/environments/development/secrets";
+        let accounts = "/v1/orgs/acme/service-accounts";
+        for (name, end, answer) in [
+            ("key", End::Key, 401),
+            ("off", End::Off, 401),
+            ("address", End::Address, 401),
+            ("deleted", End::Deleted, 401),
+            ("role", End::Role, 404),
+            ("project", End::Project, 401),
         ] {
-            let (id, key) = seed.service_account(&format!("robot-{}", undo.len())).await;
-            seed.membership(Principal::ServiceAccount(id), &builtin(RoleLevel::Org, "developer"), None).await;
+            let body = json!({ "name": name, "project": "web", "role": "viewer" });
+            let (id, key) = seed.service_account(owner, body).await;
             let mut line = Connection::open(&t, &Credential::ApiKey(key)).await;
-            assert_eq!(line.get(&secrets).await, 200);
-            t.sql(undo).await;
-            assert_eq!(line.get(&secrets).await, answer, "{undo}");
+            assert_eq!(line.get(secrets).await, 200, "{name}");
+            let account = format!("{accounts}/{id}");
+            match end {
+                End::Key => {
+                    let key = owner.get(&format!("{account}/keys")).await.at("/data/0/id");
+                    owner.delete(&format!("{account}/keys/{key}")).await.ok()
+                }
+                End::Off => owner.patch(&account, json!({ "enabled": false })).await.ok(),
+                End::Address => owner.patch(&account, json!({ "ip_allow": ["192.0.2.7"] })).await.ok(),
+                End::Deleted => owner.delete(&account).await.ok(),
+                End::Role => {
+                    t.sql("DELETE FROM memberships WHERE subject_type = 'service_account'").await;
+                    owner.get(&account).await.ok()
+                }
+                End::Project => owner.delete("/v1/orgs/acme/projects/web").await.ok(),
+            };
+            assert_eq!(line.get(secrets).await, answer, "{name}");
         }
     }
+}
+
+/// How a service account's access ends.
+enum End {
+    Key,
+    Off,
+    Address,
+    Deleted,
+    Role,
+    Project,
 }
 
 on_each_backend! {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const ENTRIES: usize = 7;
 
 /// Every list operation, with its path in the organisation `acme`.
-const LISTS: [(&str, &str); 10] = [
+const LISTS: [(&str, &str); 12] = [
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
     ("list_projects", "/v1/orgs/acme/projects"),
@@ -28,6 +28,8 @@ const LISTS: [(&str, &str); 10] = [
         "list_secret_versions",
         "/v1/orgs/acme/projects/p0/environments/production/secrets/K0/versions",
     ),
+    ("list_service_accounts", "/v1/orgs/acme/service-accounts"),
+    ("list_service_keys", "/v1/orgs/acme/service-accounts/{account}/keys"),
     ("list_webhooks", "/v1/orgs/acme/webhooks"),
     ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
     ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
@@ -44,17 +46,18 @@ on_both! {
     }
 
     async fn pages_join_to_the_whole_list(t: TestApp) {
-        let (client, _receiver, webhook) = fill(&t).await;
+        let filled = fill(&t).await;
+        let client = &filled.client;
         for (id, path) in LISTS {
-            let path = path.replace("{webhook}", &webhook);
-            let whole = list(&client, &format!("{path}?limit=100")).await;
+            let path = filled.path(path);
+            let whole = list(client, &format!("{path}?limit=100")).await;
             let total = whole.data.len();
             assert!(total >= ENTRIES, "{id} has {total}");
             assert_eq!(whole.data.iter().collect::<BTreeSet<_>>().len(), total, "{id} repeats an entry");
             let mut joined = Vec::new();
             while joined.len() < total {
                 let offset = joined.len();
-                let page = list(&client, &format!("{path}?limit=3&offset={offset}")).await;
+                let page = list(client, &format!("{path}?limit=3&offset={offset}")).await;
                 let more = offset + page.data.len() < total;
                 let expected = json!({ "limit": 3, "offset": offset, "total": total, "has_more": more });
                 assert_eq!(without_cursor(page.pagination), expected, "{id}");
@@ -62,22 +65,23 @@ on_both! {
                 joined.extend(page.data);
             }
             assert_eq!(joined, whole.data, "{id}: the order is the same at every size");
-            let behind = list(&client, &format!("{path}?limit=3&offset={}", i64::MAX)).await;
+            let behind = list(client, &format!("{path}?limit=3&offset={}", i64::MAX)).await;
             assert_eq!((behind.data.len(), &behind.pagination["has_more"]), (0, &json!(false)), "{id}");
         }
     }
 
     async fn cursors_walk_journals_from_end_to_end(t: TestApp) {
-        let (client, _receiver, webhook) = fill(&t).await;
+        let filled = fill(&t).await;
+        let client = &filled.client;
         for (id, path) in LISTS.iter().filter(|(id, _)| JOURNALS.contains(id)) {
-            let path = path.replace("{webhook}", &webhook);
-            let whole = list(&client, &format!("{path}?limit=100")).await;
+            let path = filled.path(path);
+            let whole = list(client, &format!("{path}?limit=100")).await;
             assert_eq!(whole.pagination.get("next_cursor"), None, "{id}: all are on the page");
             for size in [1, 2, whole.data.len()] {
                 let mut joined = Vec::new();
                 let mut after = String::new();
                 loop {
-                    let page = list(&client, &format!("{path}?limit={size}{after}")).await;
+                    let page = list(client, &format!("{path}?limit={size}{after}")).await;
                     joined.extend(page.data);
                     assert_eq!(page.pagination["total"], whole.data.len(), "{id}");
                     let cursor = page.pagination["next_cursor"].as_str();
@@ -91,24 +95,26 @@ on_both! {
     }
 
     async fn a_cursor_skips_nothing_while_the_journal_grows(t: TestApp) {
-        let (client, _receiver, _) = fill(&t).await;
+        let filled = fill(&t).await;
+        let client = &filled.client;
         let path = "/v1/orgs/acme/audit-logs?limit=4";
-        let before = list(&client, "/v1/orgs/acme/audit-logs?limit=100").await;
-        let mut page = list(&client, path).await;
+        let before = list(client, "/v1/orgs/acme/audit-logs?limit=100").await;
+        let mut page = list(client, path).await;
         let mut joined = page.data;
         while let Some(cursor) = page.pagination["next_cursor"].as_str() {
             client.post("/v1/auth/tokens", json!({ "name": "one more", "org": "acme" })).await.ok();
             client.patch("/v1/orgs/acme", json!({ "metadata": { "after": cursor } })).await.ok();
-            page = list(&client, &format!("{path}&after={cursor}")).await;
+            page = list(client, &format!("{path}&after={cursor}")).await;
             joined.extend(page.data);
         }
         assert_eq!(joined, before.data);
     }
 
     async fn limits_and_cursors_that_are_none_are_refused_by_name(t: TestApp) {
-        let (client, _receiver, webhook) = fill(&t).await;
+        let filled = fill(&t).await;
+        let client = &filled.client;
         for (id, path) in LISTS {
-            let path = path.replace("{webhook}", &webhook);
+            let path = filled.path(path);
             let over = if ["list_secrets", "list_secret_keys"].contains(&id) { "501" } else { "101" };
             for limit in ["-1", "0", over, "9223372036854775807", "9223372036854775808", "abc", "1.5", "%201"] {
                 let refused = client.get(&format!("{path}?limit={limit}")).await.problem(422, "invalid_field");
@@ -152,8 +158,25 @@ fn without_cursor(mut pagination: Value) -> Value {
     pagination
 }
 
-/// Fills every list of the table; answers the owner, the receiver and the id of the webhook with the deliveries.
-async fn fill(t: &TestApp) -> (Client, Receiver, String) {
+/// Lists with entries, and the names that their paths need.
+struct Filled {
+    client: Client,
+    /// The one with the deliveries.
+    webhook: String,
+    /// The one with the keys.
+    account: String,
+    _receiver: Receiver,
+}
+
+impl Filled {
+    fn path(&self, path: &str) -> String {
+        path.replace("{webhook}", &self.webhook)
+            .replace("{account}", &self.account)
+    }
+}
+
+/// Fills every list of the table.
+async fn fill(t: &TestApp) -> Filled {
     let receiver = Receiver::start().await;
     let acme = t.org("acme").await;
     let client = acme.owner.client().clone();
@@ -163,7 +186,17 @@ async fn fill(t: &TestApp) -> (Client, Receiver, String) {
         .await
         .expect(201)
         .at("/id");
+    let accounts = "/v1/orgs/acme/service-accounts";
+    let account = client
+        .post(accounts, json!({ "name": "robot" }))
+        .await
+        .expect(201)
+        .at("/id");
     for number in 0..ENTRIES {
+        let robot = json!({ "name": format!("robot {number}"), "with_key": false });
+        client.post(accounts, robot).await.ok();
+        let keys = format!("{accounts}/{account}/keys");
+        client.post(&keys, json!({ "name": "same name" })).await.ok();
         client
             .post("/v1/orgs", json!({ "name": "same name", "slug": format!("o{number}") }))
             .await
@@ -189,5 +222,10 @@ async fn fill(t: &TestApp) -> (Client, Receiver, String) {
             .await
             .ok();
     }
-    (client, receiver, webhook)
+    Filled {
+        client,
+        webhook,
+        account,
+        _receiver: receiver,
+    }
 }

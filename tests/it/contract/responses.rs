@@ -16,6 +16,7 @@ on_both! {
         walk.start(&t).await;
         walk.tokens().await;
         walk.organisation().await;
+        walk.machines().await;
         walk.secrets().await;
         walk.webhooks().await;
         walk.journal().await;
@@ -149,6 +150,28 @@ impl Walk {
         self.does("update_environment", json!({ "protected": true }), 200).await;
         let all = json!({ "name": "QA", "slug": "qa", "class": "staging" });
         self.does("replace_environment", all, 200).await;
+    }
+
+    async fn machines(&mut self) {
+        let plain = json!({ "name": "plain", "with_key": false });
+        self.does("create_service_account", plain, 201).await;
+        let robot = json!({
+            "name": "robot", "description": "d", "project": self.names["project"], "role": "viewer",
+            "ip_allow": ["127.0.0.0/8"], "expires_days": 30,
+        });
+        let made = self.does("create_service_account", robot, 201).await;
+        self.names.insert("service_account", made.at("/id"));
+        self.anonymous.api_key(&made.at("/key")).get("/v1/orgs/acme").await;
+        self.get("list_service_accounts").await;
+        self.get("get_service_account").await;
+        self.does("update_service_account", json!({ "name": "bot" }), 200).await;
+        let key = json!({ "name": "next", "expires_days": 7 });
+        let key = self.does("create_service_key", key, 201).await;
+        self.names.insert("service_key", key.at("/id"));
+        self.does("create_service_key", json!({}), 201).await;
+        self.get("list_service_keys").await;
+        self.done("revoke_service_key", 204).await;
+        self.done("delete_service_account", 204).await;
     }
 
     async fn secrets(&mut self) {

@@ -7,7 +7,7 @@ use harness::{TestApp, on_both};
 use serde_json::{Map, Value, json};
 
 /// Everything that a change could leave behind.
-const TRACES: [&str; 12] = [
+const TRACES: [&str; 14] = [
     "journal",
     "users",
     "orgs",
@@ -17,6 +17,8 @@ const TRACES: [&str; 12] = [
     "secret_versions",
     "credentials",
     "webhooks",
+    "service_accounts",
+    "memberships",
     "challenges",
     "mails",
     "jobs",
@@ -114,6 +116,7 @@ struct Place {
     client: Client,
     document: Document,
     webhook: String,
+    service_account: String,
 }
 
 impl Place {
@@ -126,7 +129,10 @@ impl Place {
             .ok();
         let hook = json!({ "url": "http://127.0.0.1:9999/hook", "events": ["secret.deleted"] });
         let hook = acme.owner.post(&acme.path("/webhooks"), hook).await.ok();
+        let robot = json!({ "name": "robot" });
+        let robot = acme.owner.post(&acme.path("/service-accounts"), robot).await.ok();
         Self {
+            service_account: robot.at("/id"),
             client: acme.owner.client().clone(),
             document: Document(t.document().clone()),
             webhook: hook.at("/id"),
@@ -152,6 +158,7 @@ impl Place {
             "{env}" => "production",
             "{key}" => "DB_URL",
             "{webhook}" => &self.webhook,
+            "{service_account}" => &self.service_account,
             other => other,
         });
         segments.collect::<Vec<_>>().join("/")
@@ -231,6 +238,8 @@ fn good_body(id: &str) -> Value {
         "create_secret" => json!({ "key": "NEW", "value": "x" }),
         "put_secret" => json!({ "value": "x" }),
         "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
+        "create_service_account" => json!({ "name": "new" }),
+        "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
         "update_webhook" => json!({ "description": "new" }),
         other => unreachable!("give the operation {other} a body here"),
     }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use domain::access::facts::{AclRule, Effect, Membership};
+use domain::access::pattern::Pattern;
 use domain::access::role::RoleLevel::{Org, Project};
 use domain::access::{Actor, Ceiling, ClassSet, CredentialKind, EnvClass, Facts, GrantSet, Principal as Subject};
 use domain::crypto::token::{Token, TokenKind};
-use domain::kernel::id::OrgId;
+use domain::kernel::id::{OrgId, ServiceAccountId};
 use serde_json::json;
 
 use super::seed::{Seed, builtin};
@@ -75,7 +76,8 @@ pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
     let mut all = strangers(app, world).await;
     all.extend(staff(&seed, world).await);
     all.extend(special(&seed, world).await);
-    all.extend(machines(&seed).await);
+    all.extend(machines(&seed, world).await);
+    all.extend(stopped_machines(&seed, world).await);
     all.extend(tokens(&seed, world).await);
     all
 }
@@ -207,38 +209,65 @@ async fn custom(seed: &Seed<'_>, name: &str, audience: &str) -> (Person, Members
     (person, held)
 }
 
-/// Service accounts. Each lives in its own organisation.
-async fn machines(seed: &Seed<'_>) -> Vec<Principal> {
-    let machine = |name, id, key: &str, facts| Principal {
+/// Service accounts. Each lives in its own organisation, and one in its own project.
+async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
+    let owner = world.owner.client();
+    let machine = |name, (id, key): (ServiceAccountId, String), ceiling, facts| Principal {
         name,
-        client: seed.app.anonymous().api_key(key),
+        client: seed.app.anonymous().api_key(&key),
         known: Some(Known {
             actor: Actor {
                 principal: Subject::ServiceAccount(id),
-                ceiling: bound(seed.side.org_id),
+                ceiling,
             },
             kind: CredentialKind::ServiceKey,
             facts,
             is_owner: false,
         }),
     };
-    let (deploy, key) = seed.service_account("deploy").await;
-    let held = seed
-        .membership(Subject::ServiceAccount(deploy), &builtin(Org, "developer"), None)
+    let everywhere = bound(seed.side.org_id);
+    let made = seed
+        .service_account(owner, json!({ "name": "deploy", "role": "developer" }))
         .await;
-    let deploy = machine("sa-dev", deploy, &key, holding(vec![held], vec![]));
-    let (runner, key) = seed.service_account("runner").await;
+    let held = seed.held(&builtin(Org, "developer"), None);
+    let deploy = machine("sa-dev", made, everywhere.clone(), holding(vec![held], vec![]));
+    let made = seed.service_account(owner, json!({ "name": "runner" })).await;
     let permissions = ["secrets:read", "secrets:write"];
-    let rule = seed
-        .rule(
-            Subject::ServiceAccount(runner),
-            Effect::Allow,
-            "web/staging",
-            &permissions,
-        )
+    let about = Subject::ServiceAccount(made.0);
+    let rule = seed.rule(about, Effect::Allow, "web/staging", &permissions).await;
+    let runner = machine("sa-acl", made, everywhere.clone(), holding(vec![], vec![rule]));
+    // What it holds in the whole organisation takes it no further than its project.
+    let web = json!({ "name": "web-bot", "project": "web", "role": "developer" });
+    let made = seed.service_account(owner, web).await;
+    let about = Subject::ServiceAccount(made.0);
+    let held = vec![
+        seed.held(&builtin(Project, "developer"), Some(seed.side.project_id)),
+        seed.membership(about, &builtin(Org, "admin"), None).await,
+    ];
+    let its_project = Ceiling {
+        patterns: vec![Pattern::in_project(seed.side.project_id)],
+        ..everywhere
+    };
+    let web = machine("sa-web", made, its_project, holding(held, vec![]));
+    vec![deploy, runner, web]
+}
+
+/// Service accounts whose keys are no good, or not from here.
+async fn stopped_machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
+    let owner = world.owner.client();
+    let made = |body: serde_json::Value| seed.service_account(owner, body);
+    let (_, far) = made(json!({ "name": "far", "role": "admin", "ip_allow": ["192.0.2.0/24"] })).await;
+    let (off, switched_off) = made(json!({ "name": "off", "role": "admin" })).await;
+    let off = format!("/v1/orgs/{}/service-accounts/{off}", seed.side.org);
+    owner.patch(&off, json!({ "enabled": false })).await.expect(200).ok();
+    let (_, late) = made(json!({ "name": "late", "role": "admin", "expires_days": 1 })).await;
+    seed.app
+        .sql("UPDATE credentials SET expires_at = 1 WHERE principal_id = (SELECT id FROM service_accounts WHERE name = 'late')")
         .await;
-    let runner = machine("sa-acl", runner, &key, holding(vec![], vec![rule]));
-    vec![deploy, runner]
+    [("sa-far", far), ("sa-off", switched_off), ("sa-late", late)]
+        .into_iter()
+        .map(|(name, key)| nobody(name, seed.app.anonymous().api_key(&key)))
+        .collect()
 }
 
 fn bound(org: OrgId) -> Ceiling {

@@ -1,18 +1,18 @@
-//! Puts into the database what has no operation yet, and remembers it as the facts of a decision.
+//! Puts into the database what has no operation yet, and remembers what was given as the facts of a decision.
 #![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
 
 use domain::access::facts::{AclRule, Effect, Membership, Subject};
 use domain::access::pattern::{Pattern, PatternText};
 use domain::access::role::RoleLevel;
 use domain::access::{BuiltinRole, ClassSet, GrantSet, Principal};
-use domain::crypto::token::{Token, TokenKind};
-use domain::kernel::id::{AclRuleId, CredentialId, MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId};
+use domain::kernel::id::{AclRuleId, MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId};
 use domain::kernel::{Reads, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 use serde_json::json;
 
 use super::world::Side;
 use crate::app::TestApp;
+use crate::client::Client;
 
 /// A role to be held.
 #[derive(Clone)]
@@ -189,28 +189,26 @@ impl Seed<'_> {
             .expect("names that are there")
     }
 
-    /// Makes a service account with a key; returns the key.
-    pub async fn service_account(&self, name: &str) -> (ServiceAccountId, String) {
-        let (id, now): (ServiceAccountId, _) = (self.id(), self.app.clock.now());
-        let sql = "INSERT INTO service_accounts (id, org_id, project_id, name, disabled_at, created_at, updated_at)
-                   VALUES ($1, $2, NULL, $3, NULL, $4, $4)";
-        self.run(sql, [id.into(), self.org().into(), name.into(), now.into()])
-            .await;
-        let key = Token::generate(self.app.db().rng(), TokenKind::ServiceKey).expect("a token");
-        let sql =
-            "INSERT INTO credentials (id, kind, principal_type, principal_id, secret_mac, prefix, last_four, name,
-                       created_at)
-                   VALUES ($1, 'service_key', 'service_account', $2, $3, $4, $5, $6, $7)";
-        let values = [
-            self.id::<CredentialId>().into(),
-            id.into(),
-            self.app.app().keys.token_mac().mac(&key).to_vec().into(),
-            key.prefix().into(),
-            key.last_four().into(),
-            name.into(),
-            now.into(),
-        ];
-        self.run(sql, values).await;
-        (id, key.expose().to_owned())
+    /// What holding a role is as a fact, whoever gave it.
+    pub fn held(&self, role: &Role, project: Option<ProjectId>) -> Membership {
+        Membership {
+            org: self.org(),
+            project,
+            role: role.id,
+            role_name: role.name.clone(),
+            grants: role.grants.clone(),
+            env_classes: None,
+            expires_at: None,
+        }
+    }
+
+    /// Makes a service account with a key, as somebody who may; returns the key.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn service_account(&self, by: &Client, body: serde_json::Value) -> (ServiceAccountId, String) {
+        let path = format!("/v1/orgs/{}/service-accounts", self.side.org);
+        let made = by.post(&path, body).await.expect(201);
+        (made.at("/id").parse().expect("an id"), made.at("/key"))
     }
 }

@@ -46,6 +46,9 @@ pub struct Side {
     pub event: String,
     /// A personal token of its owner.
     pub token: String,
+    pub service_account: String,
+    /// A key of that account.
+    pub service_key: String,
 }
 
 impl Side {
@@ -60,6 +63,8 @@ impl Side {
             ("delivery", self.delivery.clone()),
             ("event", self.event.clone()),
             ("id", self.token.clone()),
+            ("service_account", self.service_account.clone()),
+            ("service_key", self.service_key.clone()),
         ])
     }
 }
@@ -221,6 +226,8 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         .await
         .expect(201)
         .at("/id");
+    let robot = json!({ "name": "robot", "description": "of the world", "role": "viewer" });
+    let robot = owner.post(&org.path("/service-accounts"), robot).await.expect(201);
     Side {
         org: org.slug.clone(),
         org_id: org.id,
@@ -236,5 +243,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         delivery,
         event,
         token,
+        service_account: robot.at("/id"),
+        service_key: robot.at("/key_id"),
     }
 }

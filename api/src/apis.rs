@@ -17,6 +17,7 @@ pub const PUBLIC: &[&str] = &[
     "login",
     "refresh_session",
     "verify_email",
+    "verify_second_factor",
     "get_setup_status",
     "create_admin",
     "get_health",
@@ -27,6 +28,10 @@ pub const PUBLIC: &[&str] = &[
 pub const SECRET_FIELDS: &[&str] = &[
     "Session.access_token",
     "Session.refresh_token",
+    "SignIn.access_token",
+    "SignIn.challenge_token",
+    "SignIn.refresh_token",
+    "PreparedSecondFactor.secret",
     "CreatedToken.token",
     "CreatedWebhook.secret",
     "CreatedServiceAccount.client_secret",

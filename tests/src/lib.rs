@@ -16,6 +16,7 @@
 )]
 
 pub mod app;
+pub mod authenticator;
 pub mod client;
 pub mod mailbox;
 pub mod matrix;
@@ -29,6 +30,7 @@ pub mod servers;
 pub mod smtp;
 
 pub use app::{Backend, TestApp};
+pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
 pub use people::{EnvPath, Org, Person, Project};
 pub use receiver::Receiver;

@@ -26,6 +26,8 @@ pub enum Gate {
     Session,
     /// The session of the person whose token it is about.
     OwnToken,
+    /// The session of the person who has the second factor; others have none.
+    OwnFactor,
     /// A credential of a person that nothing narrows.
     Unbound,
     /// A credential of a person whose scopes name the permission.
@@ -97,6 +99,9 @@ const fn write(id: &'static str, gate: Gate, success: u16, body: fn(&World, &Pla
     }
 }
 
+/// Puts the owner's prepared second factor in force.
+const FACTOR_ON: &str = "UPDATE second_factors SET confirmed_at = created_at WHERE kind = 'totp'";
+
 /// Every operation.
 pub const OPERATIONS: &[Operation] = &[
     write(
@@ -123,6 +128,12 @@ pub const OPERATIONS: &[Operation] = &[
         204,
         |world, _| json!({ "token": world.link }),
     ),
+    write(
+        "verify_second_factor",
+        Gate::Public,
+        200,
+        |world, _| json!({ "challenge_token": world.challenge_token, "code": world.locked.next_code() }),
+    ),
     read("get_setup_status", Gate::Public),
     write("create_admin", Gate::Public, 201, |world, _| {
         let email = "chief@example.com";
@@ -133,6 +144,22 @@ pub const OPERATIONS: &[Operation] = &[
     read("get_me", Gate::Person),
     change("logout", Gate::Session, 204),
     change("send_email_verification", Gate::Session, 204),
+    read("get_second_factor", Gate::Person),
+    change("prepare_second_factor", Gate::Session, 200),
+    write(
+        "enable_second_factor",
+        Gate::OwnFactor,
+        200,
+        |world, _| json!({ "code": world.prepared.code() }),
+    ),
+    Operation {
+        prepare: Some(FACTOR_ON),
+        ..change("disable_second_factor", Gate::OwnFactor, 204)
+    },
+    Operation {
+        prepare: Some(FACTOR_ON),
+        ..change("make_recovery_codes", Gate::OwnFactor, 200)
+    },
     read("list_tokens", Gate::Person),
     write("create_token", Gate::Session, 201, |_, _| json!({ "name": "ci" })),
     change("delete_token", Gate::OwnToken, 204),

@@ -1,8 +1,11 @@
-//! Registration, sign-in, sessions, personal tokens.
+//! Registration, sign-in, second factors, sessions, personal tokens.
 
 pub mod account;
 pub mod dto;
+mod qr;
+pub mod second_factor;
 pub mod session;
+pub mod sign_in;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -10,11 +13,17 @@ use std::sync::Arc;
 use crate::app::App;
 
 /// The operations of this area.
-pub type Apis = (session::SessionApi, account::AccountApi, tokens::TokensApi);
+pub type Apis = (
+    session::SessionApi,
+    second_factor::SecondFactorApi,
+    account::AccountApi,
+    tokens::TokensApi,
+);
 
 pub fn apis(app: &Arc<App>) -> Apis {
     (
         session::SessionApi(app.clone()),
+        second_factor::SecondFactorApi(app.clone()),
         account::AccountApi(app.clone()),
         tokens::TokensApi(app.clone()),
     )

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use domain::auth::{register, session, verification};
+use domain::auth::amr::Method;
+use domain::auth::{password, refresh, register, session, verification};
 use domain::kernel::config::Registration as Policy;
 use domain::kernel::{Problem, ProblemCode, Reads, Secret};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::dto::{Credentials, RefreshRequest, Registration, Session, VerifyEmail};
+use super::sign_in::{self, SignInAnswer};
 use crate::app::App;
 use crate::http::authenticate::{cookie_name, origin};
 use crate::http::caller::Caller;
@@ -101,19 +103,20 @@ impl SessionApi {
 
     /// Sign in with a password
     ///
-    /// With e-mail address or username. A wrong name and a wrong password are answered alike.
+    /// With e-mail address or username. A wrong name and a wrong password are answered alike. An account with a second
+    /// factor gets no session yet but a `challenge_token`, which `/v1/auth/2fa/verify` takes with a code.
     #[oai(path = "/v1/auth/login", method = "post", operation_id = "login")]
-    async fn login(&self, body: Json<Credentials>) -> Result<SignedIn, ApiError> {
+    async fn login(&self, body: Json<Credentials>) -> Result<SignInAnswer, ApiError> {
         let Credentials {
             email,
             password,
             transport,
         } = body.0;
-        let account = session::check_password(&self.0.db, &self.0.passwords, &email, Secret::new(password)).await?;
+        let account = password::check(&self.0.db, &self.0.passwords, &email, Secret::new(password)).await?;
         let tx = self.0.begin_write().await?;
-        let tokens = session::sign_in(&tx, self.0.keys.token_mac(), &account, transport.into(), &origin()).await?;
-        let session = Session::new(&account, None, &tokens, tx.now());
-        tx.commit(SignedIn::Ok(Json(session), cookie(&self.0, &tokens))).await
+        let macs = self.0.keys.token_mac();
+        let begun = session::begin(&tx, macs, &account, transport.into(), Method::Password, &origin()).await?;
+        sign_in::answer(&self.0, tx, &account, begun).await
     }
 
     /// Sign out
@@ -133,12 +136,12 @@ impl SessionApi {
     #[oai(path = "/v1/auth/token/refresh", method = "post", operation_id = "refresh_session")]
     async fn refresh_session(&self, body: Json<RefreshRequest>) -> Result<SignedIn, ApiError> {
         let tx = self.0.begin_write().await?;
-        match session::refresh(&tx, self.0.keys.token_mac(), &body.0.refresh_token, &origin()).await? {
-            session::Refreshed::Tokens(account, tokens) => {
+        match refresh::refresh(&tx, self.0.keys.token_mac(), &body.0.refresh_token, &origin()).await? {
+            refresh::Refreshed::Tokens(account, tokens) => {
                 let session = Session::new(&account, None, &tokens, tx.now());
                 tx.commit(SignedIn::Ok(Json(session), None)).await
             }
-            session::Refreshed::ReuseDetected => {
+            refresh::Refreshed::ReuseDetected => {
                 tx.commit_unanswered().await?;
                 let detail = "The refresh token was used before, so its session was ended. Sign in again.";
                 Err(Problem::new(ProblemCode::Unauthenticated, detail).into())

@@ -69,6 +69,9 @@ pub struct Caller {
     pub credential: CredentialId,
     /// When a person last proved who they are; sessions only.
     pub auth_time: Option<Timestamp>,
+    /// Whether a second factor stands behind it: shown in this session, or owned by the person whose token it is. A
+    /// service account has no factors, and needs none.
+    pub has_second_factor: bool,
     pub is_superuser: bool,
     pub origin: Origin,
     /// Set by every access decision; a response to a non-public operation without one is withheld.

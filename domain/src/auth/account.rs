@@ -4,7 +4,7 @@ use sea_orm::FromQueryResult;
 
 use crate::access::BuiltinRole;
 use crate::kernel::id::{OrgId, RoleId, UserId};
-use crate::kernel::{Problem, Reads, Result, Timestamp};
+use crate::kernel::{Backend, Problem, Reads, Result, Timestamp, WriteTx};
 
 /// An account with its primary address.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -17,11 +17,13 @@ pub struct Account {
     pub is_superuser: bool,
     pub password_hash: Option<String>,
     pub disabled_at: Option<Timestamp>,
+    /// Rises with every change of password or loss of trust; see [`lock`].
+    pub auth_epoch: i64,
     pub created_at: Timestamp,
 }
 
 const SELECT: &str = "SELECT u.id, e.address AS email, e.verified_at AS email_verified_at, u.first_name, u.last_name,
-        u.is_superuser, u.password_hash, u.disabled_at, u.created_at
+        u.is_superuser, u.password_hash, u.disabled_at, u.auth_epoch, u.created_at
     FROM users u JOIN user_emails e ON e.user_id = u.id AND e.is_primary";
 
 impl Account {
@@ -36,6 +38,29 @@ pub async fn get(from: &impl Reads, id: UserId) -> Result<Account> {
     let sql = format!("{SELECT} WHERE u.id = $1");
     let found = Account::find_by_statement(from.sql(&sql, [id.into()]))
         .one(from.conn())
+        .await?;
+    Ok(found.ok_or_else(Problem::not_found)?)
+}
+
+/// What of an account decides whether a sign-in that has begun may go on.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Standing {
+    pub disabled_at: Option<Timestamp>,
+    pub auth_epoch: i64,
+}
+
+/// Locks an account until the transaction ends: what opens a session and what ends them all wait for each other.
+///
+/// # Errors
+/// `not_found` when the account is gone.
+pub async fn lock(tx: &WriteTx, id: UserId) -> Result<Standing> {
+    // SQLite has no row locks and needs none: the transaction holds the only write lock.
+    let sql = match tx.backend() {
+        Backend::Postgres => "SELECT disabled_at, auth_epoch FROM users WHERE id = $1 FOR UPDATE",
+        Backend::Sqlite => "SELECT disabled_at, auth_epoch FROM users WHERE id = $1",
+    };
+    let found = Standing::find_by_statement(tx.sql(sql, [id.into()]))
+        .one(tx.conn())
         .await?;
     Ok(found.ok_or_else(Problem::not_found)?)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use uuid::Uuid;
 
+use super::amr::Amr;
 use super::ip_allow::IpAllow;
 use crate::access::pattern::Pattern;
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
@@ -48,11 +49,14 @@ struct Row {
     patterns: Option<String>,
     org_id: Option<OrgId>,
     auth_time: Option<Timestamp>,
+    amr: Option<String>,
     expires_at: Option<Timestamp>,
     idle_expires_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     is_superuser: Option<bool>,
+    /// Whether the owner of a personal token has a second factor; 0 for other credentials.
+    owner_factors: i64,
     user_disabled_at: Option<Timestamp>,
     email: Option<String>,
     account_name: Option<String>,
@@ -65,7 +69,9 @@ struct Row {
 
 const SELECT: &str =
     "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
-        c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
+        c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
+        CASE WHEN c.kind = 'personal' THEN (SELECT COUNT(*) FROM second_factors f
+            WHERE f.user_id = c.principal_id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) ELSE 0 END AS owner_factors,
         u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
         s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
         s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow
@@ -187,6 +193,11 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         Some(_) if !patterns.is_empty() => return Err(broken()),
         Some(project) => vec![Pattern::in_project(project)],
     };
+    let has_second_factor = match kind {
+        CredentialKind::Session => Amr::from_column(row.amr.as_deref())?.has_second_factor(),
+        CredentialKind::PersonalToken => row.owner_factors > 0,
+        CredentialKind::ServiceKey => true,
+    };
     origin.actor = actor;
     origin.actor_id = Some(row.principal_id);
     origin.actor_label = label;
@@ -203,6 +214,7 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         kind,
         credential: row.id,
         auth_time: row.auth_time,
+        has_second_factor,
         is_superuser: row.is_superuser.unwrap_or(false),
         origin,
         decided: Arc::new(AtomicBool::new(false)),

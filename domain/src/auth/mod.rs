@@ -1,6 +1,7 @@
 //! Accounts: registration, sign-in, sessions, personal tokens, and turning a credential into a caller.
 
 pub mod account;
+pub mod amr;
 pub mod authenticate;
 pub mod challenge;
 pub mod code_sign_in;
@@ -8,12 +9,19 @@ pub mod email_first;
 pub mod entity;
 pub mod ip_allow;
 pub mod new_sign_in;
+pub mod password;
 pub mod password_reset;
+pub mod pending;
 pub mod recipient;
+pub mod recovery;
+pub mod refresh;
 pub mod register;
+pub mod second_factor;
 pub mod service_key;
 pub mod session;
+pub mod sessions;
 pub mod token;
+pub mod totp;
 pub mod verification;
 
 pub use account::Account;

@@ -4,9 +4,10 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use uuid::Uuid;
 
 use super::account::{self, Account};
+use super::amr::{Amr, Method};
 use super::entity::{email, user};
 use super::recipient;
-use super::session::{self, SessionTokens, Transport};
+use super::session::{self, NewSession, SessionTokens, Transport};
 use super::verification;
 use crate::access::{Origin, Principal};
 use crate::crypto::key_store::KeyStore;
@@ -148,16 +149,14 @@ pub async fn begin_first_session(
     origin: &Origin,
 ) -> Result<Registered> {
     let id = account.id;
-    let (session, tokens) = session::open(
-        tx,
-        keys.token_mac(),
-        id,
+    let session = NewSession {
+        user: id,
         transport,
-        tx.new_id()?,
-        Some(tx.now()),
-        origin,
-    )
-    .await?;
+        family: tx.new_id()?,
+        auth_time: Some(tx.now()),
+        amr: &Amr::of(Method::Password),
+    };
+    let (session, tokens) = session::open(tx, keys.token_mac(), session, origin).await?;
     let mut origin = origin.clone().by_user(id, &account.email);
     origin.credential = Some(session);
     let entry = Entry::of_account(id, Action::UserRegistered, Target::User(id)).with("org_id", org.id.to_string());

@@ -36,6 +36,8 @@ const NO_NAMES: &[&str] = &[
     "refresh_token",
     "token",
     "setup_token",
+    "challenge_token",
+    "code",
     "expires_days",
     "ip_allow",
     "with_key",

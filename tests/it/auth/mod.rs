@@ -2,6 +2,7 @@
 
 mod mail;
 mod registration;
+mod second_factor;
 mod sessions;
 mod setup;
 mod sign_in;

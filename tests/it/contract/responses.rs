@@ -7,13 +7,14 @@ use harness::app::eventually;
 use harness::client::{Answer, Client};
 use harness::people::PASSWORD;
 use harness::schema::Document;
-use harness::{Receiver, TestApp, on_both};
+use harness::{Authenticator, Receiver, TestApp, on_both};
 use serde_json::{Value, json};
 
 on_both! {
     async fn every_success_is_what_the_document_says(t: TestApp) {
         let mut walk = Walk::new(&t);
         walk.start(&t).await;
+        walk.second_factor(&t).await;
         walk.tokens().await;
         walk.organisation().await;
         walk.machines().await;
@@ -109,6 +110,23 @@ impl Walk {
         let erin = t.person("erin").await;
         self.call_as(erin.client(), "send_email_verification", "", None, 204)
             .await;
+    }
+
+    async fn second_factor(&mut self, t: &TestApp) {
+        let fox = t.person("fox").await;
+        let fox = fox.client();
+        let prepared = self.call_as(fox, "prepare_second_factor", "", None, 200).await;
+        let generator = Authenticator::new(&prepared.at("/secret"), &t.clock);
+        let code = json!({ "code": generator.code() });
+        self.call_as(fox, "enable_second_factor", "", Some(code), 200).await;
+        self.call_as(fox, "get_second_factor", "", None, 200).await;
+        let login = json!({ "email": "fox@example.com", "password": PASSWORD });
+        let anyone = self.anonymous.clone();
+        let waiting = self.call_as(&anyone, "login", "", Some(login), 200).await;
+        let code = json!({ "challenge_token": waiting.at("/challenge_token"), "code": generator.next_code() });
+        self.call_as(&anyone, "verify_second_factor", "", Some(code), 200).await;
+        self.call_as(fox, "make_recovery_codes", "", None, 200).await;
+        self.call_as(fox, "disable_second_factor", "", None, 204).await;
     }
 
     async fn tokens(&mut self) {

@@ -17,6 +17,8 @@ pub const FORBIDDEN: &str = "403";
 pub const TOKEN: &str = "403t";
 /// Only a session may.
 pub const SESSION: &str = "403s";
+/// The caller has no second factor that it could be done to.
+pub const NO_FACTOR: &str = "409";
 /// Absent or hidden.
 pub const HIDDEN: &str = "404";
 
@@ -30,6 +32,7 @@ pub fn cell(answer: &Answer) -> String {
         (403, "insufficient_scope") => TOKEN.to_owned(),
         (403, "session_required") => SESSION.to_owned(),
         (404, "not_found") => HIDDEN.to_owned(),
+        (409, "conflict") => NO_FACTOR.to_owned(),
         (_, code) => format!("{status} {code}"),
     }
 }
@@ -62,6 +65,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),
         Gate::OwnToken => asked.session().or((!asked.known.is_owner).then_some(HIDDEN)),
+        Gate::OwnFactor => asked.session().or((!asked.known.is_owner).then_some(NO_FACTOR)),
         Gate::Unbound => {
             let ceiling = &asked.known.actor.ceiling;
             let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();

@@ -11,8 +11,9 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use crate::app::TestApp;
+use crate::authenticator::Authenticator;
 use crate::client::Client;
-use crate::people::{Org, Person};
+use crate::people::{Org, PASSWORD, Person};
 use crate::receiver::Receiver;
 
 /// An environment.
@@ -123,6 +124,12 @@ pub struct World {
     /// A link that verifies an address.
     pub link: String,
     pub setup_token: String,
+    /// The owner's second factor, prepared and not in force.
+    pub prepared: Authenticator,
+    /// That of somebody who has one in force.
+    pub locked: Authenticator,
+    /// The sign-in of that person, waiting for a code.
+    pub challenge_token: String,
     pub receiver: Receiver,
 }
 
@@ -136,7 +143,14 @@ impl World {
         let (acme, globex) = (app.org("acme").await, app.org("globex").await);
         let own = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
         let foreign = side(&globex, &receiver, ["vault", "lab", "gone"], "RIVAL_KEY").await;
+        let locked = app.person("locked").await;
+        let (generator, _) = Authenticator::enable(locked.client(), &app.clock).await;
+        let login = json!({ "email": locked.email, "password": PASSWORD, "transport": "bearer" });
+        let waiting = app.anonymous().post("/v1/auth/login", login).await.expect(200);
         Self {
+            prepared: Authenticator::prepare(acme.owner.client(), &app.clock).await,
+            locked: generator,
+            challenge_token: waiting.at("/challenge_token"),
             owner_email: acme.owner.email.clone(),
             refresh_token: acme.owner.refresh_token.clone(),
             link: link(app, &acme.owner).await,

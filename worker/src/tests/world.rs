@@ -83,6 +83,7 @@ impl World {
             kind: CredentialKind::Session,
             credential: CredentialId(db.rng().uuid(db.now()).unwrap()),
             auth_time: Some(db.now()),
+            has_second_factor: false,
             is_superuser: false,
             origin: origin(),
             decided: Arc::new(AtomicBool::new(false)),

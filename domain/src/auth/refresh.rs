@@ -1,0 +1,118 @@
+//! Prolonging a session with its refresh token. Each is good for one trade; one that is traded twice was stolen.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::account::{self, Account};
+use super::amr::Amr;
+use super::entity::credential;
+use super::session::{NewSession, SessionTokens, Transport, open};
+use crate::access::Origin;
+use crate::crypto::token::{Token, TokenKind, TokenMacKey};
+use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::{CredentialId, UserId};
+use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
+
+/// A client whose answer was lost may use its refresh token once more within this time.
+const LOST_ANSWER: Duration = Duration::from_secs(30);
+
+/// What a refresh came to.
+pub enum Refreshed {
+    Tokens(Box<Account>, SessionTokens),
+    /// The token had been used before: whoever holds the family, it is ended. Commit this too.
+    ReuseDetected,
+}
+
+/// Trades a refresh token for new tokens. A token that was traded before ends the whole family, unless the answer to
+/// the first trade was lost: within 30 seconds, and only while the successor was never used.
+///
+/// # Errors
+/// `unauthenticated` for a token that is no live refresh token.
+pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origin) -> Result<Refreshed> {
+    let refused = || {
+        Problem::new(
+            ProblemCode::Unauthenticated,
+            "The refresh token is unknown, expired or revoked. Sign in again.",
+        )
+    };
+    let token = Token::parse(text)
+        .ok()
+        .filter(|token| token.kind() == TokenKind::Refresh)
+        .ok_or_else(refused)?;
+    let row = locked_refresh(tx, &macs.mac(&token)).await?.ok_or_else(refused)?;
+    let family = row.family_id.ok_or_else(refused)?;
+    if row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= tx.now()) {
+        return Err(refused().into());
+    }
+    let account = account::get(tx, UserId(row.principal_id)).await?;
+    if account.disabled_at.is_some() {
+        return Err(refused().into());
+    }
+    let origin = origin.clone().by_user(account.id, &account.email);
+    if let Some(successor) = row.replaced_by
+        && !answer_was_lost(tx, successor).await?
+    {
+        return end_family(tx, &account, family, &origin).await;
+    }
+    revoke_family_but(tx, family, row.id).await?;
+    let session = NewSession {
+        user: account.id,
+        transport: Transport::Bearer,
+        family,
+        auth_time: row.auth_time,
+        amr: &Amr::from_column(row.amr.as_deref())?,
+    };
+    let (id, tokens) = open(tx, macs, session, &origin).await?;
+    let sql = "UPDATE credentials SET replaced_by = $2, last_used_at = $3 WHERE id = $1";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [row.id.into(), id.into(), tx.now().into()]))
+        .await?;
+    journal::record(
+        tx,
+        &origin,
+        Entry::of_account(account.id, Action::SessionRefreshed, Target::Session(id.0)),
+    )
+    .await?;
+    Ok(Refreshed::Tokens(Box::new(account), tokens))
+}
+
+/// The row of a refresh token, locked: of two that trade it at once, the second sees what the first did.
+async fn locked_refresh(tx: &WriteTx, mac: &[u8]) -> Result<Option<credential::Model>> {
+    use sea_orm::QuerySelect;
+    let query = credential::Entity::find()
+        .filter(credential::Column::SecretMac.eq(mac.to_vec()))
+        .filter(credential::Column::Kind.eq("refresh"));
+    // SQLite has no row locks and needs none: the transaction holds the only write lock.
+    let query = match tx.backend() {
+        crate::kernel::Backend::Postgres => query.lock_exclusive(),
+        crate::kernel::Backend::Sqlite => query,
+    };
+    Ok(query.one(tx.conn()).await?)
+}
+
+async fn answer_was_lost(tx: &WriteTx, successor: CredentialId) -> Result<bool> {
+    let successor = credential::Entity::find_by_id(successor).one(tx.conn()).await?;
+    Ok(successor.is_some_and(|row| {
+        row.last_used_at.is_none() && row.revoked_at.is_none() && tx.now().since(row.created_at) <= LOST_ANSWER
+    }))
+}
+
+async fn revoke_family_but(tx: &WriteTx, family: Uuid, keep: CredentialId) -> Result<()> {
+    let sql = "UPDATE credentials SET revoked_at = $3 WHERE family_id = $1 AND id <> $2 AND revoked_at IS NULL AND replaced_by IS NULL";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [family.into(), keep.into(), tx.now().into()]))
+        .await?;
+    Ok(())
+}
+
+async fn end_family(tx: &WriteTx, account: &Account, family: Uuid, origin: &Origin) -> Result<Refreshed> {
+    let sql = "UPDATE credentials SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [family.into(), tx.now().into()]))
+        .await?;
+    let entry = Entry::of_account(account.id, Action::SessionReuseDetected, Target::Session(family));
+    journal::record(tx, origin, entry).await?;
+    Ok(Refreshed::ReuseDetected)
+}

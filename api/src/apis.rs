@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::{audit, auth, orgs, projects, secrets, service_accounts, webhooks};
+use crate::{audit, auth, orgs, policy, projects, secrets, service_accounts, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -44,6 +44,7 @@ pub const SECRET_FIELDS: &[&str] = &[
 pub type Apis = (
     auth::Apis,
     orgs::Apis,
+    policy::Apis,
     service_accounts::Apis,
     projects::Apis,
     secrets::Apis,
@@ -58,6 +59,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> 
     let apis = (
         auth::apis(app),
         orgs::apis(app),
+        policy::apis(app),
         service_accounts::apis(app),
         projects::apis(app),
         secrets::apis(app),

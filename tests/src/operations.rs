@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use domain::access::Permission::{
-    self, AuditRead, EnvsManage, EnvsRead, OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead,
-    ProjectsUpdate, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage,
-    WebhooksRead,
+    self, AclManage, AuditRead, EnvsManage, EnvsRead, OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete,
+    ProjectsRead, ProjectsUpdate, RolesManage, SecretsDelete, SecretsList, SecretsRead, SecretsWrite,
+    ServiceAccountsManage, WebhooksManage, WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -182,6 +182,27 @@ pub const OPERATIONS: &[Operation] = &[
         prepare: Some("UPDATE orgs SET deleted_at = updated_at WHERE slug = 'acme'"),
         ..change("restore_org", Gate::OrgSession(OrgDelete), 200)
     },
+    read("list_roles", Gate::Org(OrgRead)),
+    write(
+        "create_role",
+        Gate::Org(RolesManage),
+        201,
+        |_, _| json!({ "name": "release", "level": "org", "permissions": ["org:read"] }),
+    ),
+    read("get_role", Gate::Org(OrgRead)),
+    write(
+        "update_role",
+        Gate::Org(RolesManage),
+        200,
+        |_, _| json!({ "display_name": "Renamed" }),
+    ),
+    change("delete_role", Gate::Org(RolesManage), 204),
+    read("list_access_rules", Gate::Org(AclManage)),
+    write("put_access_rule", Gate::Org(AclManage), 201, |_, place| {
+        let subject = json!({ "type": "role", "id": place.side.role });
+        json!({ "subject": subject, "pattern": "*/@dev", "permissions": ["secrets:read"] })
+    }),
+    change("delete_access_rule", Gate::Org(AclManage), 204),
     read("list_service_accounts", Gate::Org(ServiceAccountsManage)),
     write(
         "create_service_account",

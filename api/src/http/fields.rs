@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use domain::kernel::Problem;
+use domain::kernel::{Problem, Timestamp};
 use poem::Request;
 use poem::http::Method;
 use serde_json::Value;
@@ -161,6 +161,7 @@ fn mismatch(schema: &Value, value: &Value) -> Option<Cow<'static, str>> {
         Some("boolean") if !value.is_boolean() => "true or false",
         Some("integer") if !value.is_i64() => "an integer",
         Some("number") if !value.is_number() => "a number",
+        Some("string") if !is_of_format(schema, value) => "an instant such as `2030-01-02T03:04:05Z`",
         _ => {
             let words = schema.get("enum").and_then(Value::as_array)?;
             let listed = || {
@@ -174,6 +175,12 @@ fn mismatch(schema: &Value, value: &Value) -> Option<Cow<'static, str>> {
         }
     };
     Some(wanted.into())
+}
+
+/// Whether a text that must be an instant is one. Other formats are for the operation to check.
+fn is_of_format(schema: &Value, text: &Value) -> bool {
+    let is_instant = schema.get("format").and_then(Value::as_str) == Some("date-time");
+    !is_instant || text.as_str().is_none_or(|text| Timestamp::parse(text).is_ok())
 }
 
 fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
@@ -190,7 +197,7 @@ mod tests {
         let keys = json!({ "type": "array", "items": { "type": "string" } });
         let hook = json!({ "type": "object", "required": ["url"], "properties": {
             "url": { "type": "string" }, "days": { "type": "integer" }, "filters": { "$ref": "#/components/schemas/Filters" },
-            "mode": { "type": "string", "enum": ["a", "b"] },
+            "mode": { "type": "string", "enum": ["a", "b"] }, "at": { "type": "string", "format": "date-time" },
         } });
         let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Hook" } } } });
         let operation = |security| json!({ "security": security, "requestBody": body });
@@ -222,6 +229,11 @@ mod tests {
         assert_eq!(
             said(json!({ "url": "u", "mode": "c" })).as_deref(),
             Some("mode must be one of `a`, `b`")
+        );
+        assert_eq!(said(json!({ "url": "u", "at": "2030-01-02T03:04:05+01:00" })), None);
+        assert_eq!(
+            said(json!({ "url": "u", "at": "tomorrow" })).as_deref(),
+            Some("at must be an instant such as `2030-01-02T03:04:05Z`")
         );
         let keys = json!({ "url": "u", "filters": { "keys": ["a", 7] } });
         assert_eq!(said(keys).as_deref(), Some("filters.keys[1] must be a string"));

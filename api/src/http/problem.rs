@@ -41,6 +41,7 @@ pub enum ProblemCode {
     EmailTaken,
     LastOwner,
     InviteUnusable,
+    InUse,
     SlugTaken,
     KeyTaken,
     IdempotencyKeyReused,
@@ -271,6 +272,7 @@ impl From<Problem> for ApiError {
             | ProblemCode::EmailTaken
             | ProblemCode::LastOwner
             | ProblemCode::InviteUnusable
+            | ProblemCode::InUse
             | ProblemCode::SlugTaken
             | ProblemCode::KeyTaken
             | ProblemCode::IdempotencyKeyReused => Self::Conflict(body),

@@ -1,1 +1,18 @@
 //! Roles of an organisation's own, allow and deny rules, and the reasons of decisions.
+
+use std::sync::Arc;
+
+use crate::app::App;
+
+pub mod role_dto;
+pub mod roles;
+pub mod rule_dto;
+pub mod rules;
+
+/// The operations of this area.
+pub type Apis = (roles::RolesApi, rules::AccessRulesApi);
+
+/// Over an application.
+pub fn apis(app: &Arc<App>) -> Apis {
+    (roles::RolesApi(app.clone()), rules::AccessRulesApi(app.clone()))
+}

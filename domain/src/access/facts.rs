@@ -42,6 +42,17 @@ pub struct Ceiling {
     pub org: Option<OrgId>,
 }
 
+impl Ceiling {
+    /// What every key of a service account is narrowed to: its organisation, and its project if it has one.
+    pub fn of_service_account(org: OrgId, project: Option<ProjectId>) -> Self {
+        Self {
+            grants: None,
+            patterns: project.map(Pattern::in_project).into_iter().collect(),
+            org: Some(org),
+        }
+    }
+}
+
 /// A principal behind a live credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use super::caller::Caller;
 use super::decide::{Reason, decide, decide_any_key, visible};
-use super::facts::{EnvRef, ProjectRef, Resource};
+use super::facts::{EnvRef, ProjectRef, Resource, Subject};
 use super::held::{Held, refusal, role_at};
 use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
 use super::permission::{GrantSet, Permission};
@@ -85,6 +85,22 @@ impl<A> OrgAccess<A> {
     /// Whether the caller holds all of `grants` in the whole organisation.
     pub fn holds(&self, grants: &GrantSet) -> bool {
         self.held.lacking(None, grants).is_none()
+    }
+
+    /// Whoever restricts somebody ranks as high: the caller's own roles grant all of `grants`, whatever rules deny.
+    ///
+    /// # Errors
+    /// `forbidden` naming what they lack.
+    pub fn require_rank(&self, grants: &GrantSet) -> Result<()> {
+        self.held.require_rank(grants)
+    }
+
+    /// To lift a denial is to grant what it took; what is denied to the caller only an owner lifts.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn require_lift(&self, about: Subject, grants: &GrantSet) -> Result<()> {
+        self.held.require_lift(about, grants)
     }
 
     /// Roles that the caller holds in the whole organisation.

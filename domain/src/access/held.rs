@@ -1,7 +1,7 @@
 //! What a caller was given, as a decision needs it, and what follows from it besides the decision.
 
 use super::decide::{Decision, Reason, visible};
-use super::facts::{Actor, Effect, Facts, ProjectRef, Resource};
+use super::facts::{Actor, Effect, Facts, ProjectRef, Resource, Subject};
 use super::permission::{Grant, GrantSet, Permission};
 use crate::kernel::id::ProjectId;
 use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
@@ -26,28 +26,78 @@ impl Held {
         }
         Err(refusal(permission, decision.reason).into())
     }
+
     /// The first of `grants` that the caller does not hold in the whole organisation, or in `project`. Only roles
     /// count, and less whatever a rule denies the caller anywhere: what somebody holds by a rule for a few keys is
     /// not theirs to give away.
     pub(super) fn lacking(&self, project: Option<ProjectId>, grants: &GrantSet) -> Option<Grant> {
-        let ceiling = &self.actor.ceiling;
-        let live = self.facts.memberships.iter().filter(|held| held.is_live(self.now));
-        let here = live.filter(|held| held.project.is_none() || held.project == project);
-        let held = here.fold(GrantSet::EMPTY, |all, held| all.union(&held.effective_grants()));
         let denied = self
             .facts
             .rules
             .iter()
             .filter(|rule| rule.effect == Effect::Deny && rule.is_live(self.now));
         let denied = denied.fold(GrantSet::EMPTY, |all, rule| all.union(&rule.grants));
-        let within = |grant: &Grant| {
-            let covers = |set: &GrantSet| set.covers(grant.permission(), grant.class());
-            ceiling.patterns.is_empty()
-                && ceiling.grants.as_ref().is_none_or(covers)
-                && covers(&held)
-                && !denied.mentions(grant.permission())
+        let held = self.given(project);
+        grants
+            .iter()
+            .find(|grant| denied.mentions(grant.permission()) || !self.reaches(&held, *grant))
+    }
+
+    /// What the caller's live roles grant in the whole organisation, or in `project`, whatever rules deny.
+    fn given(&self, project: Option<ProjectId>) -> GrantSet {
+        let live = self.facts.memberships.iter().filter(|held| held.is_live(self.now));
+        let here = live.filter(|held| held.project.is_none() || held.project == project);
+        here.fold(GrantSet::EMPTY, |all, held| all.union(&held.effective_grants()))
+    }
+
+    /// Whether the grant is among those held and the credential leaves room to use it.
+    fn reaches(&self, held: &GrantSet, grant: Grant) -> bool {
+        let covers = |set: &GrantSet| set.covers(grant.permission(), grant.class());
+        let ceiling = &self.actor.ceiling;
+        ceiling.patterns.is_empty() && ceiling.grants.as_ref().is_none_or(covers) && covers(held)
+    }
+
+    /// Whoever restricts somebody ranks as high: their own roles in the whole organisation grant all of `grants`.
+    /// What rules deny lowers nobody's rank.
+    ///
+    /// # Errors
+    /// `forbidden` naming what the caller's roles lack.
+    pub(super) fn require_rank(&self, grants: &GrantSet) -> Result<()> {
+        let given = self.given(None);
+        match grants
+            .iter()
+            .find(|grant| !given.covers(grant.permission(), grant.class()))
+        {
+            None => Ok(()),
+            Some(lacking) => Err(Problem::forbidden(format!(
+                "You cannot restrict somebody who holds more than you do: `{lacking}` you do not hold."
+            ))
+            .into()),
+        }
+    }
+
+    /// To lift a denial is to give back what it took, so it needs the same as granting, but for what rules deny: an
+    /// owner who denied something to everybody can take that back. Nobody else lifts what is denied to themselves.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub(super) fn require_lift(&self, about: Subject, grants: &GrantSet) -> Result<()> {
+        let given = self.given(None);
+        if let Some(lacking) = grants.iter().find(|grant| !self.reaches(&given, *grant)) {
+            return Err(Problem::forbidden(format!(
+                "To lift this rule is to grant `{lacking}`, and that you do not hold yourself."
+            ))
+            .into());
+        }
+        let is_mine = match about {
+            Subject::User(_) | Subject::ServiceAccount(_) => about == self.actor.principal.into(),
+            Subject::Role(role) => self.facts.memberships.iter().any(|held| held.role == role),
         };
-        grants.iter().find(|grant| !within(grant))
+        if is_mine && !GrantSet::ALL.is_subset_of(&given) {
+            let detail = "This rule restricts yourself, so only an owner can lift it. Ask an owner.";
+            return Err(Problem::forbidden(detail).into());
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -46,16 +46,16 @@ pub struct Loaded {
 
 /// Rows of three kinds in one shape: what the path names, memberships, rules.
 #[derive(FromQueryResult)]
-struct Row {
-    kind: String,
-    a: Uuid,
-    b: Option<Uuid>,
-    c: Option<Uuid>,
-    t1: Option<String>,
-    t2: Option<String>,
-    t3: Option<String>,
-    t4: Option<String>,
-    n1: Option<i64>,
+pub(super) struct Row {
+    pub(super) kind: String,
+    pub(super) a: Uuid,
+    pub(super) b: Option<Uuid>,
+    pub(super) c: Option<Uuid>,
+    pub(super) t1: Option<String>,
+    pub(super) t2: Option<String>,
+    pub(super) t3: Option<String>,
+    pub(super) t4: Option<String>,
+    pub(super) n1: Option<i64>,
 }
 
 /// A name in a path: an id or a slug. Ids hold an underscore, slugs cannot.
@@ -83,15 +83,19 @@ pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], delete
             _ => facts.rules.push(rule(org, row)?),
         }
     }
-    // The query gives them in any order; entity tags need one.
-    facts.memberships.sort_by_key(|held| (held.role, held.project));
-    facts.rules.sort_by_key(|rule| rule.id);
+    in_order(&mut facts);
     Ok(place.map(|(org, project, env)| Loaded {
         org,
         project,
         env,
         facts,
     }))
+}
+
+/// A query gives facts in any order; entity tags need one.
+pub(super) fn in_order(facts: &mut Facts) {
+    facts.memberships.sort_by_key(|held| (held.role, held.project));
+    facts.rules.sort_by_key(|rule| rule.id);
 }
 
 fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String, Vec<Value>) {
@@ -153,7 +157,7 @@ fn aliased(columns: &str) -> String {
         .join(", ")
 }
 
-fn broken(what: &'static str) -> impl FnOnce() -> Error {
+pub(super) fn broken(what: &'static str) -> impl FnOnce() -> Error {
     move || Error::internal(format!("{what} is stored wrongly"))
 }
 
@@ -198,7 +202,7 @@ fn place_of(row: Row) -> Result<Place> {
 }
 
 /// `None` for a role of a tenant's own application: it grants nothing here, whatever its permissions are called.
-fn membership(org: OrgId, row: Row) -> Result<Option<Membership>> {
+pub(super) fn membership(org: OrgId, row: Row) -> Result<Option<Membership>> {
     let Row {
         kind: _,
         a,
@@ -231,7 +235,7 @@ fn membership(org: OrgId, row: Row) -> Result<Option<Membership>> {
     }))
 }
 
-fn rule(org: OrgId, row: Row) -> Result<AclRule> {
+pub(super) fn rule(org: OrgId, row: Row) -> Result<AclRule> {
     let Row {
         kind: _,
         a,

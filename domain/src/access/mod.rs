@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod class;
 pub mod decide;
+pub mod everyone;
 pub mod facts;
 pub mod grant;
 mod held;

@@ -225,6 +225,46 @@ impl Pattern {
         }
     }
 
+    /// As people write it: ids of projects and environments replaced by their slugs of today. What has no slug any
+    /// more keeps its id. Without any look-up it is the canonical form, in which equal patterns are equal texts.
+    pub fn to_text<'a>(
+        &self,
+        project_slug: impl FnOnce(ProjectId) -> Option<&'a str>,
+        env_slug: impl FnOnce(EnvId) -> Option<&'a str>,
+    ) -> String {
+        let project = match &self.project {
+            ProjectPart::Any => "*".to_owned(),
+            ProjectPart::Prefix(prefix) => format!("{prefix}*"),
+            ProjectPart::Id(id) => project_slug(*id).map_or_else(|| id.to_string(), str::to_owned),
+        };
+        let env = match &self.env {
+            EnvPart::Any => "*".to_owned(),
+            EnvPart::Prefix(prefix) => format!("{prefix}*"),
+            EnvPart::Literal(slug) => slug.clone(),
+            EnvPart::Class(class) => format!("@{class}"),
+            EnvPart::Id(id) => env_slug(*id).map_or_else(|| id.to_string(), str::to_owned),
+        };
+        format!("{project}/{env}/{}", self.key)
+    }
+
+    /// The one class of environments that it covers, if it names a class.
+    pub const fn class(&self) -> Option<EnvClass> {
+        match self.env {
+            EnvPart::Class(class) => Some(class),
+            EnvPart::Any | EnvPart::Prefix(_) | EnvPart::Literal(_) | EnvPart::Id(_) => None,
+        }
+    }
+
+    /// Whether it covers every key of the environments that it covers, and so the environments themselves.
+    pub fn covers_environments(&self) -> bool {
+        self.key == Name::Any
+    }
+
+    /// Whether it covers everything in the projects that it covers, and so the projects themselves.
+    pub fn covers_projects(&self) -> bool {
+        self.env == EnvPart::Any && self.covers_environments()
+    }
+
     /// The project that it names, if it names one.
     pub fn project_id(&self) -> Option<ProjectId> {
         match self.project {
@@ -270,6 +310,13 @@ impl Pattern {
             EnvPart::Class(class) => resource.env.is_some_and(|at| at.class == *class),
             EnvPart::Id(id) => resource.env.is_some_and(|at| at.id == *id),
         }
+    }
+}
+
+/// The canonical form, over ids.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text(|_| None, |_| None))
     }
 }
 

@@ -298,6 +298,17 @@ impl GrantSet {
         self.iter().all(|grant| other.covers(grant.permission, grant.class))
     }
 
+    /// This set as far as it reaches into environments of one class.
+    #[must_use]
+    pub fn within(&self, class: EnvClass) -> Self {
+        let narrowed = |grant: Grant| Grant {
+            class: matches!(grant.permission.reach(), Reach::Env).then_some(class),
+            ..grant
+        };
+        let here = self.iter().filter(|grant| grant.class.is_none_or(|of| of == class));
+        here.map(narrowed).collect()
+    }
+
     /// Whether `permission` is granted in at least one class, by its own name.
     pub fn mentions(&self, permission: Permission) -> bool {
         (self.every | self.dev | self.staging | self.prod) & permission.bit() != 0

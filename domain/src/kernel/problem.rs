@@ -76,6 +76,8 @@ problem_codes! {
     LastOwner = "last_owner", 409, "An owner must remain";
     /// The invitation is used up, expired or revoked.
     InviteUnusable = "invite_unusable", 409, "The invitation can no longer be used";
+    /// Others still use it; `force` takes it from them.
+    InUse = "in_use", 409, "It is in use";
     /// The slug is in use.
     SlugTaken = "slug_taken", 409, "The slug is taken";
     /// A secret of this key exists.

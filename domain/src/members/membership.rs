@@ -42,6 +42,18 @@ pub fn subject_columns(principal: Principal) -> (&'static str, uuid::Uuid) {
     }
 }
 
+/// Takes a role from everybody who holds it; tells how many memberships there were.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn delete_of_role(tx: &WriteTx, role: RoleId) -> Result<u64> {
+    let deleted = membership::Entity::delete_many()
+        .filter(membership::Column::RoleId.eq(role))
+        .exec(tx.conn())
+        .await?;
+    Ok(deleted.rows_affected)
+}
+
 /// Inserts the row; the caller has checked that it may be, and journals.
 ///
 /// # Errors

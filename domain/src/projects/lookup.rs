@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::entity::{environment, project};
+use crate::access::pattern::Pattern;
 use crate::kernel::id::{EnvId, OrgId, ProjectId};
 use crate::kernel::{Reads, Result};
 
@@ -21,6 +22,30 @@ impl Places {
 
     pub fn environment(&self, project: ProjectId, slug: &str) -> Option<EnvId> {
         self.environments.get(&(project, slug.to_owned())).copied()
+    }
+
+    /// A project by its id or slug, with its slug.
+    pub fn named_project(&self, name: &str) -> Option<(ProjectId, &str)> {
+        let is_meant = |slug: &str, id: ProjectId| slug == name || name.parse() == Ok(id);
+        let mut meant = self.projects.iter().filter(|(slug, id)| is_meant(slug, **id));
+        meant.next().map(|(slug, id)| (*id, slug.as_str()))
+    }
+
+    /// The slug that a project has today; `None` when it is gone.
+    pub fn project_slug(&self, id: ProjectId) -> Option<&str> {
+        let mut slugs = self.projects.iter().filter(|(_, known)| **known == id);
+        slugs.next().map(|(slug, _)| slug.as_str())
+    }
+
+    /// The slug that an environment has today; `None` when it is gone.
+    pub fn environment_slug(&self, id: EnvId) -> Option<&str> {
+        let mut slugs = self.environments.iter().filter(|(_, known)| **known == id);
+        slugs.next().map(|((_, slug), _)| slug.as_str())
+    }
+
+    /// A pattern as people write it today.
+    pub fn text_of(&self, pattern: &Pattern) -> String {
+        pattern.to_text(|id| self.project_slug(id), |id| self.environment_slug(id))
     }
 
     pub fn has_project(&self, id: ProjectId) -> bool {

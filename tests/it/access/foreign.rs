@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    CredentialId, DeliveryId, EnvId, EventId, OrgId, ProjectId, ServiceAccountId, TypedId, UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId, TypedId, UserId,
+    WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -52,9 +53,18 @@ const NO_NAMES: &[&str] = &[
     "events",
     "enabled",
     "filters.keys",
+    "level",
+    "audience",
+    "force",
+    "display_name",
+    "permissions",
+    "effect",
+    "expires_at",
+    "subject.type",
+    "subject.level",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it.
-const GLOBAL_NAMES: &[&str] = &["slug"];
+const GLOBAL_NAMES: &[&str] = &["slug", "subject.email"];
 /// Fields that name what may be others'; each is tested below.
 const NAMES: &[&str] = &[
     "project",
@@ -65,6 +75,10 @@ const NAMES: &[&str] = &[
     "role",
     "filters.projects",
     "filters.environments",
+    "subject",
+    "subject.id",
+    "subject.name",
+    "pattern",
 ];
 
 /// An id of the same kind that nobody has: the next number.
@@ -94,6 +108,11 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "key" => vec![slug(&foreign.key)],
         "webhook" => vec![id(foreign.webhook.clone(), ghost::<WebhookId>(&foreign.webhook))],
         "delivery" => vec![id(foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery))],
+        "role" => vec![
+            slug(&foreign.role_name),
+            id(foreign.role.clone(), ghost::<RoleId>(&foreign.role)),
+        ],
+        "rule" => vec![id(foreign.rule.clone(), ghost::<AclRuleId>(&foreign.rule))],
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
@@ -190,7 +209,10 @@ on_both! {
     async fn another_tenants_names_in_a_path_answer_like_names_of_nothing(t: TestApp) {
         let stage = Stage::new(t).await;
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
-        let all = ["org", "project", "env", "key", "webhook", "delivery", "event", "id", "service_account", "service_key"];
+        let all = [
+            "org", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "id", "service_account",
+            "service_key",
+        ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
     }
@@ -247,6 +269,7 @@ on_both! {
             ("list_audit_logs", "project", project.clone(), ghost::<ProjectId>(&project)),
             ("list_audit_logs", "actor_id", actor.clone(), ghost::<UserId>(&actor)),
             ("list_service_accounts", "project", project.clone(), ghost::<ProjectId>(&project)),
+            ("list_access_rules", "subject", foreign.role.clone(), ghost::<RoleId>(&foreign.role)),
             ("list_webhook_deliveries", "after", foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery)),
         ] {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
@@ -290,6 +313,16 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "projects": [id] } });
         all.push(("update_webhook", [filters(&theirs), filters(&nobodys)]));
+    }
+    for (theirs, nobodys) in place("role") {
+        let field = if theirs.starts_with("rol_") { "id" } else { "name" };
+        let rule = |role: String| json!({ "subject": { "type": "role", field: role }, "pattern": "*", "permissions": ["envs:read"] });
+        all.push(("put_access_rule", [rule(theirs), rule(nobodys)]));
+    }
+    for (theirs, nobodys) in place("project") {
+        let subject = json!({ "type": "role", "name": "viewer" });
+        let rule = |project: String| json!({ "subject": subject, "pattern": project, "permissions": ["envs:read"] });
+        all.push(("put_access_rule", [rule(theirs), rule(nobodys)]));
     }
     for (theirs, nobodys) in place("env") {
         let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "environments": [id] } });

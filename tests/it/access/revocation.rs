@@ -134,7 +134,7 @@ on_both! {
 
     async fn a_service_account_stops_with_its_key_its_account_its_project_or_its_role(t: TestApp) {
         let world = World::build(&t).await;
-        let seed = Seed { app: &t, side: &world.own };
+        let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let owner = world.owner.client();
         let secrets = "/v1/orgs/acme/projects/web/environments/development/secrets";
         let accounts = "/v1/orgs/acme/service-accounts";
@@ -184,7 +184,7 @@ on_each_backend! {
     async fn access_for_a_while_ends_at_its_very_instant(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let world = World::build(&t).await;
-        let seed = Seed { app: &t, side: &world.own };
+        let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let robin = t.person("robin").await;
         let (prod, end) = (ClassSet::EMPTY.with(EnvClass::Prod), t.clock.now() + Duration::from_mins(30));
         let viewer = builtin(RoleLevel::Org, "viewer");

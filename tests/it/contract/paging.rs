@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 const ENTRIES: usize = 7;
 
 /// Every list operation, with its path in the organisation `acme`.
-const LISTS: [(&str, &str); 12] = [
+const LISTS: [(&str, &str); 14] = [
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
+    ("list_roles", "/v1/orgs/acme/roles"),
+    ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
     (
@@ -206,6 +208,13 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
         client.post("/v1/orgs/acme/webhooks", hook.clone()).await.ok();
+        let role = json!({ "name": format!("r{number}"), "level": "org", "permissions": [] });
+        client.post("/v1/orgs/acme/roles", role).await.ok();
+        let about_viewers = json!({
+            "subject": { "type": "role", "name": "viewer" }, "pattern": format!("*/*/K{number}"),
+            "permissions": ["secrets:read"],
+        });
+        client.post("/v1/orgs/acme/acl", about_viewers).await.ok();
         let project = json!({ "name": "same name", "slug": format!("p{number}") });
         client.post("/v1/orgs/acme/projects", project).await.ok();
         let env = json!({ "name": "same name", "slug": format!("e{number}") });

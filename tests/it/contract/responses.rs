@@ -18,6 +18,7 @@ on_both! {
         walk.tokens().await;
         walk.organisation().await;
         walk.machines().await;
+        walk.policy().await;
         walk.secrets().await;
         walk.webhooks().await;
         walk.journal().await;
@@ -190,6 +191,24 @@ impl Walk {
         self.get("list_service_keys").await;
         self.done("revoke_service_key", 204).await;
         self.done("delete_service_account", 204).await;
+    }
+
+    async fn policy(&mut self) {
+        let role = json!({ "name": "reader", "level": "project", "permissions": ["secrets:read@dev"] });
+        let role = self.does("create_role", role, 201).await;
+        self.names.insert("role", role.at("/id"));
+        self.get("list_roles").await;
+        self.get("get_role").await;
+        self.does("update_role", json!({ "display_name": "Reader" }), 200).await;
+        let says = json!({
+            "subject": { "type": "role", "id": role.at("/id") }, "pattern": "shop/@dev", "permissions": ["secrets:write"],
+        });
+        self.does("put_access_rule", says.clone(), 201).await;
+        let made = self.does("put_access_rule", says, 200).await;
+        self.names.insert("rule", made.at("/id"));
+        self.get("list_access_rules").await;
+        self.done("delete_access_rule", 204).await;
+        self.done("delete_role", 204).await;
     }
 
     async fn secrets(&mut self) {

@@ -1,5 +1,6 @@
 //! Making, finding, changing and deleting service accounts.
 
+use domain::access::role::RoleLevel;
 use harness::matrix::World;
 use harness::matrix::seed::Seed;
 use harness::on_both;
@@ -120,12 +121,12 @@ on_both! {
 
     async fn a_role_of_another_organisation_or_of_an_application_is_no_role_here(t: TestApp) {
         let world = World::build(&t).await;
-        let role = |side, audience| {
-            let seed = Seed { app: &t, side };
-            async move { seed.role(audience, "robot-role", &["secrets:read"]).await.id.to_string() }
+        let role = |side, owner, audience| {
+            let seed = Seed { app: &t, side, owner };
+            async move { seed.role(RoleLevel::Org, audience, "robot-role", &["secrets:read"]).await.id.to_string() }
         };
-        let theirs = role(&world.foreign, "platform").await;
-        let app = role(&world.own, "app").await;
+        let theirs = role(&world.foreign, &world.outsider, "platform").await;
+        let app = role(&world.own, &world.owner, "app").await;
         for role in [theirs, app, "robot-role".to_owned()] {
             let body = json!({ "name": "x", "role": role });
             let refused = world.owner.post(ACCOUNTS, body).await.problem(422, "invalid_field");
@@ -153,11 +154,11 @@ on_both! {
 
     async fn with_an_account_go_its_keys_its_roles_and_the_rules_about_it(t: TestApp) {
         let world = World::build(&t).await;
-        let seed = Seed { app: &t, side: &world.own };
+        let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let body = json!({ "name": "deploy", "role": "developer" });
         let (id, key) = seed.service_account(world.owner.client(), body).await;
         let about = domain::access::Principal::ServiceAccount(id);
-        seed.rule(about, domain::access::facts::Effect::Allow, "web/production", &["secrets:read"]).await;
+        seed.rule(about.into(), domain::access::facts::Effect::Allow, "web/production", &["secrets:read"]).await;
         let path = format!("{ACCOUNTS}/{id}");
         world.owner.post(&format!("{path}/keys"), json!({})).await.expect(201).ok();
         let robot = t.anonymous().api_key(&key);
@@ -168,7 +169,8 @@ on_both! {
         world.owner.get(&path).await.problem(404, "not_found");
         world.owner.delete(&path).await.problem(404, "not_found");
         let roles = t.number("SELECT COUNT(*) FROM memberships WHERE subject_type = 'service_account'").await;
-        assert_eq!((others - roles, t.number("SELECT COUNT(*) FROM acl_rules").await), (1, 0));
+        let rules = "SELECT COUNT(*) FROM acl_rules WHERE subject_type = 'service_account'";
+        assert_eq!((others - roles, t.number(rules).await), (1, 0));
         let live = "SELECT COUNT(*) FROM credentials WHERE kind = 'service_key' AND revoked_at IS NULL";
         assert_eq!(t.number(live).await, 2, "one for the account of each side");
     }

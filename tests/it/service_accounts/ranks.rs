@@ -1,5 +1,6 @@
 //! A service account is no way up: nobody makes one, or takes one over, that holds more than they do.
 
+use domain::access::role::RoleLevel;
 use harness::matrix::World;
 use harness::matrix::seed::Seed;
 use harness::on_both;
@@ -10,7 +11,7 @@ use super::ACCOUNTS;
 on_both! {
     async fn nobody_makes_an_account_above_themselves(t: TestApp) {
         let world = World::build(&t).await;
-        let seed = Seed { app: &t, side: &world.own };
+        let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let admin = t.person("alex").await;
         let role = harness::matrix::seed::builtin(domain::access::role::RoleLevel::Org, "admin");
         seed.membership(domain::access::Principal::User(admin.id), &role, None).await;
@@ -21,7 +22,7 @@ on_both! {
         }
         // A role that manages service accounts and nothing else.
         let keeper = t.person("kim").await;
-        let role = seed.role("platform", "keeper", &["org:read", "service_accounts:manage"]).await;
+        let role = seed.role(RoleLevel::Org, "platform", "keeper", &["org:read", "service_accounts:manage"]).await;
         seed.membership(domain::access::Principal::User(keeper.id), &role, None).await;
         keeper.post(ACCOUNTS, json!({ "name": "up", "role": "viewer" })).await.problem(403, "forbidden");
         // What they do not see they cannot bind to.

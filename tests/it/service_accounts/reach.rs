@@ -10,7 +10,7 @@ use super::ACCOUNTS;
 on_both! {
     async fn bound_to_a_project_it_acts_there_alone_whatever_it_is_given_elsewhere(t: TestApp) {
         let world = World::build(&t).await;
-        let seed = Seed { app: &t, side: &world.own };
+        let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let body = json!({ "name": "web-bot", "project": "web", "role": "developer" });
         let (id, key) = seed.service_account(world.owner.client(), body).await;
         let about = domain::access::Principal::ServiceAccount(id);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::access::facts::{AclRule, Effect, Membership};
+use domain::access::facts::{AclRule, Effect, Membership, Subject as About};
 use domain::access::pattern::Pattern;
 use domain::access::role::RoleLevel::{Org, Project};
 use domain::access::{Actor, Ceiling, ClassSet, CredentialKind, EnvClass, Facts, GrantSet, Principal as Subject};
@@ -17,7 +17,7 @@ use crate::app::TestApp;
 use crate::client::Client;
 use crate::people::Person;
 
-/// What a role of the organisation's own grants, and what a role of its application is called alike.
+/// What a role of the organisation's own grants.
 const CUSTOM: &[&str] = &[
     "org:read",
     "projects:read",
@@ -25,6 +25,9 @@ const CUSTOM: &[&str] = &[
     "secrets:read@prod",
     "audit:read",
 ];
+
+/// What a role of the organisation's application holds: called like permissions of the platform.
+const OWN: &[&str] = &["org:read", "projects:read", "envs:read", "secrets:read", "roles:manage"];
 
 /// Somebody who asks.
 pub struct Principal {
@@ -72,7 +75,11 @@ fn holding(memberships: Vec<Membership>, rules: Vec<AclRule>) -> Facts {
 
 /// All of them, in the order of the matrix.
 pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
-    let seed = Seed { app, side: &world.own };
+    let seed = Seed {
+        app,
+        side: &world.own,
+        owner: &world.owner,
+    };
     let mut all = strangers(app, world).await;
     all.extend(staff(&seed, world).await);
     all.extend(special(&seed, world).await);
@@ -181,7 +188,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
     let works = seed.membership(Subject::User(denied.id), &developer, None).await;
     let no_writes = seed
         .rule(
-            Subject::User(denied.id),
+            Subject::User(denied.id).into(),
             Effect::Deny,
             "web",
             &["secrets:write", "envs:read"],
@@ -194,17 +201,64 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         session("on-call", &on_call, holding(vec![tonight], vec![])),
         session("denied", &denied, holding(vec![works], vec![no_writes])),
     ];
-    let (person, held) = custom(seed, "custom", "platform").await;
+    let (person, held) = custom(seed, "custom", "platform", CUSTOM).await;
     all.push(session("custom", &person, holding(vec![held], vec![])));
     // A role of the tenant's own application grants nothing here, whatever its permissions are called.
-    let (person, _) = custom(seed, "app-role", "app").await;
+    let (person, _) = custom(seed, "app-role", "app", OWN).await;
     all.push(session("app-role", &person, Facts::default()));
+    all.extend(combined(seed).await);
     all
 }
 
-async fn custom(seed: &Seed<'_>, name: &str, audience: &str) -> (Person, Membership) {
+/// People of several roles, of a role that a rule is about, of a rule that has ended, and of a role of one's own in a
+/// project.
+async fn combined(seed: &Seed<'_>) -> Vec<Principal> {
+    let (web, [viewer, developer, member]) = (
+        Some(seed.side.project_id),
+        ["viewer", "developer", "member"].map(|name| builtin(Org, name)),
+    );
+    let several = seed.app.person("several").await;
+    let broad = seed.membership(Subject::User(several.id), &viewer, None).await;
+    let narrow = builtin(Project, "developer");
+    let narrow = seed.membership(Subject::User(several.id), &narrow, web).await;
+
+    let denied = seed.app.person("r-denied").await;
+    let contractor = seed.role(Org, "platform", "contractor", &["org:read"]).await;
+    let works = seed.membership(Subject::User(denied.id), &developer, None).await;
+    let marked = seed.membership(Subject::User(denied.id), &contractor, None).await;
+    let no_prod = ["secrets:write", "secrets:list", "secrets:delete"];
+    let about = About::Role(contractor.id);
+    let rule = seed.rule(about, Effect::Deny, "web/@prod", &no_prod).await;
+
+    let late = seed.app.person("late-rule").await;
+    let joined = seed.membership(Subject::User(late.id), &member, None).await;
+    let about = Subject::User(late.id).into();
+    let over = seed
+        .rule(about, Effect::Allow, "web", &["secrets:read", "projects:update"])
+        .await;
+    let over = seed.lapse(over).await;
+
+    let deployer = seed.app.person("p-custom").await;
+    let permissions = [
+        "projects:read",
+        "envs:read",
+        "envs:manage",
+        "secrets:read@staging",
+        "secrets:write",
+    ];
+    let own = seed.role(Project, "platform", "deployer", &permissions).await;
+    let deploys = seed.membership(Subject::User(deployer.id), &own, web).await;
+    vec![
+        session("several", &several, holding(vec![broad, narrow], vec![])),
+        session("r-denied", &denied, holding(vec![works, marked], vec![rule])),
+        session("late-rule", &late, holding(vec![joined], vec![over])),
+        session("p-custom", &deployer, holding(vec![deploys], vec![])),
+    ]
+}
+
+async fn custom(seed: &Seed<'_>, name: &str, audience: &str, permissions: &[&str]) -> (Person, Membership) {
     let person = seed.app.person(name).await;
-    let role = seed.role(audience, name, CUSTOM).await;
+    let role = seed.role(Org, audience, name, permissions).await;
     let held = seed.membership(Subject::User(person.id), &role, None).await;
     (person, held)
 }
@@ -233,7 +287,7 @@ async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
     let deploy = machine("sa-dev", made, everywhere.clone(), holding(vec![held], vec![]));
     let made = seed.service_account(owner, json!({ "name": "runner" })).await;
     let permissions = ["secrets:read", "secrets:write"];
-    let about = Subject::ServiceAccount(made.0);
+    let about = Subject::ServiceAccount(made.0).into();
     let rule = seed.rule(about, Effect::Allow, "web/staging", &permissions).await;
     let runner = machine("sa-acl", made, everywhere.clone(), holding(vec![], vec![rule]));
     // What it holds in the whole organisation takes it no further than its project.

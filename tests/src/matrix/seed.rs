@@ -1,11 +1,14 @@
-//! Puts into the database what has no operation yet, and remembers what was given as the facts of a decision.
+//! Gives roles and makes rules, and remembers them as the facts of a decision. What has no operation yet is put into
+//! the database.
 #![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use std::time::Duration;
 
 use domain::access::facts::{AclRule, Effect, Membership, Subject};
 use domain::access::pattern::{Pattern, PatternText};
 use domain::access::role::RoleLevel;
 use domain::access::{BuiltinRole, ClassSet, GrantSet, Principal};
-use domain::kernel::id::{AclRuleId, MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId};
+use domain::kernel::id::{MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId};
 use domain::kernel::{Reads, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 use serde_json::json;
@@ -13,6 +16,7 @@ use serde_json::json;
 use super::world::Side;
 use crate::app::TestApp;
 use crate::client::Client;
+use crate::people::Person;
 
 /// A role to be held.
 #[derive(Clone)]
@@ -39,6 +43,8 @@ pub fn builtin(level: RoleLevel, name: &str) -> Role {
 pub struct Seed<'a> {
     pub app: &'a TestApp,
     pub side: &'a Side,
+    /// The owner of the side, for what has an operation.
+    pub owner: &'a Person,
 }
 
 fn ids(principal: Principal) -> (&'static str, uuid::Uuid) {
@@ -75,25 +81,14 @@ impl Seed<'_> {
     }
 
     /// Makes a role of the organisation's own.
-    pub async fn role(&self, audience: &str, name: &str, permissions: &[&str]) -> Role {
-        let (id, now): (RoleId, _) = (self.id(), self.app.clock.now());
-        let grants = GrantSet::parse(permissions).expect("permissions");
-        let sql =
-            "INSERT INTO roles (id, org_id, level, audience, name, display_name, permissions, created_at, updated_at)
-                   VALUES ($1, $2, 'org', $3, $4, $4, $5, $6, $6)";
-        let values = [
-            id.into(),
-            self.org().into(),
-            audience.into(),
-            name.into(),
-            json!(grants).to_string().into(),
-            now.into(),
-        ];
-        self.run(sql, values).await;
+    pub async fn role(&self, level: RoleLevel, audience: &str, name: &str, permissions: &[&str]) -> Role {
+        let body = json!({ "name": name, "level": level.as_str(), "audience": audience, "permissions": permissions });
+        let path = format!("/v1/orgs/{}/roles", self.side.org);
+        let made = self.owner.post(&path, body).await.expect(201);
         Role {
-            id,
+            id: made.at("/id").parse().expect("an id"),
             name: name.to_owned(),
-            grants,
+            grants: GrantSet::parse(permissions).expect("permissions"),
         }
     }
 
@@ -142,38 +137,35 @@ impl Seed<'_> {
     }
 
     /// Makes an access rule.
-    pub async fn rule(&self, about: Principal, effect: Effect, pattern: &str, permissions: &[&str]) -> AclRule {
-        let (subject_type, subject) = ids(about);
-        let id: AclRuleId = self.id();
-        let (resolved, grants) = (
-            self.pattern(pattern),
-            GrantSet::parse(permissions).expect("permissions"),
-        );
-        let sql =
-            "INSERT INTO acl_rules (id, org_id, subject_type, subject_id, pattern_text, pattern, permissions, effect,
-                       created_by, expires_at, created_at, updated_at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL, $9, $9)";
-        let values = [
-            id.into(),
-            self.org().into(),
-            subject_type.into(),
-            subject.into(),
-            pattern.into(),
-            json!(resolved).to_string().into(),
-            json!(grants).to_string().into(),
-            effect.as_str().into(),
-            self.app.clock.now().into(),
-        ];
-        self.run(sql, values).await;
+    pub async fn rule(&self, about: Subject, effect: Effect, pattern: &str, permissions: &[&str]) -> AclRule {
+        let (kind, id) = match about {
+            Subject::User(id) => ("user", id.to_string()),
+            Subject::ServiceAccount(id) => ("service_account", id.to_string()),
+            Subject::Role(id) => ("role", id.to_string()),
+        };
+        let subject = json!({ "type": kind, "id": id });
+        let body = json!({
+            "subject": subject, "pattern": pattern, "permissions": permissions, "effect": effect.as_str(),
+        });
+        let path = format!("/v1/orgs/{}/acl", self.side.org);
+        let made = self.owner.post(&path, body).await.expect(201);
         AclRule {
-            id,
+            id: made.at("/id").parse().expect("an id"),
             org: self.org(),
-            subject: Subject::from(about),
-            pattern: resolved,
-            grants,
+            subject: about,
+            pattern: self.pattern(pattern),
+            grants: GrantSet::parse(permissions).expect("permissions"),
             effect,
             expires_at: None,
         }
+    }
+
+    /// Makes a rule end in the past, which no operation can.
+    pub async fn lapse(&self, rule: AclRule) -> AclRule {
+        let expires_at = Some(self.app.clock.now() - Duration::from_secs(1));
+        let sql = "UPDATE acl_rules SET expires_at = $2 WHERE id = $1";
+        self.run(sql, [rule.id.into(), expires_at.into()]).await;
+        AclRule { expires_at, ..rule }
     }
 
     /// A pattern over the names of this side.

@@ -43,6 +43,11 @@ pub struct Side {
     pub deleted_id: ProjectId,
     pub webhook: String,
     pub delivery: String,
+    /// A role of its own, with a name of its own, that nobody holds.
+    pub role: String,
+    pub role_name: String,
+    /// An access rule about that role.
+    pub rule: String,
     /// An event of its audit log.
     pub event: String,
     /// A personal token of its owner.
@@ -62,6 +67,8 @@ impl Side {
             ("key", self.key.clone()),
             ("webhook", self.webhook.clone()),
             ("delivery", self.delivery.clone()),
+            ("role", self.role.clone()),
+            ("rule", self.rule.clone()),
             ("event", self.event.clone()),
             ("id", self.token.clone()),
             ("service_account", self.service_account.clone()),
@@ -234,6 +241,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
     let webhook = owner.post(&org.path("/webhooks"), hook).await.expect(201).at("/id");
     let test = org.path(&format!("/webhooks/{webhook}/test"));
     let delivery = owner.post(&test, json!({})).await.expect(200).at("/id");
+    let Policy { role_name, role, rule } = policy(org, project).await;
     let event = owner.get(&org.path("/audit-logs")).await.expect(200).at("/data/0/id");
     let token = owner
         .post("/v1/auth/tokens", json!({ "name": "spare" }))
@@ -255,9 +263,33 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         deleted_id,
         webhook,
         delivery,
+        role,
+        role_name,
+        rule,
         event,
         token,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
+    }
+}
+
+/// A role that nobody holds, and a rule about it.
+struct Policy {
+    role_name: String,
+    role: String,
+    rule: String,
+}
+
+async fn policy(org: &Org<'_>, project: &str) -> Policy {
+    let (owner, role_name) = (org.owner.client(), format!("{project}-auditor"));
+    let auditor = json!({ "name": role_name, "level": "org", "permissions": ["audit:read"] });
+    let role = owner.post(&org.path("/roles"), auditor).await.expect(201).at("/id");
+    let about = json!({
+        "subject": { "type": "role", "id": role }, "pattern": format!("{project}/staging"), "permissions": ["secrets:list"],
+    });
+    Policy {
+        rule: owner.post(&org.path("/acl"), about).await.expect(201).at("/id"),
+        role_name,
+        role,
     }
 }

@@ -184,3 +184,43 @@ fn is_stored_as_an_object_with_every_part() {
     assert!(serde_json::from_str::<Pattern>(r#"{"project":"any","env":"any"}"#).is_err());
     assert!(serde_json::from_str::<Pattern>(r#"{"project":"any","env":"any","key":"any","org":"any"}"#).is_err());
 }
+
+#[test]
+fn reads_back_with_the_slugs_of_today_and_without_them_is_canonical() {
+    for (text, shown, canonical) in [
+        ("*", "*/*/*", "*/*/*".to_owned()),
+        ("we*/prod/A*", "we*/prod/A*", "we*/prod/A*".to_owned()),
+        ("web/@prod", "site/@prod/*", format!("{WEB}/@prod/*")),
+        (
+            "web/prod/K",
+            "site/live/K",
+            format!("{WEB}/{}/K", web_prod().env.unwrap().id),
+        ),
+    ] {
+        let pattern = resolve(text).unwrap();
+        assert_eq!(pattern.to_text(|_| Some("site"), |_| Some("live")), shown, "{text}");
+        assert_eq!(pattern.to_string(), canonical, "{text}");
+    }
+    assert_eq!(Pattern::in_project(WEB), resolve("web").unwrap());
+}
+
+#[test]
+fn covers_environments_and_projects_only_with_stars_below_them() {
+    for (text, environments, projects) in [
+        ("*", true, true),
+        ("web", true, true),
+        ("web/@prod", true, false),
+        ("web/prod", true, false),
+        ("*/*/K", false, false),
+        ("web/prod/K*", false, false),
+    ] {
+        let pattern = resolve(text).unwrap();
+        assert_eq!(
+            (pattern.covers_environments(), pattern.covers_projects()),
+            (environments, projects),
+            "{text}"
+        );
+    }
+    assert_eq!(resolve("web/@prod/K").unwrap().class(), Some(EnvClass::Prod));
+    assert_eq!(resolve("web/prod/K").unwrap().class(), None);
+}

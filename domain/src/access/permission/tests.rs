@@ -100,3 +100,12 @@ fn narrowing_moves_one_permission_and_gives_none() {
     let without = set(&["secrets:write"]).narrowed_to(Permission::SecretsRead, classes);
     assert_eq!(without.to_list(), ["secrets:write"]);
 }
+
+#[test]
+fn a_set_within_a_class_is_what_it_grants_there() {
+    let set = GrantSet::parse(&["secrets:read", "secrets:write@dev", "envs:read@prod", "members:read"]).unwrap();
+    assert_eq!(
+        set.within(EnvClass::Prod),
+        GrantSet::parse(&["members:read", "envs:read@prod", "secrets:read@prod"]).unwrap()
+    );
+}

@@ -48,7 +48,7 @@ impl Stage {
         if operation.id == "restore_project" {
             names.insert("project", place.side.deleted.clone());
         }
-        self.endpoint(operation).path(&names)
+        format!("{}{}", self.endpoint(operation).path(&names), operation.query)
     }
 
     /// A valid body.

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::{audit, auth, orgs, policy, projects, secrets, service_accounts, webhooks};
+use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -55,6 +55,7 @@ pub type Apis = (
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
+    members::Apis,
     projects::Apis,
     secrets::Apis,
     webhooks::Apis,
@@ -70,6 +71,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> 
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),
+        members::apis(app),
         projects::apis(app),
         secrets::apis(app),
         webhooks::apis(app),

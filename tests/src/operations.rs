@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use domain::access::Permission::{
-    self, AclManage, AuditRead, EnvsManage, EnvsRead, OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete,
-    ProjectsRead, ProjectsUpdate, RolesManage, SecretsDelete, SecretsList, SecretsRead, SecretsWrite,
-    ServiceAccountsManage, WebhooksManage, WebhooksRead,
+    self, AclManage, AuditRead, EnvsManage, EnvsRead, MembersInvite, MembersRead, MembersRemove, MembersSetRole,
+    OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, RolesManage,
+    SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage, WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -40,8 +40,18 @@ pub enum Gate {
     OrgSession(Permission),
     /// The permission in the project.
     Project(Permission),
+    /// The permission in the project, and a credential that is bound to no places: what those hold is not given away.
+    ProjectGiving(Permission),
     /// The permission in the project, and a session.
     ProjectSession(Permission),
+    /// An open organisation, and a person who is not in it.
+    JoinOrg,
+    /// An open project, and a person who is in its organisation and not in it.
+    JoinProject,
+    /// A role of a person's in the organisation, or in one of its projects.
+    LeaveOrg,
+    /// A role of a person's in the very project.
+    LeaveProject,
     /// Sight of the organisation, a session, then the permission in the deleted project.
     DeletedProject(Permission),
     /// The permission in the environment.
@@ -75,6 +85,8 @@ pub struct Operation {
     pub query: &'static str,
     /// Rows that a success adds to the journal. None for what is nobody's event yet, such as a code that was asked for.
     pub journal_rows: i64,
+    /// Whether it is for people from elsewhere, so that not the owner but the outsider succeeds with it.
+    pub by_outsider: bool,
 }
 
 const fn read(id: &'static str, gate: Gate) -> Operation {
@@ -87,6 +99,7 @@ const fn read(id: &'static str, gate: Gate) -> Operation {
         prepare: None,
         query: "",
         journal_rows: 0,
+        by_outsider: false,
     }
 }
 
@@ -115,6 +128,17 @@ const fn unrecorded(id: &'static str, success: u16, body: fn(&World, &Place) -> 
         ..write(id, Gate::Public, success, body)
     }
 }
+
+/// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
+const COLLEAGUE_OWNS: &str = "UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague')";
+
+/// Gives the owner the colleague's role in the project, so that there is something to give up.
+const OWNER_IN_PROJECT: &str = "UPDATE memberships
+    SET subject_id = (SELECT user_id FROM user_emails WHERE canonical = 'acme-owner@example.com')
+    WHERE project_id IS NOT NULL
+      AND subject_id = (SELECT user_id FROM user_emails WHERE canonical = 'acme-colleague@example.com')";
 
 /// Every operation.
 pub const OPERATIONS: &[Operation] = &[
@@ -307,6 +331,70 @@ pub const OPERATIONS: &[Operation] = &[
         |_, _| json!({ "name": "next" }),
     ),
     change("revoke_service_key", Gate::Org(ServiceAccountsManage), 204),
+    read("list_members", Gate::Org(MembersRead)),
+    write(
+        "add_member",
+        Gate::Org(MembersInvite),
+        201,
+        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+    ),
+    write(
+        "update_member",
+        Gate::Org(MembersSetRole),
+        200,
+        |_, _| json!({ "role": "viewer" }),
+    ),
+    change("remove_member", Gate::Org(MembersRemove), 204),
+    write(
+        "add_member_role",
+        Gate::Org(MembersSetRole),
+        201,
+        |_, _| json!({ "role": "member" }),
+    ),
+    change("remove_member_role", Gate::Org(MembersSetRole), 204),
+    Operation {
+        prepare: Some("UPDATE orgs SET join_policy = 'open' WHERE slug = 'acme'"),
+        by_outsider: true,
+        ..change("join_org", Gate::JoinOrg, 201)
+    },
+    Operation {
+        prepare: Some(COLLEAGUE_OWNS),
+        ..change("leave_org", Gate::LeaveOrg, 204)
+    },
+    write(
+        "transfer_org_ownership",
+        Gate::OrgSession(OrgDelete),
+        200,
+        |_, place| json!({ "member": place.side.member }),
+    ),
+    read("list_project_members", Gate::Project(MembersRead)),
+    write(
+        "add_project_member",
+        Gate::ProjectGiving(MembersInvite),
+        201,
+        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+    ),
+    write(
+        "update_project_member",
+        Gate::ProjectGiving(MembersSetRole),
+        200,
+        |_, _| json!({ "role": "developer" }),
+    ),
+    change("remove_project_member", Gate::Project(MembersRemove), 204),
+    Operation {
+        prepare: Some("UPDATE projects SET join_policy = 'open' WHERE slug = 'web'"),
+        ..change("join_project", Gate::JoinProject, 201)
+    },
+    Operation {
+        prepare: Some(OWNER_IN_PROJECT),
+        ..change("leave_project", Gate::LeaveProject, 204)
+    },
+    write(
+        "transfer_project_ownership",
+        Gate::ProjectSession(ProjectsDelete),
+        200,
+        |_, place| json!({ "member": place.side.member }),
+    ),
     read("list_projects", Gate::Visible(ProjectsRead)),
     write(
         "create_project",

@@ -3,13 +3,7 @@
 
 use std::ops::Deref;
 
-use domain::access::BuiltinRole;
-use domain::access::role::RoleLevel;
-use domain::kernel::Reads;
 use domain::kernel::id::{OrgId, ProjectId, UserId};
-use domain::members::entity::membership;
-use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
 use serde_json::json;
 
 use crate::app::TestApp;
@@ -102,7 +96,7 @@ impl TestApp {
 
 /// An organisation.
 pub struct Org<'a> {
-    app: &'a TestApp,
+    pub(crate) app: &'a TestApp,
     pub id: OrgId,
     pub slug: String,
     pub owner: Person,
@@ -126,36 +120,26 @@ impl Org<'_> {
         self.member(name, "developer").await
     }
 
-    /// Gives a role in the organisation, or in one project.
+    /// The owner gives a role in the organisation, or in one project.
     ///
     /// # Panics
-    /// When there is no such role.
+    /// When it is refused.
     pub async fn grant(&self, user: UserId, project: Option<ProjectId>, role: &str) {
-        let level = if project.is_some() {
-            RoleLevel::Project
-        } else {
-            RoleLevel::Org
+        let members = match project {
+            None => self.path("/members"),
+            Some(project) => self.path(&format!("/projects/{project}/members")),
         };
-        let role = BuiltinRole::by_name(level, role).expect("a built-in role");
-        let tx = self.app.db().begin_write().await.expect("open a transaction");
-        let row = membership::ActiveModel {
-            id: Set(tx.new_id().expect("an id")),
-            org_id: Set(self.id),
-            project_id: Set(project),
-            scope_id: Set(project.map_or(self.id.0, |id| id.0)),
-            subject_type: Set("user".to_owned()),
-            subject_id: Set(user.0),
-            role_id: Set(role.id),
-            env_classes: Set(None),
-            granted_by: Set(None),
-            expires_at: Set(None),
-            created_at: Set(tx.now()),
-        };
-        membership::Entity::insert(row)
-            .exec_without_returning(tx.conn())
-            .await
-            .expect("insert the membership");
-        tx.commit_bookkeeping().await.expect("commit");
+        let body = json!({ "user_id": user.to_string(), "role": role });
+        self.owner.post(&members, body).await.expect(201).ok();
+    }
+
+    /// The owner removes somebody from the organisation.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn remove(&self, user: UserId) {
+        let member = self.path(&format!("/members/{user}"));
+        self.owner.delete(&member).await.expect(204).ok();
     }
 
     /// A new project, made by the owner.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use domain::idempotency;
 use domain::kernel::{Db, Result};
+use domain::orgs::purge;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
 /// The first time, so that a process which restarts often sweeps too, but not while it starts.
 const FIRST: Duration = Duration::from_mins(1);
 
-/// Deletes answers to repeated requests that are no longer kept, once an hour until `shutdown`.
+/// Sweeps once an hour until `shutdown`.
 pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
     let mut pause = FIRST;
     loop {
@@ -19,10 +20,19 @@ pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
         pause = PERIOD;
-        match prune(&db).await {
-            Ok(answers) => tracing::debug!(answers, "deleted answers that are no longer kept"),
-            Err(error) => tracing::warn!(%error, "cannot delete answers that are no longer kept"),
-        }
+        sweep(&db).await;
+    }
+}
+
+/// Deletes answers to repeated requests that are no longer kept, and organisations that can no longer be restored.
+pub(crate) async fn sweep(db: &Db) {
+    match prune(db).await {
+        Ok(answers) => tracing::debug!(answers, "deleted answers that are no longer kept"),
+        Err(error) => tracing::warn!(%error, "cannot delete answers that are no longer kept"),
+    }
+    match purge::purge(db).await {
+        Ok(orgs) => tracing::debug!(orgs, "removed deleted organisations for good"),
+        Err(error) => tracing::warn!(%error, "cannot remove deleted organisations for good"),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::orgs::organisation::{JoinPolicy as DomainJoinPolicy, Organisation};
+use domain::access::BuiltinRole;
+use domain::orgs::joining::{JoinPolicy as DomainJoinPolicy, Joining};
+use domain::orgs::organisation::Organisation;
+use domain::orgs::settings::OrganisationPatch;
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
@@ -14,7 +17,7 @@ use crate::http::time::Time;
 pub enum JoinPolicy {
     /// Nobody.
     Closed,
-    /// Whoever has a verified address of the organisation's domain.
+    /// Whoever has a verified address in one of the organisation's domains.
     Domain,
     /// Everybody.
     Open,
@@ -30,13 +33,24 @@ impl From<DomainJoinPolicy> for JoinPolicy {
     }
 }
 
+impl From<JoinPolicy> for DomainJoinPolicy {
+    fn from(policy: JoinPolicy) -> Self {
+        match policy {
+            JoinPolicy::Closed => Self::Closed,
+            JoinPolicy::Domain => Self::Domain,
+            JoinPolicy::Open => Self::Open,
+        }
+    }
+}
+
 /// A new organisation.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub struct NewOrg {
     /// Its name for people, up to 200 characters.
     pub name: String,
-    /// Its name in paths: `[a-z0-9][a-z0-9-]{0,62}`. Absent: made from the name.
+    /// Its name in paths: `[a-z0-9][a-z0-9-]{0,62}`. Absent: made from the name, with a few letters more if that is
+    /// taken.
     pub slug: Option<String>,
 }
 
@@ -50,6 +64,38 @@ pub struct OrgPatch {
     pub slug: Option<String>,
     /// Anything that you want to keep with it, up to 16 KiB; replaced as a whole.
     pub metadata: Option<BTreeMap<String, Value>>,
+    /// Who may join without an invitation.
+    pub join_policy: Option<JoinPolicy>,
+    /// Domains for the policy `domain`, such as `example.com`; replaced as a whole. You need a verified address in
+    /// each that you add.
+    pub join_domains: Option<Vec<String>>,
+    /// What joining gives: name or id of a role of the organisation that is not above yours.
+    pub join_role: Option<String>,
+    /// Whether its people must sign in with a second factor.
+    pub require_mfa: Option<bool>,
+}
+
+impl From<OrgPatch> for OrganisationPatch {
+    fn from(patch: OrgPatch) -> Self {
+        let OrgPatch {
+            name,
+            slug,
+            metadata,
+            join_policy,
+            join_domains,
+            join_role,
+            require_mfa,
+        } = patch;
+        Self {
+            name,
+            slug,
+            metadata: metadata.map(|map| map.into_iter().collect()),
+            join_policy: join_policy.map(Into::into),
+            join_domains,
+            join_role,
+            require_mfa,
+        }
+    }
 }
 
 /// An organisation.
@@ -70,6 +116,10 @@ pub struct Org {
     pub plan: String,
     /// Who may join without an invitation.
     pub join_policy: JoinPolicy,
+    /// Domains for the policy `domain`.
+    pub join_domains: Vec<String>,
+    /// What joining gives: the name of a built-in role, or the id of one of the organisation's own.
+    pub join_role: String,
     /// Whether its people must sign in with a second factor.
     pub require_mfa: bool,
     /// What its people keep with it.
@@ -89,7 +139,12 @@ impl From<Organisation> for Org {
             role,
             is_personal,
             plan,
-            join_policy,
+            joining:
+                Joining {
+                    policy,
+                    domains,
+                    role: join_role,
+                },
             require_mfa,
             metadata,
             created_at,
@@ -102,7 +157,9 @@ impl From<Organisation> for Org {
             role,
             is_personal,
             plan,
-            join_policy: join_policy.into(),
+            join_policy: policy.into(),
+            join_domains: domains,
+            join_role: BuiltinRole::reference(join_role),
             require_mfa,
             metadata: metadata.into_iter().collect(),
             created_at: created_at.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::{self, grant};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
-use domain::orgs::organisation::{self, OrganisationPatch};
+use domain::orgs::{organisation, settings};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -71,7 +71,7 @@ impl OrgsApi {
 
     /// Change an organisation
     ///
-    /// What is absent stays as it is.
+    /// What is absent stays as it is. Joining can give no more than the caller holds.
     #[oai(path = "/v1/orgs/:org", method = "patch", operation_id = "update_org")]
     async fn update_org(
         &self,
@@ -80,15 +80,9 @@ impl OrgsApi {
         org: Path<String>,
         body: Json<OrgPatch>,
     ) -> Result<Json<Org>, ApiError> {
-        let OrgPatch { name, slug, metadata } = body.0;
         let tx = self.0.begin_write().await?;
         let access = access::org::<grant::OrgUpdate>(&*tx, &caller, &org).await?;
-        let patch = OrganisationPatch {
-            name,
-            slug,
-            metadata: metadata.map(|map| map.into_iter().collect()),
-        };
-        let org = organisation::update(&tx, &caller, &access, patch).await?;
+        let org = settings::update(&tx, &caller, &access, body.0.into()).await?;
         tx.commit(Json(org.into())).await
     }
 

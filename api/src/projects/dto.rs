@@ -1,8 +1,9 @@
 //! Projects and environments as the API shows them.
 
-use domain::access::EnvClass as DomainClass;
+use domain::access::{BuiltinRole, EnvClass as DomainClass};
 use domain::projects::environment::{self, EnvironmentPatch as DomainEnvironmentPatch};
-use domain::projects::project;
+use domain::projects::joining::Joining;
+use domain::projects::{project, settings};
 use poem_openapi::{Enum, Object};
 
 use crate::http::time::Time;
@@ -39,13 +40,31 @@ impl From<EnvClass> for DomainClass {
     }
 }
 
+/// Who may join a project without being added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ProjectJoinPolicy {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Everybody who has a role in the organisation.
+    Open,
+}
+
+impl From<bool> for ProjectJoinPolicy {
+    fn from(is_open: bool) -> Self {
+        if is_open { Self::Open } else { Self::Closed }
+    }
+}
+
 /// A new project.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub struct NewProject {
     /// Its name for people, up to 200 characters.
     pub name: String,
-    /// Its name in paths: `[a-z0-9][a-z0-9-]{0,62}`. Absent: made from the name.
+    /// Its name in paths: `[a-z0-9][a-z0-9-]{0,62}`. Absent: made from the name, with a few letters more if that is
+    /// taken.
     pub slug: Option<String>,
     /// Up to 2000 characters.
     #[oai(default)]
@@ -63,6 +82,30 @@ pub struct ProjectReplacement {
     /// Up to 2000 characters.
     #[oai(default)]
     pub description: String,
+    /// Who may join without being added.
+    #[oai(default)]
+    pub join_policy: ProjectJoinPolicy,
+    /// What joining gives: name or id of a role of projects that is not above yours. Absent: `viewer`.
+    pub join_role: Option<String>,
+}
+
+impl From<ProjectReplacement> for settings::ProjectPatch {
+    fn from(all: ProjectReplacement) -> Self {
+        let ProjectReplacement {
+            name,
+            slug,
+            description,
+            join_policy,
+            join_role,
+        } = all;
+        Self {
+            name: Some(name),
+            slug: Some(slug),
+            description: Some(description),
+            is_open: Some(join_policy == ProjectJoinPolicy::Open),
+            join_role: join_role.or_else(|| Some(BuiltinRole::PROJECT_VIEWER.name.to_owned())),
+        }
+    }
 }
 
 /// Changes to a project; what is absent stays.
@@ -75,6 +118,29 @@ pub struct ProjectPatch {
     pub slug: Option<String>,
     /// Up to 2000 characters.
     pub description: Option<String>,
+    /// Who may join without being added.
+    pub join_policy: Option<ProjectJoinPolicy>,
+    /// What joining gives: name or id of a role of projects that is not above yours.
+    pub join_role: Option<String>,
+}
+
+impl From<ProjectPatch> for settings::ProjectPatch {
+    fn from(patch: ProjectPatch) -> Self {
+        let ProjectPatch {
+            name,
+            slug,
+            description,
+            join_policy,
+            join_role,
+        } = patch;
+        Self {
+            name,
+            slug,
+            description,
+            is_open: join_policy.map(|policy| policy == ProjectJoinPolicy::Open),
+            join_role,
+        }
+    }
 }
 
 /// A project.
@@ -91,6 +157,10 @@ pub struct Project {
     pub description: String,
     /// The caller's role in the project, or else in the organisation.
     pub role: Option<String>,
+    /// Who may join without being added.
+    pub join_policy: ProjectJoinPolicy,
+    /// What joining gives: the name of a built-in role, or the id of one of the organisation's own.
+    pub join_role: String,
     /// Those of its environments that the caller may know of.
     pub environments: Vec<Environment>,
     /// When it was made.
@@ -107,6 +177,10 @@ impl From<project::Project> for Project {
             name,
             description,
             role,
+            joining: Joining {
+                is_open,
+                role: join_role,
+            },
             environments,
             created_at,
             updated_at,
@@ -117,6 +191,8 @@ impl From<project::Project> for Project {
             name,
             description,
             role,
+            join_policy: is_open.into(),
+            join_role: BuiltinRole::reference(join_role),
             environments: environments.into_iter().map(Into::into).collect(),
             created_at: created_at.into(),
             updated_at: updated_at.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::{self, grant};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
-use domain::projects::project;
+use domain::projects::{project, settings};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -32,11 +32,11 @@ impl ProjectsApi {
         caller: &Caller,
         org: &str,
         project: &str,
-        patch: project::ProjectPatch,
+        patch: settings::ProjectPatch,
     ) -> Result<Json<Project>, ApiError> {
         let tx = self.0.begin_write().await?;
         let access = access::project::<grant::ProjectsUpdate>(&*tx, caller, org, project).await?;
-        let project = project::update(&tx, caller, &access, patch).await?;
+        let project = settings::update(&tx, caller, &access, patch).await?;
         tx.commit(Json(project.into())).await
     }
 }
@@ -116,7 +116,7 @@ impl ProjectsApi {
 
     /// Change a project
     ///
-    /// What is absent stays as it is.
+    /// What is absent stays as it is. Joining can give no more than the caller holds.
     #[oai(
         path = "/v1/orgs/:org/projects/:project",
         method = "patch",
@@ -131,22 +131,7 @@ impl ProjectsApi {
         project: Path<String>,
         body: Json<ProjectPatch>,
     ) -> Result<Json<Project>, ApiError> {
-        let ProjectPatch {
-            name,
-            slug,
-            description,
-        } = body.0;
-        self.change(
-            &caller,
-            &org,
-            &project,
-            project::ProjectPatch {
-                name,
-                slug,
-                description,
-            },
-        )
-        .await
+        self.change(&caller, &org, &project, body.0.into()).await
     }
 
     /// Replace a project's settings
@@ -166,17 +151,7 @@ impl ProjectsApi {
         project: Path<String>,
         body: Json<ProjectReplacement>,
     ) -> Result<Json<Project>, ApiError> {
-        let ProjectReplacement {
-            name,
-            slug,
-            description,
-        } = body.0;
-        let patch = project::ProjectPatch {
-            name: Some(name),
-            slug: Some(slug),
-            description: Some(description),
-        };
-        self.change(&caller, &org, &project, patch).await
+        self.change(&caller, &org, &project, body.0.into()).await
     }
 
     /// Delete a project

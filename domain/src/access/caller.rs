@@ -42,6 +42,19 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// What Strongroom does by itself.
+    pub const fn system() -> Self {
+        Self {
+            actor: ActorKind::System,
+            actor_id: None,
+            actor_label: None,
+            credential: None,
+            ip: None,
+            user_agent: None,
+            request_id: None,
+        }
+    }
+
     /// An act of nobody who has signed in yet: registration, sign-in, a link from a mail.
     #[must_use]
     pub fn by_user(mut self, id: UserId, email: &str) -> Self {

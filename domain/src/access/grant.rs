@@ -50,7 +50,7 @@ pub struct OrgAccess<A> {
 pub struct ProjectAccess<A> {
     pub org: OrgRow,
     pub project: ProjectRow,
-    held: Held,
+    pub(super) held: Held,
     permission: PhantomData<A>,
 }
 
@@ -61,7 +61,7 @@ pub struct EnvAccess<A> {
     pub org: OrgRow,
     pub project: ProjectRow,
     pub env: EnvRow,
-    held: Held,
+    pub(super) held: Held,
     permission: PhantomData<A>,
 }
 
@@ -92,7 +92,7 @@ impl<A> OrgAccess<A> {
     /// # Errors
     /// `forbidden` naming what they lack.
     pub fn require_rank(&self, grants: &GrantSet) -> Result<()> {
-        self.held.require_rank(grants)
+        self.held.require_rank(None, grants)
     }
 
     /// To lift a denial is to grant what it took; what is denied to the caller only an owner lifts.
@@ -224,7 +224,7 @@ fn resource_of<'a>(org: &OrgRow, project: &'a ProjectRow, env: &'a EnvRow) -> Re
     )
 }
 
-async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<(Loaded, Held)> {
+pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<(Loaded, Held)> {
     caller.mark_decided();
     let loaded = load(from, caller.actor.principal, path, false)
         .await?

@@ -57,20 +57,24 @@ impl Held {
         ceiling.patterns.is_empty() && ceiling.grants.as_ref().is_none_or(covers) && covers(held)
     }
 
-    /// Whoever restricts somebody ranks as high: their own roles in the whole organisation grant all of `grants`.
-    /// What rules deny lowers nobody's rank.
+    /// One of `grants` that the caller's own roles do not grant in the whole organisation, or in `project`: whoever has
+    /// it ranks above the caller. What rules deny or a credential leaves out lowers nobody's rank.
+    fn outranking(&self, project: Option<ProjectId>, grants: &GrantSet) -> Option<Grant> {
+        let given = self.given(project);
+        grants
+            .iter()
+            .find(|grant| !given.covers(grant.permission(), grant.class()))
+    }
+
+    /// Whoever restricts, changes or removes somebody ranks as high.
     ///
     /// # Errors
     /// `forbidden` naming what the caller's roles lack.
-    pub(super) fn require_rank(&self, grants: &GrantSet) -> Result<()> {
-        let given = self.given(None);
-        match grants
-            .iter()
-            .find(|grant| !given.covers(grant.permission(), grant.class()))
-        {
+    pub(super) fn require_rank(&self, project: Option<ProjectId>, grants: &GrantSet) -> Result<()> {
+        match self.outranking(project, grants) {
             None => Ok(()),
-            Some(lacking) => Err(Problem::forbidden(format!(
-                "You cannot restrict somebody who holds more than you do: `{lacking}` you do not hold."
+            Some(beyond) => Err(Problem::forbidden(format!(
+                "They hold `{beyond}`, which you do not. Ask somebody who does."
             ))
             .into()),
         }
@@ -143,3 +147,6 @@ pub(super) fn role_at<'a>(held: &'a Held, project: Option<ProjectRef<'_>>) -> Op
         .or_else(|| live().find(|membership| membership.project.is_none()))
         .map(|membership| membership.role_name.as_str())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod class;
 pub mod decide;
+pub mod door;
 pub mod everyone;
 pub mod facts;
 pub mod grant;
@@ -11,6 +12,7 @@ mod held;
 mod load;
 pub mod pattern;
 pub mod permission;
+mod rank;
 pub mod role;
 pub mod superior;
 

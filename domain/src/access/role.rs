@@ -149,6 +149,11 @@ impl BuiltinRole {
     pub const fn grants(&self) -> &GrantSet {
         &self.grants
     }
+
+    /// What a role goes by where it is referred to: the name of a built-in one, the id of any other.
+    pub fn reference(id: RoleId) -> String {
+        Self::by_id(id).map_or_else(|| id.to_string(), |role| role.name.to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub async fn orgs(from: &impl Reads, id: UserId) -> Result<Vec<OwnOrg>> {
         WHERE m.subject_id = $1 AND m.subject_type = 'user' AND o.deleted_at IS NULL
           AND (m.expires_at IS NULL OR m.expires_at > $2)
           AND (r.id IS NULL OR r.audience = 'platform')
-        ORDER BY o.name, o.id, m.project_id IS NOT NULL";
+        ORDER BY o.name, o.id, m.project_id IS NOT NULL, m.role_id";
     let rows = OwnOrgRow::find_by_statement(from.sql(sql, [id.into(), from.now().into()]))
         .all(from.conn())
         .await?;

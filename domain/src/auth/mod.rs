@@ -27,5 +27,6 @@ pub mod sessions;
 pub mod token;
 pub mod totp;
 pub mod verification;
+pub mod verified_address;
 
 pub use account::Account;

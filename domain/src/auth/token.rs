@@ -12,7 +12,7 @@ use crate::access::pattern::{Pattern, PatternText};
 use crate::access::{self, Caller, GrantSet};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
-use crate::kernel::id::{CredentialId, OrgId};
+use crate::kernel::id::{CredentialId, OrgId, UserId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, WriteTx, text};
 use crate::projects::lookup;
@@ -209,5 +209,30 @@ pub async fn revoke(tx: &WriteTx, caller: &Caller, id: &str) -> Result<()> {
         Entry::of_account(user, Action::TokenRevoked, Target::Token(id.0)),
     )
     .await?;
+    Ok(())
+}
+
+/// Revokes a person's tokens that work in one organisation alone: they no longer belong to it.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn revoke_bound(tx: &WriteTx, user: UserId, org: OrgId) -> Result<()> {
+    let sql = "UPDATE credentials SET revoked_at = $3
+        WHERE principal_id = $1 AND principal_type = 'user' AND org_id = $2 AND kind = 'personal' AND revoked_at IS NULL";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [user.into(), org.into(), tx.now().into()]))
+        .await?;
+    Ok(())
+}
+
+/// Deletes the credentials that work in one organisation alone, which is gone for good: its people's tokens and the
+/// keys of its service accounts.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn delete_of_org(tx: &WriteTx, org: OrgId) -> Result<()> {
+    let sql = "DELETE FROM credentials WHERE org_id = $1 OR (principal_type = 'service_account'
+        AND principal_id IN (SELECT id FROM service_accounts WHERE org_id = $1))";
+    tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use super::aad::{Aad, Purpose};
@@ -326,4 +326,14 @@ fn place(id: KeyId, scope: Uuid, purpose: &str, generation: i32) -> Vec<u8> {
         .text(purpose)
         .u64(u64::try_from(generation).unwrap_or(0))
         .finish()
+}
+/// Deletes the keys of an organisation and of its projects: whatever they sealed can never be opened again, copies and
+/// backups included.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn destroy_of_org(tx: &WriteTx, org: OrgId) -> Result<()> {
+    let sql = "DELETE FROM data_keys WHERE scope_id = $1 OR scope_id IN (SELECT id FROM projects WHERE org_id = $1)";
+    tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod emit;
 pub mod entity;
 mod finish;
 mod job;
+mod purge;
 mod schedule;
 mod sweep;
 
@@ -20,5 +21,6 @@ pub use claim::{Claimed, LEASE, claim, release};
 pub use emit::{NewJob, emit};
 pub use finish::{AttemptLog, Finished, Verdict, finish};
 pub use job::{Cause, Job, JobKind, JobState, lane_kind};
+pub use purge::delete_of_org;
 pub use schedule::{MAX_ATTEMPTS, RETRY_DELAYS, next_attempt};
 pub use sweep::{MAX_CRASHES, Sweep, sweep};

@@ -61,6 +61,7 @@ actions! {
     OrgUpdated = "org.updated", true, "An organisation's settings changed.";
     OrgDeleted = "org.deleted", true, "An organisation was deleted; it can be restored for 30 days.";
     OrgRestored = "org.restored", true, "A deleted organisation was restored.";
+    OrgPurged = "org.purged", false, "A deleted organisation was removed for good, with everything in it.";
     OrgOwnershipTransferred = "org.ownership_transferred", true, "The organisation was handed over to another of its people.";
     MemberAdded = "member.added", true, "Somebody was given a role in the organisation or a project.";
     MemberUpdated = "member.updated", true, "A member's roles changed.";

@@ -69,6 +69,18 @@ impl<T> Page<T> {
             total: self.total,
         }
     }
+
+    /// Like [`Page::map`], up to the first failure.
+    ///
+    /// # Errors
+    /// What `f` fails with.
+    pub fn try_map<U>(self, f: impl FnMut(T) -> Result<U>) -> Result<Page<U>> {
+        Ok(Page {
+            data: self.data.into_iter().map(f).collect::<Result<_>>()?,
+            request: self.request,
+            total: self.total,
+        })
+    }
 }
 
 /// A position in an append-only list: everything after this sequence number, newest or oldest first.

@@ -1,6 +1,6 @@
 //! Canonical forms, made once at the edge: whatever is compared or unique is compared in these forms only.
 
-use super::{Problem, Result};
+use super::{Problem, Result, Rng};
 
 /// Longest slug, characters. Source: design of the API, ids.
 pub const MAX_SLUG_LEN: usize = 63;
@@ -44,6 +44,14 @@ pub fn slug_from(name: &str) -> Option<String> {
     slug.truncate(MAX_SLUG_LEN - 8);
     let slug = slug.trim_end_matches('-').to_owned();
     (!slug.is_empty()).then_some(slug)
+}
+
+/// A slug that nobody is likely to have, made from one that is taken: `acme-inc` becomes `acme-inc-3f09ab`.
+///
+/// # Errors
+/// [`super::Error::Internal`] when there are no random numbers.
+pub fn with_suffix(slug: &str, rng: &Rng) -> Result<String> {
+    Ok(format!("{slug}-{}", hex::encode(rng.bytes::<3>()?)))
 }
 
 /// A display name: trimmed, 1 to 200 characters, no control characters.

@@ -4,6 +4,7 @@
 pub mod entity;
 mod letter;
 pub mod letters;
+mod purge;
 mod template;
 
 use sea_orm::{ActiveValue::Set, EntityTrait};
@@ -15,6 +16,7 @@ use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Reads, Result, WriteTx};
 
 pub use letter::Rendered;
+pub use purge::delete_of_org;
 pub use template::Template;
 
 /// Whom a mail goes to.

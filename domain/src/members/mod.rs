@@ -1,4 +1,11 @@
 //! Who belongs to an organisation or a project: memberships, invitations, joining, leaving, handing over.
 
+pub mod assignment;
+pub mod change;
+pub mod coming;
 pub mod entity;
+pub mod member;
 pub mod membership;
+pub mod ownership;
+pub mod place;
+pub mod subject;

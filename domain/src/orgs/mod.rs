@@ -1,4 +1,7 @@
 //! Organisations: the tenants.
 
 pub mod entity;
+pub mod joining;
 pub mod organisation;
+pub mod purge;
+pub mod settings;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
 use serde_json::{Map, Value};
 
 use super::entity::org;
-use crate::access::grant::{OrgDelete, OrgRead, OrgUpdate};
+use super::joining::{JoinPolicy, Joining};
+use crate::access::grant::{OrgDelete, OrgRead};
 use crate::access::{BuiltinRole, Caller, OrgAccess, Principal};
 use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Target};
@@ -18,8 +20,6 @@ use crate::members::membership::{self, NewMembership, Scope};
 
 /// A deleted organisation can be restored this long.
 pub const RESTORE_WINDOW: Duration = Duration::from_hours(30 * 24);
-/// Largest `metadata`, bytes of JSON.
-const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// An organisation, as one of its people sees it.
 #[derive(Clone, Debug)]
@@ -31,36 +31,11 @@ pub struct Organisation {
     pub role: Option<String>,
     pub is_personal: bool,
     pub plan: String,
-    pub join_policy: JoinPolicy,
+    pub joining: Joining,
     pub require_mfa: bool,
     pub metadata: Map<String, Value>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// Who may join without an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinPolicy {
-    Closed,
-    /// Whoever has a verified address of the organisation's domain.
-    Domain,
-    Open,
-}
-
-impl JoinPolicy {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Domain => "domain",
-            Self::Open => "open",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Closed, Self::Domain, Self::Open]
-            .into_iter()
-            .find(|policy| policy.as_str() == text)
-    }
 }
 
 fn slug_taken() -> Error {
@@ -73,13 +48,14 @@ fn slug_taken() -> Error {
 }
 
 fn organisation(row: org::Model, role: Option<String>) -> Result<Organisation> {
+    let joining = Joining::read(&row)?;
     let org::Model {
         id,
         slug,
         name,
         is_personal,
         plan,
-        join_policy,
+        join_policy: _,
         join_domains: _,
         join_role_id: _,
         require_mfa,
@@ -96,7 +72,7 @@ fn organisation(row: org::Model, role: Option<String>) -> Result<Organisation> {
         role,
         is_personal,
         plan,
-        join_policy: JoinPolicy::parse(&join_policy).ok_or_else(broken)?,
+        joining,
         require_mfa,
         metadata: serde_json::from_str(&metadata).map_err(|_| broken())?,
         created_at,
@@ -119,13 +95,12 @@ pub async fn create(
     crate::access::grant::require_unbound(caller)?;
     let name = text::name("name", name)?;
     let slug = match slug {
-        Some(slug) => text::slug("slug", slug)?,
-        None => text::slug_from(&name)
-            .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?,
+        Some(slug) => Slug::Chosen(text::slug("slug", slug)?),
+        None => Slug::Derived(
+            text::slug_from(&name)
+                .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?,
+        ),
     };
-    if exists(tx, &slug).await? {
-        return Err(slug_taken());
-    }
     let made = insert(tx, keys, Principal::User(user), name, slug, false).await?;
     let entry = Entry::in_org(made.id, Action::OrgCreated, Target::Org(made.id))
         .with("name", made.name.clone())
@@ -140,21 +115,16 @@ pub async fn create(
 /// [`Error::Db`].
 pub async fn insert_personal(tx: &WriteTx, keys: &KeyStore, owner: Principal, email: &Email) -> Result<Organisation> {
     let local = email.display.split('@').next().unwrap_or_default();
-    let base = text::slug_from(local).unwrap_or_else(|| "personal".to_owned());
-    let slug = if exists(tx, &base).await? {
-        format!("{base}-{}", hex::encode(tx.rng().bytes::<3>()?))
-    } else {
-        base
-    };
+    let slug = Slug::Derived(text::slug_from(local).unwrap_or_else(|| "personal".to_owned()));
     insert(tx, keys, owner, format!("{local}'s organisation"), slug, true).await
 }
 
-async fn exists(tx: &WriteTx, slug: &str) -> Result<bool> {
-    Ok(org::Entity::find()
-        .filter(org::Column::Slug.eq(slug))
-        .one(tx.conn())
-        .await?
-        .is_some())
+/// Where an organisation's slug comes from.
+enum Slug {
+    /// It is this one or none.
+    Chosen(String),
+    /// Made from a name: when it is taken, a few random letters are appended.
+    Derived(String),
 }
 
 async fn insert(
@@ -162,11 +132,11 @@ async fn insert(
     keys: &KeyStore,
     owner: Principal,
     name: String,
-    slug: String,
+    slug: Slug,
     is_personal: bool,
 ) -> Result<Organisation> {
     let id: OrgId = tx.new_id()?;
-    let row = org::ActiveModel {
+    let row = |slug: String| org::ActiveModel {
         id: Set(id),
         slug: Set(slug),
         name: Set(name),
@@ -181,10 +151,7 @@ async fn insert(
         updated_at: Set(tx.now()),
         deleted_at: Set(None),
     };
-    let row = org::Entity::insert(row)
-        .exec_with_returning(tx.conn())
-        .await
-        .map_err(unique_slug)?;
+    insert_row(tx, slug, row).await?;
     let ownership = NewMembership {
         scope: Scope { org: id, project: None },
         subject: owner,
@@ -195,11 +162,30 @@ async fn insert(
     };
     membership::insert(tx, ownership).await?;
     keys.create(tx, KeyScope::Org(id), &[KeyPurpose::Data]).await?;
-    organisation(row, Some(BuiltinRole::ORG_OWNER.name.to_owned()))
+    load(tx, id, Some(BuiltinRole::ORG_OWNER.name)).await
+}
+
+/// The index decides who has a slug, also between two that want it at once.
+async fn insert_row(tx: &WriteTx, slug: Slug, row: impl FnOnce(String) -> org::ActiveModel + Clone) -> Result<()> {
+    let candidates = match slug {
+        Slug::Chosen(slug) => vec![slug],
+        Slug::Derived(base) => {
+            let suffixed = text::with_suffix(&base, tx.rng())?;
+            vec![base, suffixed]
+        }
+    };
+    for slug in candidates {
+        let insert = org::Entity::insert(row.clone()(slug))
+            .on_conflict(OnConflict::column(org::Column::Slug).do_nothing().to_owned());
+        if insert.exec_without_returning(tx.conn()).await? == 1 {
+            return Ok(());
+        }
+    }
+    Err(slug_taken())
 }
 
 /// Two of one slug at once: the index decides, the loser is told like any other.
-fn unique_slug(error: sea_orm::DbErr) -> Error {
+pub(super) fn unique_slug(error: sea_orm::DbErr) -> Error {
     match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => slug_taken(),
         _ => Error::Db(error),
@@ -212,7 +198,7 @@ pub async fn get(from: &impl Reads, access: &OrgAccess<OrgRead>) -> Result<Organ
     load(from, access.org.id, access.role()).await
 }
 
-async fn load(from: &impl Reads, id: OrgId, role: Option<&str>) -> Result<Organisation> {
+pub(super) async fn load(from: &impl Reads, id: OrgId, role: Option<&str>) -> Result<Organisation> {
     let row = org::Entity::find_by_id(id)
         .one(from.conn())
         .await?
@@ -242,7 +228,7 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
         WHERE m.subject_id = $1 AND m.subject_type = 'user' AND o.deleted_at IS NULL
           AND (m.expires_at IS NULL OR m.expires_at > $2)
           AND (r.id IS NULL OR r.audience = 'platform')
-        ORDER BY o.name, o.id, m.project_id IS NOT NULL, m.created_at";
+        ORDER BY o.name, o.id, m.project_id IS NOT NULL, m.role_id";
     let rows = Listed::find_by_statement(from.sql(sql, [user.into(), from.now().into()]))
         .all(from.conn())
         .await?;
@@ -266,51 +252,6 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
         all.push(organisation(org, role)?);
     }
     Ok(Page::of(all, page))
-}
-
-/// Changes to an organisation; absent fields stay.
-#[derive(Clone, Debug, Default)]
-pub struct OrganisationPatch {
-    pub name: Option<String>,
-    pub slug: Option<String>,
-    pub metadata: Option<Map<String, Value>>,
-}
-
-/// # Errors
-/// `invalid_field`, `slug_taken`.
-pub async fn update(
-    tx: &WriteTx,
-    caller: &Caller,
-    access: &OrgAccess<OrgUpdate>,
-    patch: OrganisationPatch,
-) -> Result<Organisation> {
-    let OrganisationPatch { name, slug, metadata } = patch;
-    let mut changed = Vec::new();
-    let mut row = org::ActiveModel {
-        id: Set(access.org.id),
-        updated_at: Set(tx.now()),
-        ..Default::default()
-    };
-    if let Some(name) = name {
-        row.name = Set(text::name("name", &name)?);
-        changed.push("name");
-    }
-    if let Some(slug) = slug {
-        row.slug = Set(text::slug("slug", &slug)?);
-        changed.push("slug");
-    }
-    if let Some(metadata) = metadata {
-        let text = serde_json::to_string(&metadata).map_err(|e| Error::internal(format!("metadata: {e}")))?;
-        if text.len() > MAX_METADATA_BYTES {
-            return Err(Problem::field("metadata", "too_long", "must have at most 16 KiB as JSON").into());
-        }
-        row.metadata = Set(text);
-        changed.push("metadata");
-    }
-    org::Entity::update(row).exec(tx.conn()).await.map_err(unique_slug)?;
-    let entry = Entry::in_org(access.org.id, Action::OrgUpdated, Target::Org(access.org.id)).with("changed", changed);
-    journal::record(tx, &caller.origin, entry).await?;
-    load(tx, access.org.id, access.role()).await
 }
 
 /// Deletes an organisation: from now on it answers as if it were absent. It can be restored for 30 days.

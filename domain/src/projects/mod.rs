@@ -2,5 +2,7 @@
 
 pub mod entity;
 pub mod environment;
+pub mod joining;
 pub mod lookup;
 pub mod project;
+pub mod settings;

@@ -4,11 +4,12 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 
 use super::entity::project;
 use super::environment::{self, Environment};
-use crate::access::grant::{ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate};
+use super::joining::Joining;
+use crate::access::grant::{ProjectsCreate, ProjectsDelete, ProjectsRead};
 use crate::access::{Caller, OrgAccess, Permission, ProjectAccess, ProjectRef};
 use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Target};
-use crate::kernel::id::ProjectId;
+use crate::kernel::id::{OrgId, ProjectId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
@@ -22,12 +23,14 @@ pub struct Project {
     pub description: String,
     /// The caller's role in the project, or else in the organisation.
     pub role: Option<String>,
+    pub joining: Joining,
     pub environments: Vec<Environment>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-fn project(row: project::Model, role: Option<&str>, environments: Vec<Environment>) -> Project {
+fn project(row: project::Model, role: Option<&str>, environments: Vec<Environment>) -> Result<Project> {
+    let joining = Joining::read(&row)?;
     let project::Model {
         id,
         org_id: _,
@@ -41,16 +44,17 @@ fn project(row: project::Model, role: Option<&str>, environments: Vec<Environmen
         archived_at: _,
         deleted_at: _,
     } = row;
-    Project {
+    Ok(Project {
         id,
         slug,
         name,
         description,
         role: role.map(str::to_owned),
+        joining,
         environments,
         created_at,
         updated_at,
-    }
+    })
 }
 
 fn slug_taken() -> Error {
@@ -62,7 +66,7 @@ fn slug_taken() -> Error {
     .into()
 }
 
-fn unique_slug(error: sea_orm::DbErr) -> Error {
+pub(super) fn unique_slug(error: sea_orm::DbErr) -> Error {
     match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => slug_taken(),
         _ => Error::Db(error),
@@ -85,15 +89,9 @@ pub async fn create(
     let name = text::name("name", name)?;
     let slug = match slug {
         Some(slug) => text::slug("slug", slug)?,
-        None => text::slug_from(&name)
-            .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?,
+        None => free_slug(tx, access.org.id, &name).await?,
     };
-    let taken = project::Entity::find()
-        .filter(project::Column::OrgId.eq(access.org.id))
-        .filter(project::Column::Slug.eq(&slug))
-        .one(tx.conn())
-        .await?;
-    if taken.is_some() {
+    if exists(tx, access.org.id, &slug).await? {
         return Err(slug_taken());
     }
     let id: ProjectId = tx.new_id()?;
@@ -103,7 +101,7 @@ pub async fn create(
         slug: Set(slug),
         name: Set(name),
         description: Set(text::long("description", description, MAX_DESCRIPTION_LEN)?),
-        join_policy: Set("closed".to_owned()),
+        join_policy: Set(Joining::NONE.policy().to_owned()),
         join_role_id: Set(None),
         created_at: Set(tx.now()),
         updated_at: Set(tx.now()),
@@ -123,7 +121,24 @@ pub async fn create(
         .with("slug", row.slug.clone());
     journal::record(tx, &caller.origin, entry).await?;
     let role = access.role_in(ProjectRef { id, slug: &row.slug }).map(str::to_owned);
-    Ok(project(row, role.as_deref(), environments))
+    project(row, role.as_deref(), environments)
+}
+
+async fn exists(from: &impl Reads, org: OrgId, slug: &str) -> Result<bool> {
+    let found = project::Entity::find()
+        .filter(project::Column::OrgId.eq(org))
+        .filter(project::Column::Slug.eq(slug));
+    Ok(found.one(from.conn()).await?.is_some())
+}
+
+/// A slug made from the name; when it is taken, with a few random letters.
+async fn free_slug(tx: &WriteTx, org: OrgId, name: &str) -> Result<String> {
+    let slug = text::slug_from(name)
+        .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?;
+    if exists(tx, org, &slug).await? {
+        return text::with_suffix(&slug, tx.rng());
+    }
+    Ok(slug)
 }
 
 /// The projects that the caller may know of, by name.
@@ -150,7 +165,7 @@ pub async fn list(from: &impl Reads, access: &OrgAccess<ProjectsRead>, page: Pag
     let shown = Page::of(seen, page);
     let ids: Vec<ProjectId> = shown.data.iter().map(|row| row.id).collect();
     let mut environments = environment::of_projects(from, &ids).await?;
-    Ok(shown.map(|row| {
+    shown.try_map(|row| {
         let place = ProjectRef {
             id: row.id,
             slug: &row.slug,
@@ -162,7 +177,7 @@ pub async fn list(from: &impl Reads, access: &OrgAccess<ProjectsRead>, page: Pag
             .collect();
         let role = access.role_in(place).map(str::to_owned);
         project(row, role.as_deref(), own)
-    }))
+    })
 }
 
 async fn row_of<A>(from: &impl Reads, access: &ProjectAccess<A>) -> Result<project::Model> {
@@ -172,72 +187,18 @@ async fn row_of<A>(from: &impl Reads, access: &ProjectAccess<A>) -> Result<proje
         .ok_or_else(Problem::not_found)?)
 }
 
-async fn load<A>(from: &impl Reads, access: &ProjectAccess<A>) -> Result<Project> {
+pub(super) async fn load<A>(from: &impl Reads, access: &ProjectAccess<A>) -> Result<Project> {
     let row = row_of(from, access).await?;
     let mut environments = environment::of_projects(from, &[row.id]).await?;
     let own = environments.remove(&row.id).unwrap_or_default();
     let own = own.into_iter().filter(|env| access.sees_env(env.reference())).collect();
-    Ok(project(row, access.role(), own))
+    project(row, access.role(), own)
 }
 
 /// # Errors
 /// [`Error::Db`].
 pub async fn get(from: &impl Reads, access: &ProjectAccess<ProjectsRead>) -> Result<Project> {
     load(from, access).await
-}
-
-/// Changes to a project; absent fields stay.
-#[derive(Clone, Debug, Default)]
-pub struct ProjectPatch {
-    pub name: Option<String>,
-    pub slug: Option<String>,
-    pub description: Option<String>,
-}
-
-/// # Errors
-/// `invalid_field`, `slug_taken`.
-pub async fn update(
-    tx: &WriteTx,
-    caller: &Caller,
-    access: &ProjectAccess<ProjectsUpdate>,
-    patch: ProjectPatch,
-) -> Result<Project> {
-    let ProjectPatch {
-        name,
-        slug,
-        description,
-    } = patch;
-    let mut changed = Vec::new();
-    let mut row = project::ActiveModel {
-        id: Set(access.project.id),
-        updated_at: Set(tx.now()),
-        ..Default::default()
-    };
-    if let Some(name) = name {
-        row.name = Set(text::name("name", &name)?);
-        changed.push("name");
-    }
-    if let Some(slug) = slug {
-        row.slug = Set(text::slug("slug", &slug)?);
-        changed.push("slug");
-    }
-    if let Some(description) = description {
-        row.description = Set(text::long("description", &description, MAX_DESCRIPTION_LEN)?);
-        changed.push("description");
-    }
-    project::Entity::update(row)
-        .exec(tx.conn())
-        .await
-        .map_err(unique_slug)?;
-    let entry = Entry::in_org(
-        access.org.id,
-        Action::ProjectUpdated,
-        Target::Project(access.project.id),
-    )
-    .project(access.project.id)
-    .with("changed", changed);
-    journal::record(tx, &caller.origin, entry).await?;
-    load(tx, access).await
 }
 
 /// Deletes a project: from now on it answers as if it were absent. It can be restored.
@@ -295,7 +256,7 @@ pub async fn restore(
     let mut environments = environment::of_projects(tx, &[row.id]).await?;
     let own = environments.remove(&row.id).unwrap_or_default();
     let role = access.role_in(place).map(str::to_owned);
-    Ok(project(row, role.as_deref(), own))
+    project(row, role.as_deref(), own)
 }
 
 async fn set_deleted(tx: &WriteTx, id: ProjectId, at: Option<Timestamp>) -> Result<()> {

@@ -116,7 +116,9 @@ async fn role_to_give(
     } else {
         RoleLevel::Org
     };
+    // A role of the tenant's own application grants a machine nothing.
     let found = assignable::find(tx, access.org.id, level, &reference).await?;
+    let found = found.filter(|role| !role.is_app);
     let role = found.ok_or_else(|| {
         let message = match level {
             RoleLevel::Org => "is no role of this organisation",

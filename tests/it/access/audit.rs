@@ -20,7 +20,7 @@ on_both! {
         for operation in OPERATIONS.iter().filter(|operation| operation.mutates) {
             stage.reset(operation).await;
             let before = journal_rows(&stage.app).await;
-            let answer = stage.call(stage.world.owner.client(), operation, &place).await;
+            let answer = stage.call(stage.doer(operation), operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());
             let written = journal_rows(&stage.app).await - before;
             assert_eq!(written, operation.journal_rows, "{}", operation.id);

@@ -68,9 +68,14 @@ const NO_NAMES: &[&str] = &[
     "expires_at",
     "subject.type",
     "subject.level",
+    "env_classes",
+    "join_policy",
+    "join_domains",
+    "require_mfa",
 ];
-/// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it.
-const GLOBAL_NAMES: &[&str] = &["slug", "subject.email"];
+/// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
+/// and accounts, which belong to no organisation, so that anybody's can be added to one.
+const GLOBAL_NAMES: &[&str] = &["slug", "user_id", "subject.email"];
 /// Fields that name what may be others'; each is tested below.
 const NAMES: &[&str] = &[
     "project",
@@ -85,6 +90,8 @@ const NAMES: &[&str] = &[
     "subject.id",
     "subject.name",
     "pattern",
+    "join_role",
+    "member",
 ];
 
 /// An id of the same kind that nobody has: the next number.
@@ -111,6 +118,7 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
             let text = env.id.to_string();
             vec![id(text.clone(), ghost::<EnvId>(&text))]
         }
+        "member" => vec![id(foreign.member.clone(), ghost::<UserId>(&foreign.member))],
         "key" => vec![slug(&foreign.key)],
         "webhook" => vec![id(foreign.webhook.clone(), ghost::<WebhookId>(&foreign.webhook))],
         "delivery" => vec![id(foreign.delivery.clone(), ghost::<DeliveryId>(&foreign.delivery))],
@@ -217,7 +225,7 @@ on_both! {
         let stage = Stage::new(t).await;
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
-            "org", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "id",
+            "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "id",
             "service_account", "service_key",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
@@ -332,6 +340,29 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         let subject = json!({ "type": "role", "name": "viewer" });
         let rule = |project: String| json!({ "subject": subject, "pattern": project, "permissions": ["envs:read"] });
         all.push(("put_access_rule", [rule(theirs), rule(nobodys)]));
+    }
+    for (theirs, nobodys) in place("role") {
+        let email = stage.world.outsider.email.clone();
+        let added = |role: &str| json!({ "email": email, "role": role });
+        let role = |role: &str| json!({ "role": role });
+        let joining = |role: &str| json!({ "join_role": role });
+        let replaced = |role: &str| json!({ "name": "Web", "slug": "web", "join_role": role });
+        for id in ["add_member", "add_project_member"] {
+            all.push((id, [added(&theirs), added(&nobodys)]));
+        }
+        for id in ["update_member", "add_member_role", "update_project_member"] {
+            all.push((id, [role(&theirs), role(&nobodys)]));
+        }
+        for id in ["update_org", "update_project"] {
+            all.push((id, [joining(&theirs), joining(&nobodys)]));
+        }
+        all.push(("replace_project", [replaced(&theirs), replaced(&nobodys)]));
+    }
+    for (theirs, nobodys) in place("member") {
+        let heir = |member: &str| json!({ "member": member });
+        for id in ["transfer_org_ownership", "transfer_project_ownership"] {
+            all.push((id, [heir(&theirs), heir(&nobodys)]));
+        }
     }
     for (theirs, nobodys) in place("env") {
         let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "environments": [id] } });

@@ -45,10 +45,24 @@ impl Stage {
     /// The path of an operation at a place.
     fn path(&self, operation: &Operation, place: &Place) -> String {
         let mut names = place.side.names(&place.env);
-        if operation.id == "restore_project" {
-            names.insert("project", place.side.deleted.clone());
-        }
+        match operation.id {
+            "restore_project" => names.insert("project", place.side.deleted.clone()),
+            // One that the member holds beside another.
+            "remove_member_role" => names.insert("role", "viewer".to_owned()),
+            _ => None,
+        };
         format!("{}{}", self.endpoint(operation).path(&names), operation.query)
+    }
+
+    /// Somebody who succeeds with an operation.
+    fn doer(&self, operation: &Operation) -> &Client {
+        let world = &self.world;
+        let doer = if operation.by_outsider {
+            &world.outsider
+        } else {
+            &world.owner
+        };
+        doer.client()
     }
 
     /// A valid body.

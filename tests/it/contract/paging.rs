@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 const ENTRIES: usize = 7;
 
 /// Every list operation, with its path in the organisation `acme`.
-const LISTS: [(&str, &str); 15] = [
+const LISTS: &[(&str, &str)] = &[
     ("list_emails", "/v1/auth/emails"),
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
     ("list_roles", "/v1/orgs/acme/roles"),
     ("list_access_rules", "/v1/orgs/acme/acl"),
+    ("list_members", "/v1/orgs/acme/members"),
+    ("list_project_members", "/v1/orgs/acme/projects/p0/members"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
     (
@@ -222,6 +224,11 @@ async fn fill(t: &TestApp) -> Filled {
         client.post("/v1/orgs/acme/projects", project).await.ok();
         let env = json!({ "name": "same name", "slug": format!("e{number}") });
         client.post("/v1/orgs/acme/projects/p0/environments", env).await.ok();
+    }
+    let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
+    for number in 0..ENTRIES {
+        let member = acme.member(&format!("m{number}"), "viewer").await;
+        acme.grant(member.id, project.parse().ok(), "viewer").await;
     }
     let env = "/v1/orgs/acme/projects/p0/environments/production";
     for number in 0..ENTRIES {

@@ -21,6 +21,7 @@ on_both! {
         walk.organisation().await;
         walk.machines().await;
         walk.policy().await;
+        walk.members(&t).await;
         walk.secrets().await;
         walk.webhooks().await;
         walk.journal().await;
@@ -267,6 +268,59 @@ impl Walk {
         self.get("list_access_rules").await;
         self.done("delete_access_rule", 204).await;
         self.done("delete_role", 204).await;
+    }
+
+    async fn members(&mut self, t: &TestApp) {
+        let (finn, gina) = (t.person("finn").await, t.person("gina").await);
+        let me = self.get("get_me").await.at("/id");
+        self.names.insert("member", finn.id.to_string());
+        self.names.insert("role", "developer".to_owned());
+        let viewer = json!({ "email": finn.email, "role": "viewer", "env_classes": ["staging"] });
+        self.does("add_member", viewer.clone(), 201).await;
+        self.does("add_member", viewer, 200).await;
+        let developer = json!({ "role": "developer", "expires_at": "2100-01-02T03:04:05Z" });
+        self.does("add_member_role", developer.clone(), 201).await;
+        self.does("add_member_role", developer, 200).await;
+        self.get("list_members").await;
+        self.done("remove_member_role", 204).await;
+        self.does("update_member", json!({ "role": "admin" }), 200).await;
+        let member = json!({ "user_id": finn.id.to_string(), "role": "developer" });
+        self.does("add_project_member", member.clone(), 201).await;
+        self.get("list_project_members").await;
+        self.does("update_project_member", json!({ "role": "viewer" }), 200)
+            .await;
+        self.does(
+            "transfer_project_ownership",
+            json!({ "member": finn.id.to_string() }),
+            200,
+        )
+        .await;
+        self.done("remove_project_member", 204).await;
+        self.does(
+            "update_project",
+            json!({ "join_policy": "open", "join_role": "developer" }),
+            200,
+        )
+        .await;
+        let open = json!({ "join_policy": "open", "join_role": "viewer" });
+        self.does("update_org", open, 200).await;
+        for id in ["join_org", "join_project"] {
+            self.call_as(gina.client(), id, "", None, 201).await;
+        }
+        for id in ["leave_project", "leave_org"] {
+            self.call_as(gina.client(), id, "", None, 204).await;
+        }
+        self.does("transfer_org_ownership", json!({ "member": finn.id.to_string() }), 200)
+            .await;
+        self.call_as(
+            finn.client(),
+            "transfer_org_ownership",
+            "",
+            Some(json!({ "member": me })),
+            200,
+        )
+        .await;
+        self.done("remove_member", 204).await;
     }
 
     async fn secrets(&mut self) {

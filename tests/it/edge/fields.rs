@@ -248,6 +248,17 @@ fn good_body(id: &str) -> Value {
         "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
         "create_service_account" => json!({ "name": "new" }),
         "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
+        "enable_second_factor" => json!({ "code": "000000" }),
+        "verify_second_factor" => json!({ "challenge_token": "srm_chl_x", "code": "000000" }),
+        "create_role" => json!({ "name": "new", "level": "org", "permissions": ["org:read"] }),
+        "update_role" => json!({ "display_name": "New" }),
+        "put_access_rule" => {
+            let subject = json!({ "type": "role", "name": "viewer" });
+            json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
+        }
+        "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
+        "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
+        "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),
         other => unreachable!("give the operation {other} a body here"),
     }

@@ -51,7 +51,8 @@ on_both! {
     async fn a_deleted_organisation_keeps_its_slug(t: TestApp) {
         let acme = t.org("acme").await;
         acme.owner.delete("/v1/orgs/acme").await.expect(204).ok();
-        t.person("dana").await.post("/v1/orgs", json!({ "name": "Acme" })).await.problem(409, "slug_taken");
+        let body = json!({ "name": "Acme", "slug": "acme" });
+        t.person("dana").await.post("/v1/orgs", body).await.problem(409, "slug_taken");
     }
 }
 

@@ -2,3 +2,4 @@
 
 mod deletion;
 mod organisations;
+mod purge;

@@ -24,11 +24,20 @@ on_both! {
     async fn a_slug_belongs_to_one_organisation(t: TestApp) {
         let acme = t.org("acme").await;
         let dana = t.person("dana").await;
-        dana.post("/v1/orgs", json!({ "name": "Acme" })).await.problem(409, "slug_taken");
         dana.post("/v1/orgs", json!({ "name": "x", "slug": "acme" })).await.problem(409, "slug_taken");
         dana.patch("/v1/orgs/dana", json!({ "slug": "acme" })).await.problem(409, "slug_taken");
         assert_eq!(dana.get("/v1/orgs/dana").await.expect(200).at("/slug"), "dana");
         acme.owner.patch("/v1/orgs/acme", json!({ "slug": "acme" })).await.expect(200).ok();
+    }
+
+    async fn a_slug_that_is_only_made_from_the_name_gives_way(t: TestApp) {
+        t.org("acme").await;
+        let dana = t.person("dana").await;
+        let make = || dana.post("/v1/orgs", json!({ "name": "Acme" }));
+        let (a, b, c) = tokio::join!(make(), make(), make());
+        let slugs: std::collections::BTreeSet<_> = [a, b, c].into_iter().map(|made| made.expect(201).at("/slug")).collect();
+        assert_eq!(slugs.len(), 3);
+        assert!(slugs.iter().all(|slug| slug.starts_with("acme-") && slug.len() == "acme-3f09ab".len()), "{slugs:?}");
     }
 
     async fn what_is_no_slug_is_refused(t: TestApp) {

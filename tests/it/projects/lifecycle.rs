@@ -36,7 +36,10 @@ on_both! {
         acme.project("web").await;
         let api = acme.project("api").await;
         zoo.project("web").await;
-        acme.owner.post(&acme.path("/projects"), json!({ "name": "Web" })).await.problem(409, "slug_taken");
+        acme.owner.post(&acme.path("/projects"), json!({ "name": "Web", "slug": "web" })).await.problem(409, "slug_taken");
+        // A slug that was only made from the name gives way.
+        let second = acme.owner.post(&acme.path("/projects"), json!({ "name": "Web" })).await.expect(201).at("/slug");
+        assert!(second.starts_with("web-") && second.len() == "web-3f09ab".len(), "{second}");
         acme.owner.patch(&api.path, json!({ "slug": "web" })).await.problem(409, "slug_taken");
         let put = json!({ "name": "API", "slug": "web" });
         acme.owner.put(&api.path, put).await.problem(409, "slug_taken");
@@ -77,7 +80,7 @@ on_both! {
             dana.get(&path).await.problem(404, "not_found");
         }
         assert_eq!(acme.owner.get(&acme.path("/projects")).await.at("/pagination/total"), "0");
-        acme.owner.post(&acme.path("/projects"), json!({ "name": "web" })).await.problem(409, "slug_taken");
+        acme.owner.post(&acme.path("/projects"), json!({ "name": "web", "slug": "web" })).await.problem(409, "slug_taken");
         let restore = format!("{}/restore", web.path);
         dana.post(&restore, json!({})).await.problem(403, "forbidden");
         let restored = acme.owner.post(&restore, json!({})).await.expect(200);

@@ -14,7 +14,8 @@ on_both! {
         let body = json!({ "name": "web-bot", "project": "web", "role": "developer" });
         let (id, key) = seed.service_account(world.owner.client(), body).await;
         let about = domain::access::Principal::ServiceAccount(id);
-        seed.membership(about, &builtin(domain::access::role::RoleLevel::Org, "owner"), None).await;
+        let owner = seed.held(&builtin(domain::access::role::RoleLevel::Org, "owner"), None);
+        seed.written_membership(about, owner).await;
         let robot = t.anonymous().api_key(&key);
         let project = |slug: &str| format!("/v1/orgs/acme/projects/{slug}");
         robot.get(&format!("{}/environments/production/secrets/API_KEY", project("web"))).await.expect(200).ok();

@@ -1,8 +1,10 @@
 //! What the policy says of a request: the gate of its operation, asked of [`decide`] with the facts that were given.
 
 use domain::access::decide::Reason;
+use domain::access::facts::Membership;
 use domain::access::{CredentialKind, Decision, Permission, Principal, Resource, decide, decide_any_key, visible};
 use domain::kernel::Timestamp;
+use domain::kernel::id::ProjectId;
 
 use super::principals::Known;
 use super::world::Place;
@@ -17,8 +19,8 @@ pub const FORBIDDEN: &str = "403";
 pub const TOKEN: &str = "403t";
 /// Only a session may.
 pub const SESSION: &str = "403s";
-/// The caller has no second factor that it could be done to.
-pub const NO_FACTOR: &str = "409";
+/// The state of things does not allow it: a member already, no role to give up, no second factor.
+pub const CONFLICT: &str = "409";
 /// Absent or hidden.
 pub const HIDDEN: &str = "404";
 
@@ -32,7 +34,7 @@ pub fn cell(answer: &Answer) -> String {
         (403, "insufficient_scope") => TOKEN.to_owned(),
         (403, "session_required") => SESSION.to_owned(),
         (404, "not_found") => HIDDEN.to_owned(),
-        (409, "conflict") => NO_FACTOR.to_owned(),
+        (409, "conflict") => CONFLICT.to_owned(),
         (_, code) => format!("{status} {code}"),
     }
 }
@@ -65,7 +67,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),
         Gate::OwnToken => asked.session().or((!asked.known.is_owner).then_some(HIDDEN)),
-        Gate::OwnFactor => asked.session().or((!asked.known.is_owner).then_some(NO_FACTOR)),
+        Gate::OwnFactor => asked.session().or((!asked.known.is_owner).then_some(CONFLICT)),
         Gate::Unbound => {
             let ceiling = &asked.known.actor.ceiling;
             let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
@@ -76,12 +78,22 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::Org(permission) => asked.permission(permission, &place.org()),
         Gate::OrgSession(permission) => asked.permission(permission, &place.org()).or_else(|| asked.session()),
         Gate::Project(permission) => asked.permission(permission, &place.project()),
+        Gate::ProjectGiving(permission) => {
+            let is_bound = !asked.known.actor.ceiling.patterns.is_empty();
+            asked
+                .permission(permission, &place.project())
+                .or(is_bound.then_some(FORBIDDEN))
+        }
         Gate::ProjectSession(permission) => asked
             .permission(permission, &place.project())
             .or_else(|| asked.session()),
         Gate::DeletedProject(permission) => refusal(Gate::Visible(Permission::ProjectsRead), asked)
             .or_else(|| asked.session())
             .or_else(|| asked.permission(permission, &place.deleted_project())),
+        Gate::JoinOrg => asked.joining(&place.org()),
+        Gate::JoinProject => asked.joining(&place.project()),
+        Gate::LeaveOrg => asked.leaving(&place.org()),
+        Gate::LeaveProject => asked.leaving(&place.project()),
         Gate::Env(permission) => asked.permission(permission, &place.env()),
         Gate::AnyKey(permission) => asked.judged(asked.any_key(permission), &place.env()),
         Gate::Key(permission) => asked.permission(permission, &place.env().with_key(&place.side.key)),
@@ -109,6 +121,56 @@ impl Asked<'_> {
 
     fn sight(&self, resource: &Resource<'_>) -> Option<&'static str> {
         (!visible(&self.known.actor, resource, &self.known.facts, self.now)).then_some(HIDDEN)
+    }
+
+    fn is_narrow(&self) -> bool {
+        let ceiling = &self.known.actor.ceiling;
+        ceiling.grants.is_some() || !ceiling.patterns.is_empty()
+    }
+
+    /// Whether a role is held in the whole organisation, or in the very project.
+    fn holds_at(&self, project: Option<ProjectId>) -> bool {
+        let live = |held: &&Membership| held.is_live(self.now);
+        let mut held = self.known.facts.memberships.iter().filter(live);
+        held.any(|held| held.project == project)
+    }
+
+    /// Joining a place that is open: an organisation to everybody, a project to the people of its organisation.
+    fn joining(&self, place: &Resource<'_>) -> Option<&'static str> {
+        let ceiling = &self.known.actor.ceiling;
+        if ceiling.org.is_some_and(|org| org != place.org) {
+            return Some(HIDDEN);
+        }
+        let project = place.project.map(|project| project.id);
+        let is_let_in = project.is_none() || self.holds_at(None);
+        if let Some(no_person) = self.person() {
+            return self.sight(place).or(Some(no_person));
+        }
+        if self.holds_at(project) {
+            return Some(CONFLICT);
+        }
+        if !is_let_in {
+            return self.sight(place).or(Some(FORBIDDEN));
+        }
+        // A pattern may hide the place from the token.
+        let hidden = || self.sight(place).filter(|_| !ceiling.patterns.is_empty());
+        self.is_narrow().then(|| hidden().unwrap_or(TOKEN))
+    }
+
+    /// Giving up what is held in a place; of the organisation also what is held in its projects.
+    fn leaving(&self, place: &Resource<'_>) -> Option<&'static str> {
+        let holds = match place.project {
+            None => !self.known.facts.memberships.is_empty(),
+            // The preparation gave the owner a role in the project.
+            Some(project) => {
+                let is_owner = self.known.actor.principal == Principal::User(self.place.side.owner_id);
+                is_owner || self.holds_at(Some(project.id))
+            }
+        };
+        let sight = self.sight(place).or_else(|| self.person());
+        sight
+            .or(self.is_narrow().then_some(TOKEN))
+            .or((!holds).then_some(CONFLICT))
     }
 
     fn any_key(&self, permission: Permission) -> Decision {

@@ -165,11 +165,8 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
     let (developer, now) = (builtin(Org, "developer"), seed.app.clock.now());
     let removed = seed.app.person("removed").await;
     seed.membership(Subject::User(removed.id), &developer, None).await;
-    seed.run(
-        "DELETE FROM memberships WHERE subject_id = $1 AND org_id = $2",
-        [removed.id.into(), world.own.org_id.into()],
-    )
-    .await;
+    let member = format!("/v1/orgs/{}/members/{}", world.own.org, removed.id);
+    world.owner.delete(&member).await.expect(204).ok();
     let lapsed = seed.app.person("lapsed").await;
     let past = Some(now - Duration::from_secs(1));
     let was = seed
@@ -296,7 +293,8 @@ async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
     let about = Subject::ServiceAccount(made.0);
     let held = vec![
         seed.held(&builtin(Project, "developer"), Some(seed.side.project_id)),
-        seed.membership(about, &builtin(Org, "admin"), None).await,
+        seed.written_membership(about, seed.held(&builtin(Org, "admin"), None))
+            .await,
     ];
     let its_project = Ceiling {
         patterns: vec![Pattern::in_project(seed.side.project_id)],

@@ -47,6 +47,13 @@ pub struct Seed<'a> {
     pub owner: &'a Person,
 }
 
+fn id_of(principal: Principal) -> String {
+    match principal {
+        Principal::User(id) => id.to_string(),
+        Principal::ServiceAccount(id) => id.to_string(),
+    }
+}
+
 fn ids(principal: Principal) -> (&'static str, uuid::Uuid) {
     match principal {
         Principal::User(id) => ("user", id.0),
@@ -92,12 +99,13 @@ impl Seed<'_> {
         }
     }
 
-    /// Gives a role in the organisation or in one of its projects.
+    /// The owner gives a role in the organisation or in one of its projects, beside what is held there.
     pub async fn membership(&self, to: Principal, role: &Role, project: Option<ProjectId>) -> Membership {
         self.membership_until(to, role, project, None, None).await
     }
 
-    /// Gives a role that reads certain classes, or ends.
+    /// The owner gives a role that reads certain classes, or ends. What has ended already is beyond any owner, and
+    /// is written into the database.
     pub async fn membership_until(
         &self,
         to: Principal,
@@ -106,8 +114,38 @@ impl Seed<'_> {
         env_classes: Option<ClassSet>,
         expires_at: Option<Timestamp>,
     ) -> Membership {
+        let held = Membership {
+            env_classes,
+            expires_at,
+            ..self.held(role, project)
+        };
+        if expires_at.is_some_and(|end| end <= self.app.clock.now()) {
+            return self.written_membership(to, held).await;
+        }
+        let place = project.map_or_else(String::new, |id| format!("/projects/{id}"));
+        let members = format!("/v1/orgs/{}{place}/members", self.side.org);
+        let mut body = json!({ "role": role.id.to_string() });
+        if let Some(classes) = env_classes {
+            body["env_classes"] = classes.iter().map(|class| class.to_string()).collect();
+        }
+        if let Some(end) = expires_at {
+            body["expires_at"] = end.to_string().into();
+        }
+        let id = id_of(to);
+        let more = self.owner.post(&format!("{members}/{id}/roles"), body.clone()).await;
+        if more.status() == 404 {
+            body["user_id"] = id.into();
+            self.owner.post(&members, body).await.expect(201).ok();
+        } else {
+            more.expect(201).ok();
+        }
+        held
+    }
+
+    /// Writes a role into the database that no owner could give.
+    pub async fn written_membership(&self, to: Principal, held: Membership) -> Membership {
         let (subject_type, subject) = ids(to);
-        let scope = project.map_or(self.org().0, |project| project.0);
+        let scope = held.project.map_or(self.org().0, |project| project.0);
         let sql =
             "INSERT INTO memberships (id, org_id, project_id, scope_id, subject_type, subject_id, role_id, env_classes,
                        granted_by, expires_at, created_at)
@@ -115,25 +153,17 @@ impl Seed<'_> {
         let values = [
             self.id::<MembershipId>().into(),
             self.org().into(),
-            project.into(),
+            held.project.into(),
             scope.into(),
             subject_type.into(),
             subject.into(),
-            role.id.into(),
-            env_classes.map(|classes| classes.to_string()).into(),
-            expires_at.into(),
+            held.role.into(),
+            held.env_classes.map(|classes| classes.to_string()).into(),
+            held.expires_at.into(),
             self.app.clock.now().into(),
         ];
         self.run(sql, values).await;
-        Membership {
-            org: self.org(),
-            project,
-            role: role.id,
-            role_name: role.name.clone(),
-            grants: role.grants.clone(),
-            env_classes,
-            expires_at,
-        }
+        held
     }
 
     /// Makes an access rule.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{EmailId, EnvId, OrgId, ProjectId};
+use domain::kernel::id::{EmailId, EnvId, OrgId, ProjectId, UserId};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -30,6 +30,9 @@ pub struct EnvSeed {
 pub struct Side {
     pub org: String,
     pub org_id: OrgId,
+    pub owner_id: UserId,
+    /// Somebody who develops and views in the organisation, and views in the project.
+    pub member: String,
     pub project: String,
     pub project_id: ProjectId,
     /// One of each class.
@@ -65,6 +68,7 @@ impl Side {
     pub fn names(&self, env: &EnvSeed) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("org", self.org.clone()),
+            ("member", self.member.clone()),
             ("project", self.project.clone()),
             ("env", env.slug.clone()),
             ("key", self.key.clone()),
@@ -256,6 +260,19 @@ async fn link(app: &TestApp, of: &Person) -> String {
     token.expose().to_owned()
 }
 
+/// Somebody who develops and views in the organisation, and views in the project.
+async fn colleague(org: &Org<'_>, project: ProjectId) -> String {
+    let colleague = org.developer(&format!("{}-colleague", org.slug)).await;
+    let roles = org.path(&format!("/members/{}/roles", colleague.id));
+    org.owner
+        .post(&roles, json!({ "role": "viewer" }))
+        .await
+        .expect(201)
+        .ok();
+    org.grant(colleague.id, Some(project), "viewer").await;
+    colleague.id.to_string()
+}
+
 async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> Side {
     let owner: &Client = org.owner.client();
     let made = org.project(project).await;
@@ -305,6 +322,8 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
     Side {
         org: org.slug.clone(),
         org_id: org.id,
+        owner_id: org.owner.id,
+        member: colleague(org, made.id).await,
         project: project.to_owned(),
         project_id: made.id,
         envs,

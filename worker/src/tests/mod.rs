@@ -3,6 +3,7 @@
 mod delivery;
 mod drain;
 mod faults;
+mod housekeeping;
 mod mail;
 mod sink;
 mod world;

@@ -1,0 +1,32 @@
+//! What is swept out.
+
+use std::time::Duration;
+
+use domain::kernel::{Clock, Reads, Timestamp};
+use sea_orm::ConnectionTrait;
+
+use super::world::World;
+use crate::housekeeping;
+
+#[tokio::test]
+async fn an_organisation_that_can_no_longer_be_restored_is_swept_out() {
+    let world = World::with_clock(Clock::manual(Timestamp::parse("2030-01-02T03:04:05Z").unwrap())).await;
+    let tx = world.db.begin_write().await.unwrap();
+    let sql = "UPDATE orgs SET deleted_at = $1";
+    tx.execute_raw(tx.sql(sql, [world.db.now().into()])).await.unwrap();
+    tx.commit_bookkeeping().await.unwrap();
+    let left = async || {
+        let rows = world
+            .db
+            .conn()
+            .query_all_raw(world.db.sql("SELECT id FROM orgs", []))
+            .await;
+        rows.unwrap().len()
+    };
+    world.db.clock().advance(Duration::from_hours(30 * 24));
+    housekeeping::sweep(&world.db).await;
+    assert_eq!(left().await, 1);
+    world.db.clock().advance(Duration::from_secs(1));
+    housekeeping::sweep(&world.db).await;
+    assert_eq!(left().await, 0);
+}

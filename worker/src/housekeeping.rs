@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::auth::throttle;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ const PERIOD: Duration = Duration::from_hours(1);
 /// The first time, so that a process which restarts often sweeps too, but not while it starts.
 const FIRST: Duration = Duration::from_mins(1);
 
-/// Deletes answers to repeated requests that are no longer kept, once an hour until `shutdown`.
+/// Deletes answers to repeated requests and counts of failures that are no longer kept, once an hour until `shutdown`.
 pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
     let mut pause = FIRST;
     loop {
@@ -20,15 +21,15 @@ pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
         }
         pause = PERIOD;
         match prune(&db).await {
-            Ok(answers) => tracing::debug!(answers, "deleted answers that are no longer kept"),
-            Err(error) => tracing::warn!(%error, "cannot delete answers that are no longer kept"),
+            Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),
+            Err(error) => tracing::warn!(%error, "cannot delete what is no longer kept"),
         }
     }
 }
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

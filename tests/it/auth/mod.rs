@@ -2,8 +2,11 @@
 
 mod mail;
 mod registration;
+mod resistance;
 mod second_factor;
+mod session_list;
 mod sessions;
 mod setup;
 mod sign_in;
+mod sudo;
 mod tokens;

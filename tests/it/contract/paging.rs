@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 const ENTRIES: usize = 7;
 
 /// Every list operation, with its path in the organisation `acme`.
-const LISTS: [(&str, &str); 14] = [
+const LISTS: [(&str, &str); 16] = [
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
     ("list_roles", "/v1/orgs/acme/roles"),
     ("list_access_rules", "/v1/orgs/acme/acl"),
+    ("list_sessions", "/v1/auth/sessions"),
+    ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
     (
@@ -38,7 +40,7 @@ const LISTS: [(&str, &str); 14] = [
 ];
 
 /// The lists that only grow, and so have a cursor.
-const JOURNALS: [&str; 2] = ["list_webhook_deliveries", "list_audit_logs"];
+const JOURNALS: [&str; 3] = ["list_webhook_deliveries", "list_audit_logs", "list_security_events"];
 
 on_both! {
     async fn every_list_operation_is_in_the_table(t: TestApp) {
@@ -195,6 +197,7 @@ async fn fill(t: &TestApp) -> Filled {
         .expect(201)
         .at("/id");
     for number in 0..ENTRIES {
+        acme.owner.signs_in_again().await;
         let robot = json!({ "name": format!("robot {number}"), "with_key": false });
         client.post(accounts, robot).await.ok();
         let keys = format!("{accounts}/{account}/keys");

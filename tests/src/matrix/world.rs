@@ -52,6 +52,8 @@ pub struct Side {
     pub event: String,
     /// A personal token of its owner.
     pub token: String,
+    /// Another session of its owner.
+    pub session: String,
     pub service_account: String,
     /// A key of that account.
     pub service_key: String,
@@ -71,6 +73,7 @@ impl Side {
             ("rule", self.rule.clone()),
             ("event", self.event.clone()),
             ("id", self.token.clone()),
+            ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
         ])
@@ -250,6 +253,8 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         .at("/id");
     let robot = json!({ "name": "robot", "description": "of the world", "role": "viewer" });
     let robot = owner.post(&org.path("/service-accounts"), robot).await.expect(201);
+    org.owner.signs_in_again().await;
+    let session = owner.get("/v1/auth/sessions").await.expect(200).at("/data/0/id");
     Side {
         org: org.slug.clone(),
         org_id: org.id,
@@ -268,6 +273,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         rule,
         event,
         token,
+        session,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use domain::auth::password::Checks;
+use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
@@ -18,6 +20,7 @@ pub struct App {
     pub db: Db,
     pub keys: Arc<KeyStore>,
     pub passwords: Passwords,
+    pub throttle: Throttle,
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub egress: EgressPolicy,
@@ -33,6 +36,16 @@ impl App {
     /// [`domain::kernel::Error::Db`].
     pub async fn begin_write(&self) -> Result<Write<'_>> {
         Write::begin(self).await
+    }
+
+    /// What checking a password takes.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks {
+            db: &self.db,
+            macs: self.keys.token_mac(),
+            passwords: &self.passwords,
+            throttle: &self.throttle,
+        }
     }
 
     /// Whether browsers reach this instance over TLS.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
@@ -31,6 +32,7 @@ use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
 use crate::http::fields::BodySchemas;
 use crate::http::idempotency::Gate;
+use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
 use crate::pages;
 use crate::server::{self, ServerLimits};
@@ -201,6 +203,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         db: db.clone(),
         keys,
         passwords: Passwords::new(ambient.passwords, default_permits()),
+        throttle: Throttle::default(),
         bell,
         reads,
         egress: EgressPolicy {
@@ -304,6 +307,7 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
             .with("/openapi.json", &[Method::GET])
             .with("/openapi.yaml", &[Method::GET]),
         body: BodyRules::default(),
+        rate_limit: Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock)),
         changes,
     }
 }

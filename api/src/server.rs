@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::client_ip::network;
 use crate::http::connection::{Exchange, Patience, PatientStream, while_sending};
 
 /// Pause after a failed accept, so that running out of file descriptors does not spin.
@@ -211,7 +212,7 @@ impl Peers {
         if limits.uncapped_peers.iter().any(|net| net.contains(&peer)) {
             return Some(Seat(None));
         }
-        let peer = prefix(peer);
+        let peer = network(peer);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(peer).or_default();
         if *count >= limits.connections_per_peer {
@@ -233,14 +234,6 @@ impl Drop for Seat {
                 open.remove(peer);
             }
         }
-    }
-}
-
-/// One IPv6 customer has a whole /64 to send from.
-fn prefix(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(peer) => Ipv6Addr::from(u128::from(peer) & !u128::from(u64::MAX)).into(),
     }
 }
 

@@ -152,6 +152,8 @@ pub struct Options {
     pub settings: Vec<(&'static str, String)>,
     /// `None`: the wall clock.
     pub clock: Option<Timestamp>,
+    /// What a password costs; little, unless the test is about it.
+    pub passwords: Params,
 }
 
 impl Options {
@@ -160,6 +162,7 @@ impl Options {
             backend,
             settings: Vec::new(),
             clock: None,
+            passwords: Params::cheap_for_tests(),
         }
     }
 
@@ -202,11 +205,14 @@ impl TestApp {
             backend,
             settings,
             clock,
+            passwords,
         } = options;
         let clock = clock.map_or_else(Clock::system, Clock::manual);
         let mut env = vec![
             ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
             ("STRONGROOM_DATA_DIR", dir.path().display().to_string()),
+            // Every test comes from one address.
+            ("STRONGROOM_RATE_LIMIT_SCALE", "0".to_owned()),
             // Receivers of tests listen here.
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
         ];
@@ -232,7 +238,7 @@ impl TestApp {
         let ambient = Ambient {
             clock: clock.clone(),
             rng: Rng::system(),
-            passwords: Params::cheap_for_tests(),
+            passwords,
         };
         let shutdown = CancellationToken::new();
         let started = serve::start(config, ambient, shutdown.clone())

@@ -249,7 +249,27 @@ pub const OPERATIONS: &[Operation] = &[
     },
     change("logout", Gate::Session, 204),
     change("send_email_verification", Gate::Session, 204),
-    read("get_second_factor", Gate::Person),
+    write(
+        "confirm_session",
+        Gate::Session,
+        200,
+        |_, _| json!({ "password": PASSWORD }),
+    ),
+    read("list_sessions", Gate::Session),
+    change("revoke_session", Gate::OwnToken, 204),
+    Operation {
+        // The refresh token of every session becomes a session of its own.
+        prepare: Some("UPDATE credentials SET family_id = id WHERE kind = 'refresh'"),
+        ..change("revoke_other_sessions", Gate::Session, 204)
+    },
+    read("list_security_events", Gate::Session),
+    write(
+        "change_password",
+        Gate::Session,
+        204,
+        |_, _| json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" }),
+    ),
+    read("get_second_factor", Gate::Session),
     change("prepare_second_factor", Gate::Session, 200),
     write(
         "enable_second_factor",

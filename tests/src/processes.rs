@@ -217,6 +217,8 @@ impl Installation {
         let always = [
             ("STRONGROOM_LISTEN", "127.0.0.1:0"),
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8"),
+            // Every test comes from one address.
+            ("STRONGROOM_RATE_LIMIT_SCALE", "0"),
         ];
         always
             .iter()

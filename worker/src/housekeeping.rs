@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::auth::throttle;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
 use domain::orgs::purge;
@@ -24,11 +25,11 @@ pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
     }
 }
 
-/// Deletes answers to repeated requests that are no longer kept, and organisations that can no longer be restored.
+/// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no longer be restored.
 pub(crate) async fn sweep(db: &Db) {
     match prune(db).await {
-        Ok(answers) => tracing::debug!(answers, "deleted answers that are no longer kept"),
-        Err(error) => tracing::warn!(%error, "cannot delete answers that are no longer kept"),
+        Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),
+        Err(error) => tracing::warn!(%error, "cannot delete what is no longer kept"),
     }
     match purge::purge(db).await {
         Ok(orgs) => tracing::debug!(orgs, "removed deleted organisations for good"),
@@ -38,7 +39,7 @@ pub(crate) async fn sweep(db: &Db) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

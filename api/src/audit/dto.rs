@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use domain::journal::entity::event;
 use domain::journal::{Fault, Verification};
 use domain::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, UserId,
-    WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, SessionId,
+    UserId, WebhookId,
 };
 use domain::webhooks::payload::actor_id;
 use poem_openapi::Object;
@@ -67,7 +67,8 @@ pub struct AuditEvent {
 fn resource_id(kind: &str, id: uuid::Uuid) -> String {
     match kind {
         "user" => UserId(id).to_string(),
-        "session" | "token" => CredentialId(id).to_string(),
+        "session" => SessionId(id).to_string(),
+        "token" => CredentialId(id).to_string(),
         "org" => OrgId(id).to_string(),
         "project" => ProjectId(id).to_string(),
         "environment" => EnvId(id).to_string(),

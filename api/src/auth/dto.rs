@@ -29,6 +29,15 @@ impl From<Transport> for DomainTransport {
     }
 }
 
+impl From<DomainTransport> for Transport {
+    fn from(transport: DomainTransport) -> Self {
+        match transport {
+            DomainTransport::Cookie => Self::Cookie,
+            DomainTransport::Bearer => Self::Bearer,
+        }
+    }
+}
+
 /// Name and password.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]

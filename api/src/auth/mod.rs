@@ -4,10 +4,12 @@ pub mod account;
 pub mod codes;
 pub mod dto;
 pub mod emails;
+pub mod password;
 mod qr;
 pub mod registration;
 pub mod second_factor;
 pub mod session;
+pub mod sessions;
 pub mod sign_in;
 pub mod tokens;
 pub mod users;
@@ -21,6 +23,8 @@ pub type Apis = (
     registration::RegistrationApi,
     session::SessionApi,
     codes::CodesApi,
+    sessions::SessionsApi,
+    password::PasswordApi,
     second_factor::SecondFactorApi,
     account::AccountApi,
     emails::EmailsApi,
@@ -33,6 +37,8 @@ pub fn apis(app: &Arc<App>) -> Apis {
         registration::RegistrationApi(app.clone()),
         session::SessionApi(app.clone()),
         codes::CodesApi(app.clone()),
+        sessions::SessionsApi(app.clone()),
+        password::PasswordApi(app.clone()),
         second_factor::SecondFactorApi(app.clone()),
         account::AccountApi(app.clone()),
         emails::EmailsApi(app.clone()),

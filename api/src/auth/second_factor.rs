@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::auth::throttle::{Attempt, Subject};
 use domain::auth::{pending, second_factor};
 use domain::kernel::{Reads, Secret};
 use poem_openapi::payload::Json;
@@ -103,7 +104,7 @@ impl SecondFactorApi {
     /// Whether it is on, and how many recovery codes are left.
     #[oai(path = "/v1/auth/2fa", method = "get", operation_id = "get_second_factor")]
     async fn get_second_factor(&self, caller: Caller) -> Result<Json<SecondFactor>, ApiError> {
-        let user = caller.user()?;
+        let user = caller.session_user()?;
         Ok(Json(second_factor::status(&self.0.db, user).await?.into()))
     }
 
@@ -173,11 +174,17 @@ impl SecondFactorApi {
     #[oai(path = "/v1/auth/2fa/verify", method = "post", operation_id = "verify_second_factor")]
     async fn verify_second_factor(&self, body: Json<VerifySecondFactor>) -> Result<SignedIn, ApiError> {
         let VerifySecondFactor { challenge_token, code } = body.0;
-        let found = pending::find(&self.0.db, self.0.keys.token_mac(), &challenge_token).await?;
-        found.count_try(&self.0.db).await?;
-        let tx = self.0.begin_write().await?;
-        let (account, tokens) = found.finish(&tx, &self.0.keys, &code, &origin()).await?;
-        let session = Session::new(&account, None, &tokens, tx.now());
-        tx.commit(SignedIn::Ok(Json(session), cookie(&self.0, &tokens))).await
+        let macs = self.0.keys.token_mac();
+        let found = pending::find(&self.0.db, macs, &challenge_token).await?;
+        let subject = Subject::account(macs, Attempt::SecondFactor, found.user);
+        // Boxed: it holds a whole sign-in, and every caller would carry room for it.
+        let finish = Box::pin(async {
+            found.count_try(&self.0.db).await?;
+            let tx = self.0.begin_write().await?;
+            let (account, tokens) = found.finish(&tx, &self.0.keys, &code, &origin()).await?;
+            let session = Session::new(&account, None, &tokens, tx.now());
+            tx.commit(SignedIn::Ok(Json(session), cookie(&self.0, &tokens))).await
+        });
+        self.0.throttle.guard(&self.0.db, subject, finish).await
     }
 }

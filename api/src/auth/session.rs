@@ -81,7 +81,7 @@ impl SessionApi {
             password,
             transport,
         } = body.0;
-        let account = password::check(&self.0.db, &self.0.passwords, &email, Secret::new(password)).await?;
+        let account = password::check(self.0.checks(), &email, Secret::new(password)).await?;
         let tx = self.0.begin_write().await?;
         let macs = self.0.keys.token_mac();
         let begun = session::begin(&tx, macs, &account, transport.into(), Method::Password, &origin()).await?;

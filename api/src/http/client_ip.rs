@@ -1,7 +1,7 @@
 //! Who is calling: the peer of the socket, unless it is one of our own proxies. poem's `RealIp` believes forwarding
 //! headers from anyone, so that whoever sends them chooses its own rate limit.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::http::HeaderMap;
@@ -29,6 +29,14 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         }
     }
     client
+}
+
+/// What one client can choose its addresses from: one IPv6 customer has a whole /64 to send from.
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into(),
+    }
 }
 
 /// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`.

@@ -18,6 +18,7 @@ use tracing::Instrument;
 use super::body::{self, BodyRules};
 use super::client_ip::client_ip;
 use super::problem::respond;
+use super::rate_limit::RateLimit;
 use super::rejection::{framework_error, internal, panicked};
 use super::request::{CURRENT, RequestContext};
 use super::routes::RouteTable;
@@ -45,6 +46,8 @@ pub struct EdgeConfig {
     pub public: &'static [&'static str],
     pub routes: RouteTable,
     pub body: BodyRules,
+    /// How often one address may try passwords and codes.
+    pub rate_limit: Arc<RateLimit>,
     /// The changes that are under way. Close it and wait for it after the server has stopped: a change goes on when
     /// its client has left.
     pub changes: TaskTracker,
@@ -96,6 +99,18 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
 
 impl<E: Endpoint<Output = Response> + 'static> Edge<E> {
     async fn answer(&self, request: Request, context: &Arc<RequestContext>) -> Response {
+        let standing = match self.inner.config.rate_limit.admit(&request, context.client_ip) {
+            Ok(standing) => standing,
+            Err(refused) => return *refused,
+        };
+        let mut response = self.admitted(request, context).await;
+        if let Some(standing) = standing {
+            standing.show(&mut response);
+        }
+        response
+    }
+
+    async fn admitted(&self, request: Request, context: &Arc<RequestContext>) -> Response {
         let admitted = match head::check(&request) {
             Ok(()) => body::admit(request, &self.inner.config.body).await,
             Err(error) => Err(error),

@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod json;
 pub mod page;
 pub mod problem;
+pub mod rate_limit;
 pub mod rejection;
 pub mod request;
 pub mod routes;

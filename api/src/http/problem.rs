@@ -1,5 +1,6 @@
 //! Problems as responses: `application/problem+json` after RFC 9457, the one error shape of everything.
 
+use domain::auth::throttle::Judged;
 use domain::kernel::{Error, Problem};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -98,6 +99,9 @@ pub struct ProblemBody {
     pub field: Option<String>,
     /// Machine-readable cause of a refusal, with `forbidden` and its kin: `no_grant`, …
     pub reason: Option<String>,
+    /// What can be shown instead, with `invalid_credentials` of a second factor or a confirmation: `password`, `code`,
+    /// `totp`, `recovery`.
+    pub methods: Option<Vec<String>>,
     /// The limit of the plan, with `plan_limit_exceeded`.
     pub limit: Option<i64>,
     /// How much of the limit is used, with `plan_limit_exceeded`.
@@ -127,6 +131,10 @@ impl From<Problem> for ProblemBody {
         };
         let field = text("field");
         let reason = text("reason");
+        let methods = others.remove("methods").and_then(|value| match value {
+            Value::Array(list) => Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            _ => None,
+        });
         let errors: Vec<_> = errors
             .into_iter()
             .map(|error| FieldError {
@@ -150,6 +158,7 @@ impl From<Problem> for ProblemBody {
             retry_after: retry_after.or_else(|| passes(code.status()).then_some(DEFAULT_RETRY_AFTER)),
             field,
             reason,
+            methods,
             limit,
             used,
             others,
@@ -294,6 +303,12 @@ impl From<Problem> for ApiError {
                 Error::internal(format!("an operation failed with {code:?}, which is the edge's")).into()
             }
         }
+    }
+}
+
+impl Judged for ApiError {
+    fn is_wrong_proof(&self) -> bool {
+        matches!(self, Self::Unauthenticated(problem, _) if problem.0.code == ProblemCode::InvalidCredentials)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::http::body::BodyRules;
 use crate::http::edge::{EdgeConfig, apply};
+use crate::http::rate_limit::RateLimit;
 use crate::http::request::RequestContext;
 use crate::http::routes::RouteTable;
 
@@ -66,6 +67,7 @@ async fn start(limits: ServerLimits) -> Running {
         public: &[],
         routes: RouteTable::default(),
         body: BodyRules::default(),
+        rate_limit: Arc::new(RateLimit::new(0.0, &Clock::system())),
         changes: TaskTracker::new(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -26,18 +26,19 @@ pub struct Holder {
 
 const SQL: &str = "
     SELECT 'u' AS kind, u.id AS a, CAST(NULL AS uuid) AS b, CAST(NULL AS uuid) AS c, e.address AS t1,
-        CAST(NULL AS text) AS t2, CAST(NULL AS text) AS t3, CAST(NULL AS text) AS t4, u.disabled_at AS n1
+        CAST(NULL AS text) AS t2, CAST(NULL AS text) AS t3, CAST(NULL AS text) AS t4, u.disabled_at AS n1,
+        CAST(NULL AS bigint) AS n2
     FROM users u JOIN user_emails e ON e.user_id = u.id AND e.is_primary
     WHERE u.id IN (SELECT subject_id FROM memberships WHERE org_id = $1
                    UNION SELECT subject_id FROM acl_rules WHERE org_id = $1)
     UNION ALL
-    SELECT 's', s.id, s.project_id, NULL, s.name, NULL, NULL, NULL, s.disabled_at
+    SELECT 's', s.id, s.project_id, NULL, s.name, NULL, NULL, NULL, s.disabled_at, NULL
     FROM service_accounts s WHERE s.org_id = $1
     UNION ALL
-    SELECT 'm', m.role_id, m.project_id, m.subject_id, m.env_classes, r.name, r.permissions, r.audience, m.expires_at
+    SELECT 'm', m.role_id, m.project_id, m.subject_id, m.env_classes, r.name, r.permissions, r.audience, m.expires_at, NULL
     FROM memberships m LEFT JOIN roles r ON r.id = m.role_id WHERE m.org_id = $1
     UNION ALL
-    SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at
+    SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
     FROM acl_rules a WHERE a.org_id = $1";
 
 /// Everybody, people first, each kind by label.

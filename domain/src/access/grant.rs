@@ -197,7 +197,12 @@ impl<A: Permitted> EnvAccess<A> {
     pub fn scope_digest(&self) -> [u8; 32] {
         use sha2::{Digest, Sha256};
         // The debug form names every field. Facts that have expired are no part of what the caller may see.
-        let Held { actor, facts, now } = &self.held;
+        let Held {
+            actor,
+            facts,
+            now,
+            lacks_second_factor: _,
+        } = &self.held;
         let memberships: Vec<_> = facts.memberships.iter().filter(|held| held.is_live(*now)).collect();
         let rules: Vec<_> = facts.rules.iter().filter(|rule| rule.is_live(*now)).collect();
         Sha256::digest(format!("{actor:?}{memberships:?}{rules:?}")).into()
@@ -233,6 +238,7 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),
         now: from.now(),
+        lacks_second_factor: loaded.org.requires_second_factor && !caller.has_second_factor,
     };
     Ok((loaded, held))
 }
@@ -266,6 +272,7 @@ pub async fn visible_org<A: Permitted>(from: &impl Reads, caller: &Caller, org: 
     if !visible(&held.actor, &Resource::org(org.id), &held.facts, held.now) {
         return Err(Problem::not_found().into());
     }
+    held.require_second_factor()?;
     // A token without the scope is told so here; without it every list would look empty.
     if held
         .actor
@@ -296,6 +303,7 @@ pub async fn deleted_org<A: Permitted>(from: &impl Reads, caller: &Caller, org: 
         actor: caller.actor.clone(),
         facts,
         now: from.now(),
+        lacks_second_factor: org.requires_second_factor && !caller.has_second_factor,
     };
     let resource = Resource::org(org.id);
     held.require(
@@ -428,6 +436,19 @@ pub fn require_recent_sign_in(from: &impl Reads, caller: &Caller) -> Result<()> 
     }
     let detail = "Sign in again and repeat the request within ten minutes.";
     Err(Problem::new(ProblemCode::StepUpRequired, detail).into())
+}
+
+/// Before an organisation is made to want a second factor: whoever does it has shown one, so that they do not lock
+/// themselves out.
+///
+/// # Errors
+/// `conflict`.
+pub fn require_own_second_factor(caller: &Caller) -> Result<()> {
+    if caller.has_second_factor {
+        return Ok(());
+    }
+    let detail = "Sign in with a second factor yourself first, or you would be locked out.";
+    Err(Problem::new(ProblemCode::Conflict, detail).into())
 }
 
 /// For acts outside of every organisation: a token that is bound to one cannot do them.

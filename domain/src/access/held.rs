@@ -12,19 +12,36 @@ pub(super) struct Held {
     pub(super) actor: Actor,
     pub(super) facts: Facts,
     pub(super) now: Timestamp,
+    /// The organisation wants a second factor, and the caller has shown none.
+    pub(super) lacks_second_factor: bool,
 }
 
 impl Held {
     /// # Errors
     /// `not_found` when the caller may not know of it, `forbidden` or `insufficient_scope` when it may.
     pub(super) fn require(&self, decision: Decision, permission: Permission, resource: &Resource<'_>) -> Result<()> {
-        if decision.allow {
+        if decision.allow && !self.lacks_second_factor {
             return Ok(());
         }
         if !visible(&self.actor, resource, &self.facts, self.now) {
             return Err(Problem::not_found().into());
         }
+        self.require_second_factor()?;
         Err(refusal(permission, decision.reason).into())
+    }
+
+    /// Comes after what is hidden and before what is forbidden: who may not know of the organisation is told nothing of
+    /// what it wants.
+    ///
+    /// # Errors
+    /// `second_factor_required`.
+    pub(super) fn require_second_factor(&self) -> Result<()> {
+        if !self.lacks_second_factor {
+            return Ok(());
+        }
+        let detail =
+            "The organisation wants a second factor. Switch it on at `/v1/auth/2fa/setup`, then sign in with it.";
+        Err(Problem::new(ProblemCode::SecondFactorRequired, detail).into())
     }
 
     /// The first of `grants` that the caller does not hold in the whole organisation, or in `project`. Only roles

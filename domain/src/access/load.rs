@@ -19,6 +19,8 @@ use crate::kernel::{Error, Reads, Result, Timestamp};
 pub struct OrgRow {
     pub id: OrgId,
     pub slug: String,
+    /// Whether people need a second factor for anything in it.
+    pub requires_second_factor: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +58,7 @@ pub(super) struct Row {
     pub(super) t3: Option<String>,
     pub(super) t4: Option<String>,
     pub(super) n1: Option<i64>,
+    pub(super) n2: Option<i64>,
 }
 
 /// A name in a path: an id or a slug. Ids hold an underscore, slugs cannot.
@@ -131,14 +134,15 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
     }
     let deleted = if deleted_org { "IS NOT NULL" } else { "IS NULL" };
     let sql = format!(
-        "SELECT 'p' AS kind, o.id AS a, {project} AS b, {env} AS c, o.slug AS t1, {project_slug} AS t2, {}
+        "SELECT 'p' AS kind, o.id AS a, {project} AS b, {env} AS c, o.slug AS t1, {project_slug} AS t2, {},
+            CASE WHEN o.require_mfa THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS n2
          FROM orgs o{joins} WHERE o.{org_column} = $1 AND o.deleted_at {deleted}
          UNION ALL
-         SELECT 'm', m.role_id, m.project_id, NULL, m.env_classes, r.name, r.permissions, r.audience, m.expires_at
+         SELECT 'm', m.role_id, m.project_id, NULL, m.env_classes, r.name, r.permissions, r.audience, m.expires_at, NULL
          FROM orgs o JOIN memberships m ON m.org_id = o.id LEFT JOIN roles r ON r.id = m.role_id
          WHERE o.{org_column} = $1 AND m.subject_id = $2
          UNION ALL
-         SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at
+         SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
          FROM orgs o JOIN acl_rules a ON a.org_id = o.id
          WHERE o.{org_column} = $1
            AND (a.subject_id = $2 OR a.subject_id IN (SELECT m.role_id FROM memberships m WHERE m.subject_id = $2 AND m.org_id = o.id))",
@@ -147,7 +151,7 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
     (sql, values)
 }
 
-/// Names the last three columns of the first part; the other parts take the names over.
+/// Names the columns of the environment in the first part; the other parts take the names over.
 fn aliased(columns: &str) -> String {
     columns
         .split(", ")
@@ -174,10 +178,12 @@ fn place_of(row: Row) -> Result<Place> {
         t3,
         t4,
         n1,
+        n2,
     } = row;
     let org = OrgRow {
         id: OrgId(a),
         slug: t1.ok_or_else(broken("an organisation"))?,
+        requires_second_factor: n2 == Some(1),
     };
     let project = match (b, t2) {
         (Some(id), Some(slug)) => Some(ProjectRow {
@@ -213,6 +219,7 @@ pub(super) fn membership(org: OrgId, row: Row) -> Result<Option<Membership>> {
         t3,
         t4,
         n1,
+        n2: _,
     } = row;
     let role = RoleId(a);
     let (role_name, grants) = match BuiltinRole::by_id(role) {
@@ -246,6 +253,7 @@ pub(super) fn rule(org: OrgId, row: Row) -> Result<AclRule> {
         t3,
         t4,
         n1,
+        n2: _,
     } = row;
     let subject = b.ok_or_else(broken("an access rule"))?;
     let subject = match t1.as_deref() {

@@ -86,6 +86,7 @@ mod tests {
                 rules: Vec::new(),
             },
             now: NOW,
+            lacks_second_factor: false,
         };
         held.require_all_of(&Facts { memberships, rules }).is_ok()
     }

@@ -24,6 +24,8 @@ pub mod second_factor;
 pub mod service_key;
 pub mod session;
 pub mod sessions;
+pub mod sudo;
+pub mod throttle;
 pub mod token;
 pub mod totp;
 pub mod verification;

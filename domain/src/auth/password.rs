@@ -1,12 +1,29 @@
-//! Signing in with a password.
+//! Signing in with a password, and changing it.
 
 use sea_orm::ConnectionTrait;
 
 use super::account::{self, Account};
-use crate::crypto::password::{Passwords, Verdict};
-use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Secret};
+use super::sessions;
+use super::throttle::{Attempt, Subject, Throttle};
+use crate::access::Caller;
+use crate::crypto::password::{Passwords, Verdict, check_strength_of};
+use crate::crypto::token::TokenMacKey;
+use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::UserId;
+use crate::kernel::text;
+use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Secret, WriteTx};
+use crate::mail::{self, NewMail, Template, To};
 
-pub(super) fn wrong_details() -> Error {
+/// What checking a password takes.
+#[derive(Clone, Copy)]
+pub struct Checks<'a> {
+    pub db: &'a Db,
+    pub macs: &'a TokenMacKey,
+    pub passwords: &'a Passwords,
+    pub throttle: &'a Throttle,
+}
+
+fn wrong_details() -> Error {
     Problem::new(
         ProblemCode::InvalidCredentials,
         "E-mail, username or password is wrong.",
@@ -14,20 +31,40 @@ pub(super) fn wrong_details() -> Error {
     .into()
 }
 
-/// Checks name and password. An unknown name costs the same and says the same as a wrong password.
+/// Checks name and password. An unknown name costs the same, says the same and is slowed down the same as a wrong
+/// password.
 ///
 /// # Errors
-/// `invalid_credentials`.
-pub async fn check(db: &Db, passwords: &Passwords, name: &str, password: Secret<String>) -> Result<Account> {
-    let found = account::find_by_login(db, &name.trim().to_ascii_lowercase())
-        .await?
-        .filter(|account| account.disabled_at.is_none());
+/// `invalid_credentials`; `rate_limited` before anything was hashed.
+pub async fn check(with: Checks<'_>, name: &str, password: Secret<String>) -> Result<Account> {
+    let name = text::login_name(name);
+    let found = account::find_by_login(with.db, &name).await?;
+    let subject = match &found {
+        Some(account) => Subject::account(with.macs, Attempt::Password, account.id),
+        None => Subject::name(with.macs, Attempt::Password, &name),
+    };
+    let found = found.filter(|account| account.disabled_at.is_none());
+    let attempt = verify(with, found, password);
+    with.throttle.guard(with.db, subject, attempt).await
+}
+
+/// Checks the password of somebody who is signed in.
+///
+/// # Errors
+/// `invalid_credentials`; `rate_limited` before anything was hashed.
+pub(super) async fn check_own(with: Checks<'_>, account: Account, password: Secret<String>) -> Result<Account> {
+    let subject = Subject::account(with.macs, Attempt::Password, account.id);
+    let attempt = verify(with, Some(account), password);
+    with.throttle.guard(with.db, subject, attempt).await
+}
+
+async fn verify(with: Checks<'_>, found: Option<Account>, password: Secret<String>) -> Result<Account> {
     let hash = found.as_ref().and_then(|account| account.password_hash.clone());
-    let verdict = passwords.verify(password.clone(), hash).await?;
+    let verdict = with.passwords.verify(password.clone(), hash).await?;
     match (verdict, found) {
         (Verdict::Right, Some(account)) => Ok(account),
         (Verdict::RightButOutdated, Some(account)) => {
-            rehash(db, passwords, &account, password).await?;
+            rehash(with, &account, password).await?;
             Ok(account)
         }
         (Verdict::Wrong, _) | (Verdict::Right | Verdict::RightButOutdated, None) => Err(wrong_details()),
@@ -35,12 +72,70 @@ pub async fn check(db: &Db, passwords: &Passwords, name: &str, password: Secret<
 }
 
 /// Stores the password under today's parameters.
-async fn rehash(db: &Db, passwords: &Passwords, account: &Account, password: Secret<String>) -> Result<()> {
-    let hash = passwords.hash(password).await?;
-    let tx = db.begin_write().await?;
+async fn rehash(with: Checks<'_>, account: &Account, password: Secret<String>) -> Result<()> {
+    let hash = with.passwords.hash(password).await?;
+    let tx = with.db.begin_write().await?;
     let sql = "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3";
     let values = [account.id.into(), hash.into(), account.password_hash.clone().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     tx.commit_bookkeeping().await?;
+    Ok(())
+}
+
+/// A change of password whose old one was right and whose new one is good.
+pub struct Change {
+    account: Account,
+    hash: String,
+}
+
+/// Checks the old password and the new. Hashing takes a while, so it comes before the transaction of [`change`].
+///
+/// # Errors
+/// `invalid_credentials` for a wrong old password, `invalid_field` for a weak new one, `conflict` for an account without
+/// a password, `session_required`, `rate_limited`.
+pub async fn check_change(
+    with: Checks<'_>,
+    caller: &Caller,
+    current: Secret<String>,
+    new: Secret<String>,
+) -> Result<Change> {
+    let account = account::get(with.db, caller.session_user()?).await?;
+    if account.password_hash.is_none() {
+        let detail = "The account has no password. Set one by way of a reset mail.";
+        return Err(Problem::new(ProblemCode::Conflict, detail).into());
+    }
+    let known = [account.email.as_str(), &account.first_name, &account.last_name];
+    check_strength_of("new_password", &new, &known)?;
+    let account = check_own(with, account, current).await?;
+    let hash = with.passwords.hash(new).await?;
+    Ok(Change { account, hash })
+}
+
+/// Changes the caller's password; other sessions end, and the person is told by mail.
+///
+/// # Errors
+/// `invalid_credentials` when the password was changed meanwhile.
+pub async fn change(tx: &WriteTx, caller: &Caller, change: Change) -> Result<()> {
+    let Change { account, hash } = change;
+    let user = account.id;
+    if account::lock(tx, user).await?.auth_epoch != account.auth_epoch {
+        return Err(wrong_details());
+    }
+    store(tx, user, hash).await?;
+    sessions::end_others(tx, caller).await?;
+    mail::queue(tx, NewMail::new(Template::PasswordChanged, To::Primary(user))).await?;
+    let entry = Entry::of_account(user, Action::UserPasswordChanged, Target::User(user));
+    journal::record(tx, &caller.origin, entry).await?;
+    Ok(())
+}
+
+/// Stores a new password; sign-ins that have begun with the old one are not finished. The caller ends sessions.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn store(tx: &WriteTx, user: UserId, hash: String) -> Result<()> {
+    let sql = "UPDATE users SET password_hash = $2, auth_epoch = auth_epoch + 1, updated_at = $3 WHERE id = $1";
+    let values = [user.into(), hash.into(), tx.now().into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(())
 }

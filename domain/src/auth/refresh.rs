@@ -72,7 +72,7 @@ pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Orig
     journal::record(
         tx,
         &origin,
-        Entry::of_account(account.id, Action::SessionRefreshed, Target::Session(id.0)),
+        Entry::of_account(account.id, Action::SessionRefreshed, Target::Session(family)),
     )
     .await?;
     Ok(Refreshed::Tokens(Box::new(account), tokens))

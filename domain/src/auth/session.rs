@@ -13,6 +13,7 @@ use super::entity::credential;
 use super::new_sign_in;
 use super::pending::{self, Pending};
 use super::second_factor;
+use super::sessions;
 use crate::access::{Caller, Origin};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
@@ -89,10 +90,11 @@ pub(super) async fn sign_in(
     origin: &Origin,
 ) -> Result<SessionTokens> {
     new_sign_in::tell(tx, account, origin).await?;
+    let family = tx.new_id()?;
     let session = NewSession {
         user: account.id,
         transport,
-        family: tx.new_id()?,
+        family,
         auth_time: Some(tx.now()),
         amr,
     };
@@ -104,7 +106,7 @@ pub(super) async fn sign_in(
     let mut origin = origin.clone().by_user(account.id, &account.email);
     origin.credential = Some(id);
     let entry =
-        Entry::of_account(account.id, Action::SessionCreated, Target::Session(id.0)).with("methods", amr.names());
+        Entry::of_account(account.id, Action::SessionCreated, Target::Session(family)).with("methods", amr.names());
     journal::record(tx, &origin, entry).await?;
     Ok(tokens)
 }
@@ -215,7 +217,8 @@ pub async fn sign_out(tx: &WriteTx, caller: &Caller) -> Result<()> {
     tx.conn()
         .execute_raw(tx.sql(sql, [caller.credential.into(), tx.now().into()]))
         .await?;
-    let entry = Entry::of_account(user, Action::SessionRevoked, Target::Session(caller.credential.0));
+    let family = sessions::family(tx, caller).await?;
+    let entry = Entry::of_account(user, Action::SessionRevoked, Target::Session(family));
     journal::record(tx, &caller.origin, entry).await?;
     Ok(())
 }

@@ -41,9 +41,9 @@ struct Began {
 /// The caller's sessions that are live, newest first.
 ///
 /// # Errors
-/// `forbidden` for a service account.
+/// `session_required`.
 pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<Session>> {
-    let user = caller.user()?;
+    let user = caller.session_user()?;
     let mut families: BTreeMap<Uuid, Vec<credential::Model>> = BTreeMap::new();
     for row in live(from, user).await? {
         families.entry(row.family_id.unwrap_or(row.id.0)).or_default().push(row);
@@ -137,7 +137,7 @@ pub async fn revoke_others(tx: &WriteTx, caller: &Caller) -> Result<usize> {
         .into_iter()
         .filter_map(|row| row.family_id)
         .collect();
-    others.retain(|family| Some(*family) != current);
+    others.retain(|family| *family != current);
     others.sort_unstable();
     others.dedup();
     if others.is_empty() {
@@ -149,11 +149,13 @@ pub async fn revoke_others(tx: &WriteTx, caller: &Caller) -> Result<usize> {
     Ok(others.len())
 }
 
-async fn family(from: &impl Reads, caller: &Caller) -> Result<Option<Uuid>> {
+/// The caller's session, as its list shows it.
+pub(super) async fn family(from: &impl Reads, caller: &Caller) -> Result<Uuid> {
     let row = credential::Entity::find_by_id(caller.credential)
         .one(from.conn())
         .await?;
-    Ok(row.and_then(|row| row.family_id))
+    let family = row.and_then(|row| row.family_id);
+    family.ok_or_else(|| Error::internal("a session without a family"))
 }
 
 /// Ends every session of the caller's account but this one, with the sign-ins that wait for a second factor; the

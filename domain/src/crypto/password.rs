@@ -1,7 +1,7 @@
 //! Passwords: Argon2id (RFC 9106), stored as PHC strings.
 //!
-//! Unicode is taken as it comes. Normalising would tie every stored hash to one version of the Unicode tables, and
-//! would make some different passwords equal; the cost is that a password typed in another composed form is wrong.
+//! A password is what its person types, however the keyboard composes it: it is brought into NFKC before it is hashed,
+//! which the Unicode standard promises not to change for assigned characters. Source: RFC 8265 §4.2, NIST SP 800-63B.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use argon2::password_hash::Error as HashError;
 use argon2::{Algorithm, Argon2, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::kernel::{Error, Problem, Result, Rng, Secret};
@@ -137,7 +138,7 @@ impl Passwords {
     /// [`Error::Internal`] when the machine fails: no memory, no random numbers.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
         let salt = self.rng.bytes::<SALT_LEN>()?;
-        let params = self.params;
+        let (params, password) = (self.params, composed(&password));
         self.run(move || {
             let hash = params
                 .argon2()?
@@ -154,7 +155,7 @@ impl Passwords {
     /// # Errors
     /// [`Error::Internal`] when the stored string cannot be read, or the machine fails.
     pub async fn verify(&self, password: Secret<String>, phc: Option<String>) -> Result<Verdict> {
-        let params = self.params;
+        let (params, password) = (self.params, composed(&password));
         self.run(move || {
             let known = phc.is_some();
             let phc = phc.unwrap_or_else(|| params.decoy());
@@ -187,6 +188,14 @@ pub fn default_permits() -> usize {
     available_parallelism().map_or(1, NonZero::get)
 }
 
+/// NFKC.
+fn composed(password: &Secret<String>) -> Secret<String> {
+    // Room enough at once for nearly all: a text that grew would leave pieces of the password in freed memory.
+    let mut text = String::with_capacity(password.expose().len() * 2);
+    text.extend(password.expose().nfkc());
+    Secret::new(text)
+}
+
 fn matches(password: &Secret<String>, phc: &str) -> Result<bool> {
     let unreadable = || Error::internal("a stored password hash cannot be read");
     let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
@@ -203,8 +212,17 @@ fn matches(password: &Secret<String>, phc: &str) -> Result<bool> {
 /// # Errors
 /// `invalid_field` naming `password`, with the reason `too_short`, `too_long` or `too_weak`.
 pub fn check_strength(password: &Secret<String>, user_inputs: &[&str]) -> Result<()> {
+    check_strength_of("password", password, user_inputs)
+}
+
+/// Like [`check_strength`], for a field of another name.
+///
+/// # Errors
+/// `invalid_field` naming `field`.
+pub fn check_strength_of(field: &'static str, password: &Secret<String>, user_inputs: &[&str]) -> Result<()> {
+    let password = composed(password);
     let password = password.expose();
-    let refuse = |reason, message: String| Err(Problem::field("password", reason, message).into());
+    let refuse = |reason, message: String| Err(Problem::field(field, reason, message).into());
     if password.len() < MIN_LEN {
         return refuse("too_short", format!("must have at least {MIN_LEN} bytes"));
     }

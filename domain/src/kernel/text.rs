@@ -1,5 +1,7 @@
 //! Canonical forms, made once at the edge: whatever is compared or unique is compared in these forms only.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::{Problem, Result, Rng};
 
 /// Longest slug, characters. Source: design of the API, ids.
@@ -132,9 +134,34 @@ pub fn email(field: &'static str, text: &str) -> Result<Email> {
     })
 }
 
+/// The form in which the name that somebody signs in with is looked up: compatibility variants, case and blanks around
+/// it do not make another name.
+pub fn login_name(text: &str) -> String {
+    let composed: String = text.trim().nfkc().collect();
+    composed.to_lowercase().trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_name_is_one_however_it_is_written() {
+        for text in [
+            "dana@example.com",
+            " Dana@EXAMPLE.com\n",
+            "\u{ff24}ana@example.com",
+            "dana@\u{ff45}xample.com",
+            "\u{3000}dana@example.com",
+        ] {
+            assert_eq!(login_name(text), "dana@example.com", "{text}");
+        }
+        assert_ne!(
+            login_name("d\u{430}na@example.com"),
+            "dana@example.com",
+            "a look-alike is another name"
+        );
+    }
 
     #[test]
     fn slugs_are_made_from_names() {

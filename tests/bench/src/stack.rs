@@ -170,6 +170,8 @@ impl Site {
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
             ("STRONGROOM_ROOT_KEY", self.root_key.clone()),
             ("STRONGROOM_LOG", "warn".to_owned()),
+            // Everything comes from one address.
+            ("STRONGROOM_RATE_LIMIT_SCALE", "0".to_owned()),
         ];
         if self.backend == Backend::Postgres {
             env.push(("STRONGROOM_DATABASE_URL", self.database_url() + query));

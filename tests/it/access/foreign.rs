@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId, TypedId,
-    UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId, SessionId,
+    TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -43,6 +43,8 @@ const NO_NAMES: &[&str] = &[
     "refresh_token",
     "token",
     "setup_token",
+    "current_password",
+    "new_password",
     "challenge_token",
     "code",
     "expires_days",
@@ -129,6 +131,7 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "rule" => vec![id(foreign.rule.clone(), ghost::<AclRuleId>(&foreign.rule))],
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "email" => vec![id(foreign.email.clone(), ghost::<EmailId>(&foreign.email))],
+        "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
             let account = &foreign.service_account;
@@ -225,7 +228,7 @@ on_both! {
         let stage = Stage::new(t).await;
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
-            "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "id",
+            "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
             "service_account", "service_key",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;

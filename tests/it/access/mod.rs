@@ -7,6 +7,7 @@ mod lists;
 mod matrix;
 mod public;
 mod revocation;
+mod second_factor;
 
 use std::collections::BTreeMap;
 

@@ -224,7 +224,7 @@ on_each_backend! {
             dana.post(&format!("/v1/auth/2fa/{change}"), body).await.problem(428, "step_up_required");
         }
         assert_eq!(dana.get("/v1/auth/2fa").await.at("/enabled"), "true");
-        token.get("/v1/auth/2fa").await.expect(200).ok();
+        token.get("/v1/auth/2fa").await.problem(403, "session_required");
     }
 
     async fn of_two_who_switch_it_on_at_once_one_makes_the_recovery_codes(backend: Backend) {

@@ -19,6 +19,8 @@ const LISTS: &[(&str, &str)] = &[
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
     ("list_project_members", "/v1/orgs/acme/projects/p0/members"),
+    ("list_sessions", "/v1/auth/sessions"),
+    ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
     (
@@ -41,7 +43,7 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 /// The lists that only grow, and so have a cursor.
-const JOURNALS: [&str; 2] = ["list_webhook_deliveries", "list_audit_logs"];
+const JOURNALS: [&str; 3] = ["list_webhook_deliveries", "list_audit_logs", "list_security_events"];
 
 on_both! {
     async fn every_list_operation_is_in_the_table(t: TestApp) {
@@ -198,6 +200,7 @@ async fn fill(t: &TestApp) -> Filled {
         .expect(201)
         .at("/id");
     for number in 0..ENTRIES {
+        acme.owner.signs_in_again().await;
         let robot = json!({ "name": format!("robot {number}"), "with_key": false });
         client.post(accounts, robot).await.ok();
         let keys = format!("{accounts}/{account}/keys");

@@ -130,7 +130,16 @@ impl Walk {
         let code = json!({ "challenge_token": waiting.at("/challenge_token"), "code": generator.next_code() });
         self.call_as(&anyone, "verify_second_factor", "", Some(code), 200).await;
         self.call_as(fox, "make_recovery_codes", "", None, 200).await;
+        self.call_as(fox, "list_security_events", "", None, 200).await;
+        let sessions = self.call_as(fox, "list_sessions", "", None, 200).await;
+        self.names.insert("session", sessions.at("/data/0/id"));
+        self.call_as(fox, "revoke_session", "", None, 204).await;
         self.call_as(fox, "disable_second_factor", "", None, 204).await;
+        self.call_as(fox, "revoke_other_sessions", "", None, 204).await;
+        let password = json!({ "password": PASSWORD });
+        self.call_as(fox, "confirm_session", "", Some(password), 200).await;
+        let change = json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" });
+        self.call_as(fox, "change_password", "", Some(change), 204).await;
     }
 
     /// Begins something with a code; returns what finishes it.

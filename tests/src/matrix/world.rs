@@ -56,6 +56,8 @@ pub struct Side {
     pub event: String,
     /// A personal token of its owner.
     pub token: String,
+    /// Another session of its owner.
+    pub session: String,
     pub service_account: String,
     /// A key of that account.
     pub service_key: String,
@@ -78,6 +80,7 @@ impl Side {
             ("rule", self.rule.clone()),
             ("event", self.event.clone()),
             ("id", self.token.clone()),
+            ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
             ("email", self.email.clone()),
@@ -319,6 +322,8 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
     let robot = owner.post(&org.path("/service-accounts"), robot).await.expect(201);
     let second = json!({ "email": second_address(&org.owner) });
     let email = owner.post("/v1/auth/emails", second).await.expect(201).at("/id");
+    org.owner.signs_in_again().await;
+    let session = owner.get("/v1/auth/sessions").await.expect(200).at("/data/0/id");
     Side {
         org: org.slug.clone(),
         org_id: org.id,
@@ -339,6 +344,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         rule,
         event,
         token,
+        session,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
         email,

@@ -98,6 +98,7 @@ fn config() -> EdgeConfig {
         public: &["get_public"],
         routes: RouteTable::of::<Api>(),
         body: BodyRules::default(),
+        rate_limit: Arc::new(RateLimit::new(0.0, &Clock::system())),
         changes: TaskTracker::new(),
     }
 }

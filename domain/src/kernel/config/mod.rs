@@ -16,7 +16,7 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, RedisUrl, RootKey, SmtpUrl};
+use self::values::{FromSetting, RedisUrl, RootKey, Scale, SmtpUrl};
 use super::Secret;
 
 pub use self::settings::Setting;
@@ -88,6 +88,8 @@ pub struct Config {
     /// Ranges that webhooks may reach besides public addresses.
     pub egress_allow: Vec<IpNet>,
     pub registration: Registration,
+    /// Multiplies every rate limit; 0 = off.
+    pub rate_limit_scale: f64,
     pub audit_reads: AuditReads,
     /// Filter directives of `tracing`.
     pub log: String,
@@ -172,6 +174,7 @@ impl Config {
             Setting::TrustedProxies => list(&self.trusted_proxies),
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
+            Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
@@ -235,6 +238,7 @@ impl Reader {
             trusted_proxies: self.read(Setting::TrustedProxies)?,
             egress_allow: self.read(Setting::EgressAllow)?,
             registration: self.read(Setting::Registration)?,
+            rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,

@@ -70,6 +70,8 @@ settings! {
     EgressAllow = "EGRESS_ALLOW", Plain, Some("");
     /// Who may make an account: `open`, `email_first`, `invite` or `closed`.
     Registration = "REGISTRATION", Plain, Some("open");
+    /// Multiplies every rate limit; 0 switches them off.
+    RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Log filter, as `info` or `info,domain=debug`.

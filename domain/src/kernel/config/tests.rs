@@ -41,6 +41,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert_eq!(config.mail_from.to_string(), "Strongroom <noreply@localhost>");
     assert!(config.trusted_proxies.is_empty() && config.egress_allow.is_empty());
     assert_eq!(config.registration, Registration::Open);
+    assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.audit_reads, AuditReads::Durable);
     assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);

@@ -197,6 +197,19 @@ impl FromSetting for String {
     }
 }
 
+/// A factor for limits.
+pub(super) struct Scale(pub(super) f64);
+
+impl FromSetting for Scale {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let number = text.parse::<f64>().ok();
+        number
+            .filter(|number| (0.0..=1000.0).contains(number))
+            .map(Self)
+            .ok_or_else(|| "must be a number from 0 to 1000".to_owned())
+    }
+}
+
 impl FromSetting for Mailbox {
     fn from_setting(text: &str) -> Result<Self, String> {
         text.parse()

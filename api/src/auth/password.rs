@@ -1,0 +1,47 @@
+//! Changing the password.
+
+use std::sync::Arc;
+
+use domain::auth::password;
+use domain::kernel::Secret;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+
+use super::session::Done;
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::problem::ApiError;
+use crate::tags::Tag;
+
+pub struct PasswordApi(pub Arc<App>);
+
+/// A change of password.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password until now.
+    #[oai(write_only)]
+    pub current_password: String,
+    /// The new one: 8 to 1024 bytes, and hard to guess.
+    #[oai(write_only)]
+    pub new_password: String,
+}
+
+#[OpenApi(tag = "Tag::Auth")]
+impl PasswordApi {
+    /// Change the password
+    ///
+    /// Other sessions end, this one goes on. Personal tokens go on too. The person is told by mail.
+    #[oai(path = "/v1/auth/password", method = "post", operation_id = "change_password")]
+    async fn change_password(&self, caller: Caller, body: Json<PasswordChange>) -> Result<Done, ApiError> {
+        let PasswordChange {
+            current_password,
+            new_password,
+        } = body.0;
+        let (current, new) = (Secret::new(current_password), Secret::new(new_password));
+        let change = password::check_change(self.0.checks(), &caller, current, new).await?;
+        let tx = self.0.begin_write().await?;
+        password::change(&tx, &caller, change).await?;
+        tx.commit(Done::Done).await
+    }
+}

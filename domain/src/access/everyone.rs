@@ -91,6 +91,7 @@ fn holder(org: OrgId, row: Row) -> Result<Holder> {
         t3: _,
         t4: _,
         n1,
+        n2: _,
     } = row;
     let actor = if kind == "u" {
         Actor::unlimited(Principal::User(UserId(a)))

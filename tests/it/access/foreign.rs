@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId, SessionId,
-    TypedId, UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId,
+    SessionId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};

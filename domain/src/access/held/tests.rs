@@ -44,6 +44,7 @@ fn held(memberships: Vec<Membership>, rules: Vec<AclRule>) -> Held {
         actor: Actor::unlimited(Principal::User(ME)),
         facts: Facts { memberships, rules },
         now: NOW,
+        lacks_second_factor: false,
     }
 }
 

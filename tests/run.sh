@@ -10,6 +10,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 has_postgres() { has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 # Debian ships venv without ensurepip unless python3-venv is there.
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+# A mail server of other people's, for tests/fixtures/mail_server.py.
+has_aiosmtpd() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    has "$python" && "$python" -c 'import aiosmtpd' >/dev/null 2>&1 && return
+  done
+  return 1
+}
 
 # Debian's names of the packages that are missing.
 missing_packages() {
@@ -17,6 +25,7 @@ missing_packages() {
   has redis-server || echo redis-server
   has oathtool || echo oathtool
   has_venv || echo python3-venv
+  has_aiosmtpd || echo python3-aiosmtpd
   has node || echo nodejs
   has npm || echo npm
 }
@@ -50,9 +59,9 @@ install_missing() {
   if [ -n "$(missing_packages)" ]; then
     cat >&2 <<'HELP'
 Install what is missing, then run this again:
-  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool python3-venv nodejs npm
-  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool python3 nodejs npm
-  macOS           brew install postgresql@16 redis oath-toolkit python node
+  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool python3-venv python3-aiosmtpd nodejs npm
+  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool python3 python3-aiosmtpd nodejs npm
+  macOS           brew install postgresql@16 redis oath-toolkit python node && pip3 install aiosmtpd
 HELP
     exit 1
   fi

@@ -32,6 +32,22 @@ fn verify_email_script() -> Response {
 }
 
 #[handler]
+fn reset_password() -> Response {
+    page(
+        "text/html; charset=utf-8",
+        include_str!("../assets/pages/reset-password.html"),
+    )
+}
+
+#[handler]
+fn reset_password_script() -> Response {
+    page(
+        "text/javascript; charset=utf-8",
+        include_str!("../assets/pages/reset-password.js"),
+    )
+}
+
+#[handler]
 fn style() -> Response {
     page("text/css; charset=utf-8", include_str!("../assets/pages/page.css"))
 }
@@ -41,5 +57,7 @@ pub fn add(routes: Route) -> Route {
     routes
         .at("/verify-email", get(verify_email))
         .at("/pages/verify-email.js", get(verify_email_script))
+        .at("/reset-password", get(reset_password))
+        .at("/pages/reset-password.js", get(reset_password_script))
         .at("/pages/page.css", get(style))
 }

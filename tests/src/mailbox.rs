@@ -1,4 +1,5 @@
-//! What the application mailed, and the link tokens in it.
+//! What the application mailed, and the links and codes in it.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
 
 use crate::app::{TestApp, eventually};
 use crate::people::{PASSWORD, Person};
@@ -33,13 +34,31 @@ impl Mailbox for SmtpSink {
     }
 }
 
-/// The tokens of all links mailed to an address, oldest first.
+/// Subject of the mail that verifies an address.
+pub const VERIFY: &str = "Confirm your e-mail address";
+/// Subject of the mail with a sign-in code.
+pub const SIGN_IN: &str = "Your sign-in code";
+/// Subject of the mail with a registration code.
+pub const REGISTER: &str = "Your registration code";
+/// Subject of the mail that resets a password.
+pub const RESET: &str = "Reset your password";
+
+/// The mails of a subject to an address, oldest first.
+pub fn letters(mailbox: &impl Mailbox, to: &str, subject: &str) -> Vec<String> {
+    let (to, subject) = (format!("To: {to}"), format!("Subject: {subject}"));
+    let mut mails = mailbox.mails();
+    mails.retain(|mail| {
+        [&to, &subject]
+            .iter()
+            .all(|header| mail.lines().any(|line| line == **header))
+    });
+    mails
+}
+
+/// The tokens of all verification links mailed to an address, oldest first.
 pub fn link_tokens(mailbox: &impl Mailbox, to: &str) -> Vec<String> {
-    let mails = mailbox.mails();
-    let addressed = mails
-        .iter()
-        .filter(|mail| mail.lines().any(|line| line.starts_with("To: ") && line.contains(to)));
-    addressed.filter_map(|mail| token_in(mail)).collect()
+    let mails = letters(mailbox, to, VERIFY);
+    mails.iter().filter_map(|mail| token_in(mail)).collect()
 }
 
 /// The token of the first link of a mail.
@@ -52,16 +71,46 @@ fn token_in(mail: &str) -> Option<String> {
     )
 }
 
-/// Waits for the `count`-th link mailed to an address.
+/// The code of a mail: six digits on a line of their own.
+fn code_in(mail: &str) -> Option<String> {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+    mail.lines().map(str::trim).find(is_code).map(str::to_owned)
+}
+
+/// Waits for the `count`-th mail of a subject to an address.
+///
+/// # Panics
+/// When it does not arrive within ten seconds.
+pub async fn expect_letter(mailbox: &impl Mailbox, to: &str, subject: &str, count: usize) -> String {
+    eventually(&format!("`{subject}` arrives at {to}"), || async {
+        letters(mailbox, to, subject).len() >= count
+    })
+    .await;
+    letters(mailbox, to, subject).swap_remove(count - 1)
+}
+
+/// The code of the `count`-th mail of a subject to an address.
+///
+/// # Panics
+/// When it does not arrive within ten seconds, or has none.
+pub async fn expect_code(mailbox: &impl Mailbox, to: &str, subject: &str, count: usize) -> String {
+    code_in(&expect_letter(mailbox, to, subject, count).await).expect("a code")
+}
+
+/// The token of the link in the `count`-th mail of a subject to an address.
+///
+/// # Panics
+/// When it does not arrive within ten seconds, or has none.
+pub async fn expect_token(mailbox: &impl Mailbox, to: &str, subject: &str, count: usize) -> String {
+    token_in(&expect_letter(mailbox, to, subject, count).await).expect("a link")
+}
+
+/// Waits for the `count`-th verification link mailed to an address.
 ///
 /// # Panics
 /// When it does not arrive within ten seconds.
 pub async fn expect_link(mailbox: &impl Mailbox, to: &str, count: usize) -> String {
-    eventually("a mail with a link arrives", || async {
-        link_tokens(mailbox, to).len() >= count
-    })
-    .await;
-    link_tokens(mailbox, to).swap_remove(count - 1)
+    expect_token(mailbox, to, VERIFY, count).await
 }
 
 impl Person {

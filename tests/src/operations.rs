@@ -24,7 +24,7 @@ pub enum Gate {
     Person,
     /// A session of a person.
     Session,
-    /// The session of the person whose token it is about.
+    /// The session of the person whose token or address it is about.
     OwnToken,
     /// The session of the person who has the second factor; others have none.
     OwnFactor,
@@ -83,6 +83,10 @@ pub struct Operation {
     pub prepare: Option<&'static str>,
     /// Whether it is for people from elsewhere, so that not the owner but the outsider succeeds with it.
     pub by_outsider: bool,
+    /// What follows the path: `?q=ac`.
+    pub query: &'static str,
+    /// Rows that a success adds to the journal. None for what is nobody's event yet, such as a code that was asked for.
+    pub journal_rows: i64,
 }
 
 const fn read(id: &'static str, gate: Gate) -> Operation {
@@ -94,6 +98,8 @@ const fn read(id: &'static str, gate: Gate) -> Operation {
         body: None,
         prepare: None,
         by_outsider: false,
+        query: "",
+        journal_rows: 0,
     }
 }
 
@@ -101,6 +107,7 @@ const fn change(id: &'static str, gate: Gate, success: u16) -> Operation {
     Operation {
         mutates: true,
         success,
+        journal_rows: 1,
         ..read(id, gate)
     }
 }
@@ -114,11 +121,26 @@ const fn write(id: &'static str, gate: Gate, success: u16, body: fn(&World, &Pla
 
 /// Puts the owner's prepared second factor in force.
 const FACTOR_ON: &str = "UPDATE second_factors SET confirmed_at = created_at WHERE kind = 'totp'";
+/// A change that is nobody's event yet.
+const fn unrecorded(id: &'static str, success: u16, body: fn(&World, &Place) -> Value) -> Operation {
+    Operation {
+        journal_rows: 0,
+        ..write(id, Gate::Public, success, body)
+    }
+}
 
 /// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
 const COLLEAGUE_OWNS: &str = "UPDATE memberships
     SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
     WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague')";
+
+/// Makes the colleagues on both sides owners, so that either owner may go.
+const COLLEAGUES_OWN: &str = "UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague');
+    UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'globex'), scope_id = (SELECT id FROM orgs WHERE slug = 'globex')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'globex-colleague')";
 
 /// Gives the owner the colleague's role in the project, so that there is something to give up.
 const OWNER_IN_PROJECT: &str = "UPDATE memberships
@@ -133,6 +155,39 @@ pub const OPERATIONS: &[Operation] = &[
         Gate::Public,
         201,
         |_, _| json!({ "email": "newcomer@example.com", "password": PASSWORD, "transport": "bearer" }),
+    ),
+    unrecorded("verify_registration", 200, |world, _| {
+        let (token, code) = &world.mailed.registration;
+        json!({ "challenge_token": token, "code": code })
+    }),
+    write("complete_registration", Gate::Public, 201, |world, _| {
+        let token = &world.mailed.registering;
+        json!({ "registration_token": token, "password": PASSWORD, "transport": "bearer" })
+    }),
+    unrecorded(
+        "resend_registration_code",
+        202,
+        |world, _| json!({ "challenge_token": world.mailed.registration.0 }),
+    ),
+    unrecorded(
+        "request_sign_in_code",
+        200,
+        |_, _| json!({ "email": "nobody@example.com" }),
+    ),
+    write("sign_in_with_code", Gate::Public, 200, |world, _| {
+        let (token, code) = &world.mailed.sign_in;
+        json!({ "challenge_token": token, "code": code, "transport": "bearer" })
+    }),
+    unrecorded(
+        "request_password_reset",
+        200,
+        |_, _| json!({ "email": "nobody@example.com" }),
+    ),
+    write(
+        "reset_password",
+        Gate::Public,
+        204,
+        |world, _| json!({ "token": world.mailed.reset, "password": "another horse, another battery" }),
     ),
     write(
         "login",
@@ -166,6 +221,44 @@ pub const OPERATIONS: &[Operation] = &[
     read("get_health", Gate::Public),
     read("get_ready", Gate::Public),
     read("get_me", Gate::Person),
+    write(
+        "update_me",
+        Gate::Session,
+        200,
+        |_, _| json!({ "first_name": "Renamed" }),
+    ),
+    Operation {
+        prepare: Some(COLLEAGUES_OWN),
+        ..change("delete_me", Gate::Session, 204)
+    },
+    read("list_emails", Gate::Session),
+    write(
+        "add_email",
+        Gate::Session,
+        201,
+        |_, _| json!({ "email": "another@example.com" }),
+    ),
+    write(
+        "verify_email_address",
+        Gate::OwnToken,
+        204,
+        |world, _| json!({ "code": world.mailed.address_code }),
+    ),
+    change("resend_email_verification", Gate::OwnToken, 204),
+    Operation {
+        prepare: Some("UPDATE user_emails SET verified_at = 1 WHERE NOT is_primary"),
+        ..write(
+            "set_default_email",
+            Gate::OwnToken,
+            200,
+            |_, _| json!({ "is_default": true }),
+        )
+    },
+    change("delete_email", Gate::OwnToken, 204),
+    Operation {
+        query: "?q=ac",
+        ..read("search_users", Gate::Session)
+    },
     change("logout", Gate::Session, 204),
     change("send_email_verification", Gate::Session, 204),
     read("get_second_factor", Gate::Person),

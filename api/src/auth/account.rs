@@ -2,17 +2,31 @@
 
 use std::sync::Arc;
 
-use domain::auth::account;
-use poem_openapi::OpenApi;
+use domain::auth::profile::{self, ProfilePatch};
+use domain::auth::{account, deletion};
 use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
 
 use super::dto::Me;
+use super::session::{SignedOut, no_cookie};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
 use crate::tags::Tag;
 
 pub struct AccountApi(pub Arc<App>);
+
+/// Changes to an account; absent fields stay.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct MePatch {
+    /// Up to 100 characters.
+    pub first_name: Option<String>,
+    /// Up to 100 characters.
+    pub last_name: Option<String>,
+    /// A name to sign in with besides the address: 3 to 32 of a-z, 0-9, dot, underscore and hyphen. Empty takes it away.
+    pub username: Option<String>,
+}
 
 #[OpenApi(tag = "Tag::Auth")]
 impl AccountApi {
@@ -25,5 +39,38 @@ impl AccountApi {
         let account = account::get(&self.0.db, user).await?;
         let orgs = account::orgs(&self.0.db, user).await?;
         Ok(Json(Me::new(&account, orgs)))
+    }
+
+    /// Change the signed-in account
+    ///
+    /// Names and username. A username that somebody has is refused with 409.
+    #[oai(path = "/v1/auth/me", method = "patch", operation_id = "update_me")]
+    async fn update_me(&self, caller: Caller, body: Json<MePatch>) -> Result<Json<Me>, ApiError> {
+        let MePatch {
+            first_name,
+            last_name,
+            username,
+        } = body.0;
+        let patch = ProfilePatch {
+            first_name,
+            last_name,
+            username,
+        };
+        let tx = self.0.begin_write().await?;
+        let account = profile::update(&tx, &caller, patch).await?;
+        let orgs = account::orgs(&*tx, account.id).await?;
+        tx.commit(Json(Me::new(&account, orgs))).await
+    }
+
+    /// Delete the signed-in account
+    ///
+    /// With its addresses, tokens, sessions and roles, and the organisations that nobody else is in. Refused with
+    /// `last_owner` while other people would be left in an organisation without an owner; `organisations` names them.
+    /// Needs a sign-in within the last ten minutes. Audit logs keep what they have.
+    #[oai(path = "/v1/auth/me", method = "delete", operation_id = "delete_me")]
+    async fn delete_me(&self, caller: Caller) -> Result<SignedOut, ApiError> {
+        let tx = self.0.begin_write().await?;
+        deletion::delete(&tx, &caller).await?;
+        tx.commit(SignedOut::Done(Some(no_cookie(&self.0)))).await
     }
 }

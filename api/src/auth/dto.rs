@@ -29,26 +29,6 @@ impl From<Transport> for DomainTransport {
     }
 }
 
-/// A new account.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub struct Registration {
-    /// The address, unique without regard to case.
-    pub email: String,
-    /// 8 to 1024 bytes, and hard to guess.
-    #[oai(write_only)]
-    pub password: String,
-    /// How the client will carry its session.
-    #[oai(default)]
-    pub transport: Transport,
-    /// Up to 100 characters.
-    #[oai(default)]
-    pub first_name: String,
-    /// Up to 100 characters.
-    #[oai(default)]
-    pub last_name: String,
-}
-
 /// Name and password.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
@@ -158,15 +138,6 @@ pub struct RefreshRequest {
     pub refresh_token: String,
 }
 
-/// The token of a link.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub struct VerifyEmail {
-    /// The token in the link: `srm_lnk_…`.
-    #[oai(write_only)]
-    pub token: String,
-}
-
 /// An organisation that the account belongs to.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
@@ -195,6 +166,7 @@ impl From<OwnOrg> for OwnOrganisation {
 
 /// The signed-in account.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "what the API shows, each a question of its own"
@@ -210,6 +182,8 @@ pub struct Me {
     pub first_name: String,
     /// Empty if none was given.
     pub last_name: String,
+    /// A name to sign in with besides the address.
+    pub username: Option<String>,
     /// Whether the account administers this instance.
     pub is_superuser: bool,
     /// Whether it can sign in with a password.
@@ -241,6 +215,7 @@ impl Me {
             email_verified,
             first_name,
             last_name,
+            username: account.username.clone(),
             is_superuser,
             has_password,
             sso_enabled: false,

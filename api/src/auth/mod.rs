@@ -1,12 +1,16 @@
-//! Registration, sign-in, second factors, sessions, personal tokens.
+//! Registration, sign-in, codes, second factors, addresses, sessions, personal tokens.
 
 pub mod account;
+pub mod codes;
 pub mod dto;
+pub mod emails;
 mod qr;
+pub mod registration;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in;
 pub mod tokens;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -14,17 +18,25 @@ use crate::app::App;
 
 /// The operations of this area.
 pub type Apis = (
+    registration::RegistrationApi,
     session::SessionApi,
+    codes::CodesApi,
     second_factor::SecondFactorApi,
     account::AccountApi,
+    emails::EmailsApi,
+    users::UsersApi,
     tokens::TokensApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
     (
+        registration::RegistrationApi(app.clone()),
         session::SessionApi(app.clone()),
+        codes::CodesApi(app.clone()),
         second_factor::SecondFactorApi(app.clone()),
         account::AccountApi(app.clone()),
+        emails::EmailsApi(app.clone()),
+        users::UsersApi(app.clone()),
         tokens::TokensApi(app.clone()),
     )
 }

@@ -1,15 +1,14 @@
-//! Registration, sign-in and sign-out.
+//! Sign-in and sign-out.
 
 use std::sync::Arc;
 
 use domain::auth::amr::Method;
-use domain::auth::{password, refresh, register, session, verification};
-use domain::kernel::config::Registration as Policy;
+use domain::auth::{password, refresh, session};
 use domain::kernel::{Problem, ProblemCode, Reads, Secret};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::dto::{Credentials, RefreshRequest, Registration, Session, VerifyEmail};
+use super::dto::{Credentials, RefreshRequest, Session};
 use super::sign_in::{self, SignInAnswer};
 use crate::app::App;
 use crate::http::authenticate::{cookie_name, origin};
@@ -61,7 +60,7 @@ pub(crate) fn cookie(app: &App, tokens: &session::SessionTokens) -> Option<Strin
         .then(|| format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_MAX_AGE}{secure}"))
 }
 
-fn no_cookie(app: &App) -> String {
+pub(crate) fn no_cookie(app: &App) -> String {
     let secure = if app.is_https() { "; Secure" } else { "" };
     format!(
         "{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}",
@@ -71,36 +70,6 @@ fn no_cookie(app: &App) -> String {
 
 #[OpenApi(tag = "Tag::Auth")]
 impl SessionApi {
-    /// Register with a password
-    ///
-    /// Makes an account and its personal organisation, signs in, and mails a link that verifies the address.
-    #[oai(path = "/v1/auth/register", method = "post", operation_id = "register_account")]
-    async fn register_account(&self, body: Json<Registration>) -> Result<Registered, ApiError> {
-        let Registration {
-            email,
-            password,
-            transport,
-            first_name,
-            last_name,
-        } = body.0;
-        match self.0.registration {
-            Policy::Open => {}
-            Policy::Closed => {
-                return Err(
-                    Problem::new(ProblemCode::RegistrationClosed, "Ask an administrator for an account.").into(),
-                );
-            }
-        }
-        let password = Secret::new(password);
-        let checked = register::Registration::check(&email, &password, &first_name, &last_name)?;
-        let hash = self.0.passwords.hash(password).await?;
-        let tx = self.0.begin_write().await?;
-        let made = register::register(&tx, &self.0.keys, checked, hash, transport.into(), &origin()).await?;
-        let session = Session::new(&made.account, Some(&made.org), &made.tokens, tx.now());
-        tx.commit(Registered::Created(Json(session), cookie(&self.0, &made.tokens)))
-            .await
-    }
-
     /// Sign in with a password
     ///
     /// With e-mail address or username. A wrong name and a wrong password are answered alike. An account with a second
@@ -147,29 +116,5 @@ impl SessionApi {
                 Err(Problem::new(ProblemCode::Unauthenticated, detail).into())
             }
         }
-    }
-
-    /// Verify an e-mail address
-    ///
-    /// With the token of the link that was mailed. A link works once and for 24 hours.
-    #[oai(path = "/v1/auth/email/verify", method = "post", operation_id = "verify_email")]
-    async fn verify_email(&self, body: Json<VerifyEmail>) -> Result<Done, ApiError> {
-        let tx = self.0.begin_write().await?;
-        verification::verify(&tx, self.0.keys.token_mac(), &body.0.token, &origin()).await?;
-        tx.commit(Done::Done).await
-    }
-
-    /// Send the verification mail again
-    ///
-    /// To the default address of the signed-in account. Links of earlier mails stop working.
-    #[oai(
-        path = "/v1/auth/email/send-verification",
-        method = "post",
-        operation_id = "send_email_verification"
-    )]
-    async fn send_email_verification(&self, caller: Caller) -> Result<Done, ApiError> {
-        let tx = self.0.begin_write().await?;
-        verification::send_again(&tx, &caller).await?;
-        tx.commit(Done::Done).await
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use domain::kernel::{Error, Problem, ProblemCode};
-use poem::{Request, RequestBody};
+use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
@@ -90,6 +90,20 @@ impl<'a> ApiExtractor<'a> for Caller {
                 Err(ApiError::from(Problem::new(ProblemCode::Unauthenticated, detail)).into())
             }
             None => Err(ApiError::from(Error::internal("nobody looked at the credential")).into()),
+        }
+    }
+}
+
+/// The caller of an operation that takes no credential and does more for somebody who shows one. A credential that is no
+/// good is refused, not passed over.
+pub struct OptionalCaller(pub Option<Caller>);
+
+impl<'a> FromRequest<'a> for OptionalCaller {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        match request.data::<Identity>() {
+            Some(Identity::Known(caller)) => Ok(Self(Some(Caller(caller.clone())))),
+            Some(Identity::Refused(problem)) => Err(ApiError::from(problem.clone()).into()),
+            Some(Identity::Anonymous) | None => Ok(Self(None)),
         }
     }
 }

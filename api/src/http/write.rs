@@ -73,6 +73,19 @@ impl<'a> Write<'a> {
         Ok(answer)
     }
 
+    /// Commits what is no event of anybody's, such as a challenge with its mail, and answers.
+    ///
+    /// # Errors
+    /// Nothing was committed then.
+    pub async fn commit_bookkeeping<R: IntoResponse + Clone>(self, answer: R) -> Result<R, ApiError> {
+        self.keep(&answer).await?;
+        let lanes = self.tx.commit_bookkeeping().await?;
+        if !lanes.is_empty() {
+            self.app.bell.ring(&lanes).await;
+        }
+        Ok(answer)
+    }
+
     async fn keep<R: IntoResponse + Clone>(&self, answer: &R) -> Result<()> {
         let Some(claim) = self.context.as_ref().and_then(|context| context.claim()) else {
             return Ok(());

@@ -14,6 +14,7 @@ pub struct Account {
     pub email_verified_at: Option<Timestamp>,
     pub first_name: String,
     pub last_name: String,
+    pub username: Option<String>,
     pub is_superuser: bool,
     pub password_hash: Option<String>,
     pub disabled_at: Option<Timestamp>,
@@ -22,7 +23,8 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
-const SELECT: &str = "SELECT u.id, e.address AS email, e.verified_at AS email_verified_at, u.first_name, u.last_name,
+const SELECT: &str =
+    "SELECT u.id, e.address AS email, e.verified_at AS email_verified_at, u.first_name, u.last_name, u.username,
         u.is_superuser, u.password_hash, u.disabled_at, u.auth_epoch, u.created_at
     FROM users u JOIN user_emails e ON e.user_id = u.id AND e.is_primary";
 

@@ -137,3 +137,27 @@ pub(super) async fn use_up(
     let used = challenge::Model::find_by_statement(tx.sql(sql, values));
     Ok(used.one(tx.conn()).await?)
 }
+
+/// Looks at a token without using it up, so that the rest of a request can be checked before it is spent.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub(super) async fn peek(
+    from: &impl Reads,
+    macs: &TokenMacKey,
+    purpose: Purpose,
+    text: &str,
+) -> Result<Option<challenge::Model>> {
+    let Some(token) = Token::parse(text).ok().filter(|token| token.kind() == purpose.kind()) else {
+        return Ok(None);
+    };
+    let sql = "SELECT * FROM challenges
+               WHERE secret_mac = $1 AND purpose = $2 AND consumed_at IS NULL AND expires_at > $3";
+    let values = [
+        macs.mac(&token).to_vec().into(),
+        purpose.as_str().into(),
+        from.now().into(),
+    ];
+    let found = challenge::Model::find_by_statement(from.sql(sql, values));
+    Ok(found.one(from.conn()).await?)
+}

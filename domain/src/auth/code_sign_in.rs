@@ -4,7 +4,7 @@
 use super::account::{self, Account};
 use super::challenge::Purpose;
 use super::challenge::code::{self, At, Begun, CODE_TTL, Met};
-use super::recipient;
+use super::{claim, recipient, second_factor};
 use crate::access::Origin;
 use crate::crypto::token::TokenMacKey;
 use crate::journal::{self, Action, Entry, Target};
@@ -85,14 +85,25 @@ pub async fn try_code(db: &Db, macs: &TokenMacKey, token: &str, code: &str) -> R
 }
 
 impl Proved {
-    /// Uses the code up: of two sign-ins at once with one code, one succeeds.
+    /// Uses the code up: of two sign-ins at once with one code, one succeeds. The code proves the address that it was
+    /// mailed to. If nobody had proved it before, whatever was set up on the account without that proof ends.
     ///
     /// # Errors
     /// `invalid_credentials`.
     pub async fn finish(self, tx: &WriteTx) -> Result<Account> {
-        if code::finish(tx, &self.met).await? {
-            return Ok(self.account);
+        let Self { account, met } = self;
+        if !code::finish(tx, &met).await? {
+            return Err(refused().into());
         }
-        Err(refused().into())
+        let canonical = met.address.ok_or_else(refused)?.canonical;
+        let owner = recipient::owner_of(tx, &canonical).await?;
+        let owner = owner.filter(|owner| owner.user == account.id).ok_or_else(refused)?;
+        // With a second factor on, the code alone is no reason to touch anything.
+        if owner.verified_at.is_some() || second_factor::is_on(tx, account.id).await? {
+            return Ok(account);
+        }
+        claim::take_over(tx, account.id).await?;
+        claim::prove(tx, owner.email).await?;
+        account::get(tx, account.id).await
     }
 }

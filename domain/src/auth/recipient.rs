@@ -4,6 +4,7 @@
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
+use super::claim;
 use crate::kernel::id::{EmailId, UserId};
 use crate::kernel::{Reads, Result, Timestamp};
 use crate::mail::To;
@@ -36,7 +37,7 @@ pub async fn find(from: &impl Reads, to: &To) -> Result<Option<Recipient>> {
     let found = Recipient::find_by_statement(from.sql(&sql, values))
         .one(from.conn())
         .await?;
-    Ok(found.filter(|row| row.disabled_at.is_none()))
+    Ok(found.filter(|row| row.disabled_at.is_none() && !claim::is_nowhere(&row.address)))
 }
 
 /// The account that an address belongs to: one that has verified it, or has it as its default. `canonical` is canonical.

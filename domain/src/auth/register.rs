@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::account::{self, Account};
 use super::amr::{Amr, Method};
+use super::claim;
 use super::entity::{email, user};
 use super::recipient;
 use super::session::{self, NewSession, SessionTokens, Transport};
@@ -15,11 +16,11 @@ use crate::crypto::password::check_strength;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EmailId, UserId};
 use crate::kernel::text::{self, Email};
-use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, WriteTx};
+use crate::kernel::{Reads, Result, Secret, WriteTx};
 use crate::orgs::organisation::{self, Organisation};
 
 /// Longest first or last name, characters.
-const MAX_PERSON_NAME_LEN: usize = 100;
+pub(super) const MAX_PERSON_NAME_LEN: usize = 100;
 
 /// Checked input of a registration.
 pub struct Registration {
@@ -51,14 +52,6 @@ pub struct Registered {
     pub tokens: SessionTokens,
 }
 
-fn taken() -> Error {
-    Problem::new(
-        ProblemCode::EmailTaken,
-        "The address belongs to an account. Sign in, or reset the password.",
-    )
-    .into()
-}
-
 /// An account to be made.
 pub struct NewAccount {
     pub email: Email,
@@ -80,7 +73,7 @@ pub async fn create_account(
     new: NewAccount,
 ) -> Result<(Account, EmailId, Organisation)> {
     if recipient::owner_of(tx, &new.email.canonical).await?.is_some() {
-        return Err(taken());
+        return Err(claim::taken().into());
     }
     let id: UserId = tx.new_id()?;
     let email_id: EmailId = tx.new_id()?;
@@ -94,14 +87,14 @@ pub async fn create_account(
     user::Entity::insert(user_row(tx, id, first_name, last_name, password_hash))
         .exec_without_returning(tx.conn())
         .await?;
+    if verified {
+        claim::evict(tx, &address.canonical, id).await?;
+    }
+    // Two registrations at once: PostgreSQL lets the second wait for the first and then tells.
     email::Entity::insert(email_row(tx, email_id, id, &address, verified))
         .exec_without_returning(tx.conn())
         .await
-        .map_err(|error| match error.sql_err() {
-            // Two registrations at once: PostgreSQL lets the second wait for the first and then tells.
-            Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => taken(),
-            _ => Error::Db(error),
-        })?;
+        .map_err(claim::unique)?;
     let org = organisation::insert_personal(tx, keys, Principal::User(id), &address).await?;
     let account = account::get(tx, id).await?;
     Ok((account, email_id, org))
@@ -139,7 +132,7 @@ pub async fn register(
 /// Opens the session of an account that was just made, and journals the registration.
 ///
 /// # Errors
-/// [`Error::Db`].
+/// [`crate::kernel::Error::Db`].
 pub async fn begin_first_session(
     tx: &WriteTx,
     keys: &KeyStore,

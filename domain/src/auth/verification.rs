@@ -1,22 +1,24 @@
-//! Proving that an address belongs to its account. The link's token is made by the worker when it sends the mail and
-//! stored as a keyed hash: neither the queue nor the mail table ever holds one.
+//! Proving that an address belongs to its account, by a link or a code. Both are made by the worker when it sends the
+//! mail and stored as keyed hashes: neither the queue nor the mail table ever holds one.
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 
-use super::account;
 use super::challenge::{self, Purpose, Subject, code};
 use super::entity::email;
+use super::{account, claim};
 use crate::access::{Caller, Origin};
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EmailId, UserId};
-use crate::kernel::{Problem, Reads, Result, Secret, WriteTx};
+use crate::kernel::{Problem, ProblemCode, Reads, Result, Secret, WriteTx};
 use crate::mail::{self, NewMail, Template, To};
 
 /// How long a verification link works.
 const LINK_TTL: Duration = Duration::from_hours(24);
+/// Mails to one address within an hour.
+const MAILS_AN_HOUR: i64 = 3;
 
 /// Queues the verification mail of an address.
 ///
@@ -26,28 +28,42 @@ pub async fn send(tx: &WriteTx, user: UserId, email: EmailId) -> Result<()> {
     mail::queue(tx, NewMail::new(Template::VerifyEmail, To::Email { user, email })).await
 }
 
-/// Queues another verification mail for the caller's primary address.
+/// Queues another verification mail for the caller's default address.
 ///
 /// # Errors
 /// `conflict` when the address is verified already.
-pub async fn send_again(tx: &WriteTx, caller: &Caller) -> Result<()> {
-    let user = caller.session_user()?;
+pub async fn send_to_default(tx: &WriteTx, caller: &Caller) -> Result<()> {
     let row = email::Entity::find()
-        .filter(email::Column::UserId.eq(user))
+        .filter(email::Column::UserId.eq(caller.session_user()?))
         .filter(email::Column::IsPrimary.eq(true))
         .one(tx.conn())
         .await?
         .ok_or_else(Problem::not_found)?;
+    send_again(tx, caller, &row).await
+}
+
+#[derive(FromQueryResult)]
+struct Count {
+    n: i64,
+}
+
+/// Queues another verification mail for an address of the caller's, unless three went there within the hour.
+pub(super) async fn send_again(tx: &WriteTx, caller: &Caller, row: &email::Model) -> Result<()> {
     if row.verified_at.is_some() {
-        return Err(Problem::new(crate::kernel::ProblemCode::Conflict, "The address is verified already.").into());
+        return Err(Problem::new(ProblemCode::Conflict, "The address is verified already.").into());
     }
-    send(tx, user, row.id).await?;
-    journal::record(
-        tx,
-        &caller.origin,
-        Entry::of_account(user, Action::UserVerificationRequested, Target::User(user)),
-    )
-    .await?;
+    let sql = "SELECT COUNT(*) AS n FROM mails WHERE email_id = $1 AND template = $2 AND created_at > $3";
+    let values = [
+        row.id.into(),
+        Template::VerifyEmail.as_str().into(),
+        (tx.now() - Duration::from_hours(1)).into(),
+    ];
+    let sent = Count::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
+    if sent.is_none_or(|sent| sent.n < MAILS_AN_HOUR) {
+        send(tx, row.user_id, row.id).await?;
+    }
+    let entry = Entry::of_account(row.user_id, Action::UserVerificationRequested, Target::Email(row.id));
+    journal::record(tx, &caller.origin, entry).await?;
     Ok(())
 }
 
@@ -79,7 +95,8 @@ pub async fn issue_code(tx: &WriteTx, macs: &TokenMacKey, user: UserId, email: E
 /// Verifies the address that the link was mailed to.
 ///
 /// # Errors
-/// `invalid_field` for a link that is unknown, used, replaced or too old: the four are not told apart.
+/// `invalid_field` for a link that is unknown, used, replaced or too old: the four are not told apart. `email_taken`
+/// when another account proved the address first.
 pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origin) -> Result<()> {
     let refused = || {
         Problem::field(
@@ -96,17 +113,10 @@ pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origi
     else {
         return Err(refused().into());
     };
-    let sql = "UPDATE user_emails SET verified_at = $2 WHERE id = $1 AND verified_at IS NULL";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [email.into(), tx.now().into()]))
-        .await?;
+    claim::prove(tx, email).await?;
     let account = account::get(tx, user).await?;
     let origin = origin.clone().by_user(user, &account.email);
-    journal::record(
-        tx,
-        &origin,
-        Entry::of_account(user, Action::UserEmailVerified, Target::User(user)),
-    )
-    .await?;
+    let entry = Entry::of_account(user, Action::UserEmailVerified, Target::Email(email));
+    journal::record(tx, &origin, entry).await?;
     Ok(())
 }

@@ -22,7 +22,11 @@ on_both! {
             let before = journal_rows(&stage.app).await;
             let answer = stage.call(stage.doer(operation), operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());
-            assert_eq!(journal_rows(&stage.app).await - before, 1, "{}", operation.id);
+            let written = journal_rows(&stage.app).await - before;
+            assert_eq!(written, operation.journal_rows, "{}", operation.id);
+            if written == 0 {
+                continue;
+            }
             let newest = newest(&stage, answer.header("x-request-id")).await;
             let _ = writeln!(table, "{:<26}{newest}", operation.id);
         }

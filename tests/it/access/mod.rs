@@ -51,7 +51,7 @@ impl Stage {
             "remove_member_role" => names.insert("role", "viewer".to_owned()),
             _ => None,
         };
-        self.endpoint(operation).path(&names)
+        format!("{}{}", self.endpoint(operation).path(&names), operation.query)
     }
 
     /// Somebody who succeeds with an operation.

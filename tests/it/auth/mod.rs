@@ -1,7 +1,15 @@
 //! Registration, sign-in, sessions, personal tokens, mail.
 
+mod addresses;
+mod alike;
+mod codes;
+mod deletion;
+mod email_first;
 mod mail;
+mod mail_server;
+mod profile;
 mod registration;
+mod reset;
 mod second_factor;
 mod sessions;
 mod setup;

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 const ENTRIES: usize = 7;
 
 /// Every list operation, with its path in the organisation `acme`.
-const LISTS: [(&str, &str); 16] = [
+const LISTS: [(&str, &str); 17] = [
+    ("list_emails", "/v1/auth/emails"),
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
     ("list_roles", "/v1/orgs/acme/roles"),
@@ -217,6 +218,8 @@ async fn fill(t: &TestApp) -> Filled {
             "permissions": ["secrets:read"],
         });
         client.post("/v1/orgs/acme/acl", about_viewers).await.ok();
+        let address = json!({ "email": format!("e{number}@example.com") });
+        client.post("/v1/auth/emails", address).await.ok();
         let project = json!({ "name": "same name", "slug": format!("p{number}") });
         client.post("/v1/orgs/acme/projects", project).await.ok();
         let env = json!({ "name": "same name", "slug": format!("e{number}") });

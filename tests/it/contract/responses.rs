@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use harness::app::eventually;
 use harness::client::{Answer, Client};
+use harness::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
 use harness::people::PASSWORD;
 use harness::schema::Document;
 use harness::{Authenticator, Receiver, TestApp, on_both};
@@ -15,6 +15,8 @@ on_both! {
         let mut walk = Walk::new(&t);
         walk.start(&t).await;
         walk.second_factor(&t).await;
+        walk.codes(&t).await;
+        walk.addresses(&t).await;
         walk.tokens().await;
         walk.organisation().await;
         walk.machines().await;
@@ -106,12 +108,13 @@ impl Walk {
         let session = self.call_as(&anyone, "login", "", Some(login), 200).await;
         self.client = anyone.bearer(&session.at("/access_token"));
         self.get("get_me").await;
-        let token = mailed_token(t, "dana@example.com").await;
+        let token = expect_link(t, "dana@example.com", 1).await;
         self.call_as(&anyone, "verify_email", "", Some(json!({ "token": token })), 204)
             .await;
         let erin = t.person("erin").await;
         self.call_as(erin.client(), "send_email_verification", "", None, 204)
             .await;
+        self.call_as(erin.client(), "delete_me", "", None, 204).await;
     }
 
     async fn second_factor(&mut self, t: &TestApp) {
@@ -129,6 +132,62 @@ impl Walk {
         self.call_as(&anyone, "verify_second_factor", "", Some(code), 200).await;
         self.call_as(fox, "make_recovery_codes", "", None, 200).await;
         self.call_as(fox, "disable_second_factor", "", None, 204).await;
+    }
+
+    /// Begins something with a code; returns what finishes it.
+    async fn begin(&mut self, t: &TestApp, id: &str, email: &str, subject: &str, status: u16) -> Value {
+        let anyone = self.anonymous.clone();
+        let begun = self
+            .call_as(&anyone, id, "", Some(json!({ "email": email })), status)
+            .await;
+        let code = expect_code(t, email, subject, 1).await;
+        json!({ "challenge_token": begun.at("/challenge_token"), "code": code })
+    }
+
+    async fn codes(&mut self, t: &TestApp) {
+        let anyone = self.anonymous.clone();
+        let code = self
+            .begin(t, "register_account", "finn@example.com", REGISTER, 202)
+            .await;
+        let proved = self.call_as(&anyone, "verify_registration", "", Some(code), 200).await;
+        let completion = json!({ "registration_token": proved.at("/registration_token"), "password": PASSWORD });
+        self.call_as(&anyone, "complete_registration", "", Some(completion), 201)
+            .await;
+        let code = self
+            .begin(t, "register_account", "gil@example.com", REGISTER, 202)
+            .await;
+        let again = json!({ "challenge_token": code["challenge_token"] });
+        self.call_as(&anyone, "resend_registration_code", "", Some(again), 202)
+            .await;
+        let code = self
+            .begin(t, "request_sign_in_code", "finn@example.com", SIGN_IN, 200)
+            .await;
+        self.call_as(&anyone, "sign_in_with_code", "", Some(code), 200).await;
+        let address = json!({ "email": "finn@example.com" });
+        self.call_as(&anyone, "request_password_reset", "", Some(address), 200)
+            .await;
+        let token = expect_token(t, "finn@example.com", RESET, 1).await;
+        let reset = json!({ "token": token, "password": "another horse, another battery" });
+        self.call_as(&anyone, "reset_password", "", Some(reset), 204).await;
+    }
+
+    async fn addresses(&mut self, t: &TestApp) {
+        self.does("update_me", json!({ "first_name": "Dana", "username": "dana.s" }), 200)
+            .await;
+        let added = self
+            .does("add_email", json!({ "email": "dana@example.org" }), 201)
+            .await;
+        self.names.insert("email", added.at("/id"));
+        self.done("resend_email_verification", 204).await;
+        let code = expect_code(t, "dana@example.org", VERIFY, 2).await;
+        self.does("verify_email_address", json!({ "code": code }), 204).await;
+        self.get("list_emails").await;
+        self.does("set_default_email", json!({ "is_default": true }), 200).await;
+        let old = self.get("list_emails").await.at("/data/1/id");
+        self.names.insert("email", old);
+        self.done("delete_email", 204).await;
+        self.call_as(&self.client.clone(), "search_users", "?q=finn@example.com", None, 200)
+            .await;
     }
 
     async fn tokens(&mut self) {
@@ -324,22 +383,4 @@ impl Walk {
         self.done("restore_org", 200).await;
         self.done("logout", 204).await;
     }
-}
-
-/// The token of the link that was mailed to an address.
-async fn mailed_token(t: &TestApp, to: &str) -> String {
-    let folder = t.dir.path().join("mail");
-    let find = || {
-        let files = std::fs::read_dir(&folder).ok()?.flatten();
-        let mails = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
-        // Quoted-printable: lines are folded by `=`.
-        let mail = mails
-            .map(|mail| mail.replace("=\r\n", ""))
-            .find(|mail| mail.contains(to))?;
-        let (_, token) = mail.split_once("srm_lnk_")?;
-        let length = token.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(token.len());
-        Some(format!("srm_lnk_{}", token.get(..length)?))
-    };
-    eventually("the mail is written", || async { find().is_some() }).await;
-    find().expect("the mail")
 }

@@ -228,6 +228,14 @@ async fn traces(t: &TestApp) -> i64 {
 fn good_body(id: &str) -> Value {
     match id {
         "register_account" | "login" => json!({ "email": "new@example.com", "password": PASSWORD }),
+        "verify_registration" | "sign_in_with_code" => json!({ "challenge_token": "srm_chl_x", "code": "123456" }),
+        "complete_registration" => json!({ "registration_token": "srm_chl_x", "password": PASSWORD }),
+        "resend_registration_code" => json!({ "challenge_token": "srm_chl_x" }),
+        "request_sign_in_code" | "request_password_reset" | "add_email" => json!({ "email": "new@example.com" }),
+        "reset_password" => json!({ "token": "srm_lnk_x", "password": PASSWORD }),
+        "update_me" => json!({ "first_name": "New" }),
+        "verify_email_address" => json!({ "code": "123456" }),
+        "set_default_email" => json!({ "is_default": true }),
         "refresh_session" => json!({ "refresh_token": "srm_ref_x" }),
         "verify_email" => json!({ "token": "srm_lnk_x" }),
         "create_admin" => json!({ "setup_token": "srm_set_x", "email": "new@example.com", "password": PASSWORD }),

@@ -77,7 +77,11 @@ impl Kept {
             .filter(|table| changed.contains(&table.name.as_str()))
             .collect();
         let deletes = changed.iter().rev().map(|table| table.delete_new());
+        // An account has one default address: it moves back in two steps.
+        let no_default = changed.iter().any(|table| table.name == "user_emails");
+        let no_default = no_default.then(|| "UPDATE user_emails SET is_primary = FALSE;".to_owned());
         let script: String = deletes
+            .chain(no_default)
             .chain(changed.iter().map(|table| table.put_back(app.backend)))
             .collect();
         app.sql(&script).await;

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::app::TestApp;
 use crate::authenticator::Authenticator;
 use crate::client::Client;
+use crate::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_token};
 use crate::people::{Org, PASSWORD, Person};
 use crate::receiver::Receiver;
 
@@ -58,6 +59,8 @@ pub struct Side {
     pub service_account: String,
     /// A key of that account.
     pub service_key: String,
+    /// A second address of its owner, not verified.
+    pub email: String,
 }
 
 impl Side {
@@ -77,6 +80,7 @@ impl Side {
             ("id", self.token.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
+            ("email", self.email.clone()),
         ])
     }
 }
@@ -141,6 +145,7 @@ pub struct World {
     pub locked: Authenticator,
     /// The sign-in of that person, waiting for a code.
     pub challenge_token: String,
+    pub mailed: Mailed,
     pub receiver: Receiver,
 }
 
@@ -165,6 +170,7 @@ impl World {
             owner_email: acme.owner.email.clone(),
             refresh_token: acme.owner.refresh_token.clone(),
             link: link(app, &acme.owner).await,
+            mailed: Mailed::collect(app, &acme.owner).await,
             setup_token: app.setup_token().expect("a setup token").to_owned(),
             owner: acme.owner,
             outsider: globex.owner,
@@ -193,9 +199,53 @@ impl World {
     }
 }
 
+/// What mails brought to the owner, and to newcomers.
+pub struct Mailed {
+    /// Challenge token and code of a sign-in.
+    pub sign_in: (String, String),
+    /// Challenge token and code of a registration.
+    pub registration: (String, String),
+    /// The token of a registration whose address is proved.
+    pub registering: String,
+    /// The link that resets the password.
+    pub reset: String,
+    /// The code that verifies the second address.
+    pub address_code: String,
+}
+
+impl Mailed {
+    async fn collect(app: &TestApp, owner: &Person) -> Self {
+        let anyone = app.anonymous();
+        let body = json!({ "email": owner.email });
+        anyone.post("/v1/auth/password/forgot", body).await.expect(200).ok();
+        let registering = code_challenge(app, "/v1/auth/register", "proved@example.com").await;
+        let proof = json!({ "challenge_token": registering.0, "code": registering.1 });
+        let proved = anyone.post("/v1/auth/register/verify", proof).await.expect(200);
+        Self {
+            sign_in: code_challenge(app, "/v1/auth/code", &owner.email).await,
+            registration: code_challenge(app, "/v1/auth/register", "fresh@example.com").await,
+            registering: proved.at("/registration_token"),
+            reset: expect_token(app, &owner.email, RESET, 1).await,
+            address_code: expect_code(app, &second_address(owner), VERIFY, 1).await,
+        }
+    }
+}
+
+/// Asks for a code and waits for it.
+async fn code_challenge(app: &TestApp, path: &str, email: &str) -> (String, String) {
+    let begun = app.anonymous().post(path, json!({ "email": email })).await;
+    let subject = if path.ends_with("code") { SIGN_IN } else { REGISTER };
+    let token = begun.at("/challenge_token");
+    (token, expect_code(app, email, subject, 1).await)
+}
+
+fn second_address(of: &Person) -> String {
+    format!("second-{}", of.email)
+}
+
 async fn link(app: &TestApp, of: &Person) -> String {
     let tx = app.db().begin_write().await.expect("open a transaction");
-    let sql = "SELECT id FROM user_emails WHERE user_id = $1";
+    let sql = "SELECT id FROM user_emails WHERE user_id = $1 AND is_primary";
     let row = tx
         .conn()
         .query_one_raw(tx.sql(sql, [of.id.into()]))
@@ -267,6 +317,8 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         .at("/id");
     let robot = json!({ "name": "robot", "description": "of the world", "role": "viewer" });
     let robot = owner.post(&org.path("/service-accounts"), robot).await.expect(201);
+    let second = json!({ "email": second_address(&org.owner) });
+    let email = owner.post("/v1/auth/emails", second).await.expect(201).at("/id");
     Side {
         org: org.slug.clone(),
         org_id: org.id,
@@ -289,6 +341,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         token,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
+        email,
     }
 }
 

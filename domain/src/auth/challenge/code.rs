@@ -219,6 +219,56 @@ async fn set_secret(tx: &WriteTx, id: ChallengeId, user: Option<UserId>, mac: &[
     Ok(())
 }
 
+/// The address of a challenge that its client wants to begin anew: it may have ended, and was neither met nor replaced.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn begun_for(tx: &WriteTx, macs: &TokenMacKey, purpose: Purpose, text: &str) -> Result<Option<Email>> {
+    let Some(token) = Token::parse(text)
+        .ok()
+        .filter(|token| token.kind() == TokenKind::Challenge)
+    else {
+        return Ok(None);
+    };
+    let sql = "SELECT * FROM challenges WHERE binding_mac = $1 AND purpose = $2 AND consumed_at IS NULL";
+    let values = [macs.mac(&token).to_vec().into(), purpose.as_str().into()];
+    let row = challenge::Model::find_by_statement(tx.sql(sql, values))
+        .one(tx.conn())
+        .await?;
+    Ok(row.and_then(|row| row.payload.as_deref().and_then(address_of)))
+}
+
+/// Hands a proved address on to the next step: a token that is good once.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn hand_on(
+    tx: &WriteTx,
+    macs: &TokenMacKey,
+    purpose: Purpose,
+    address: &Email,
+    ttl: Duration,
+    origin: &Origin,
+) -> Result<Token> {
+    let token = Token::generate(tx.rng(), purpose.kind())?;
+    let row = challenge::ActiveModel {
+        id: Set(tx.new_id()?),
+        purpose: Set(purpose.as_str().to_owned()),
+        user_id: Set(None),
+        email_id: Set(None),
+        email: Set(Some(address.canonical.clone())),
+        secret_mac: Set(macs.mac(&token).to_vec()),
+        binding_mac: Set(None),
+        payload: Set(Some(asked(address, origin)?)),
+        attempts: Set(0),
+        created_at: Set(tx.now()),
+        expires_at: Set(tx.now() + ttl),
+        consumed_at: Set(None),
+    };
+    challenge::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    Ok(token)
+}
+
 /// Makes a code for an address of an account, to be typed where its person is signed in; earlier ones stop working.
 ///
 /// # Errors

@@ -68,7 +68,7 @@ settings! {
     /// Ranges that webhooks may reach besides public addresses, over http too: addresses and CIDR ranges,
     /// comma-separated.
     EgressAllow = "EGRESS_ALLOW", Plain, Some("");
-    /// Who may make an account: `open` or `closed`.
+    /// Who may make an account: `open`, `email_first`, `invite` or `closed`.
     Registration = "REGISTRATION", Plain, Some("open");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");

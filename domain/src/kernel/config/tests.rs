@@ -245,7 +245,7 @@ fn all_mistakes_are_reported_at_once() {
         ("MAIL_FROM", "nobody"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
         ("EGRESS_ALLOW", "10.0.0.0/33"),
-        ("REGISTRATION", "invite"),
+        ("REGISTRATION", "friends"),
         ("AUDIT_READS", "yes"),
         ("LOG_FORMAT", "xml"),
         ("MIGRATE", "never"),

@@ -59,6 +59,10 @@ choice! {
     Registration {
         /// Anyone.
         Open = "open",
+        /// Anyone who proves the address first.
+        EmailFirst = "email_first",
+        /// Whoever was invited.
+        Invite = "invite",
         /// Nobody; existing accounts go on.
         Closed = "closed",
     }

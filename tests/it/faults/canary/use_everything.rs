@@ -18,6 +18,7 @@ pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canar
     administer(&mut canaries, &anonymous, api).await;
     let person = sessions(&mut canaries, &anonymous, &password).await;
     mail(&mut canaries, &anonymous, &person, dir).await;
+    codes(&mut canaries, &anonymous, dir).await;
     let client = tokens(&mut canaries, &person).await;
     webhooks(&mut canaries, &person, receiver).await;
     secrets(&mut canaries, &client).await;
@@ -115,6 +116,66 @@ async fn mail(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir:
         verified += usize::from(answer.status() == 204);
     }
     assert!(verified >= 1, "a link works");
+}
+
+/// What mails bring to somebody who is not signed in: codes stay with the client that asked, a link resets a password.
+async fn codes(canaries: &mut Canaries, anonymous: &Client, dir: &Path) {
+    let (first, second) = (canaries.make("password by code"), canaries.make("password by link"));
+    let newcomer = json!({ "email": "newcomer@example.com" });
+    let begun = anonymous.post("/v1/auth/register", newcomer.clone()).await.expect(202);
+    let challenge = canaries.note("challenge of a registration", begun.at("/challenge_token"));
+    let code = mailed(dir, "Your registration code", six_digits).await;
+    let proof = json!({ "challenge_token": challenge, "code": code });
+    let proved = anonymous.post("/v1/auth/register/verify", proof).await.expect(200);
+    let token = canaries.note("registration token", proved.at("/registration_token"));
+    let completion = json!({ "registration_token": token, "password": first, "transport": "bearer" });
+    let made = anonymous
+        .post("/v1/auth/register/complete", completion)
+        .await
+        .expect(201);
+    note_session(canaries, "newcomer", &made);
+    let begun = anonymous.post("/v1/auth/code", newcomer.clone()).await.expect(200);
+    let challenge = canaries.note("challenge of a sign-in", begun.at("/challenge_token"));
+    let code = mailed(dir, "Your sign-in code", six_digits).await;
+    let proof = json!({ "challenge_token": challenge, "code": code, "transport": "bearer" });
+    let signed_in = anonymous.post("/v1/auth/code/verify", proof).await.expect(200);
+    note_session(canaries, "by code", &signed_in);
+    anonymous
+        .post("/v1/auth/password/forgot", newcomer)
+        .await
+        .expect(200)
+        .ok();
+    let link = mailed(dir, "Reset your password", link_token).await;
+    canaries.mailed.insert("reset link".to_owned(), link.clone());
+    let reset = json!({ "token": link, "password": second });
+    anonymous.post("/v1/auth/password/reset", reset).await.expect(204).ok();
+}
+
+/// What the mail of a subject brings, once it is there.
+async fn mailed(dir: &Path, subject: &str, read: impl Fn(&str) -> Option<String>) -> String {
+    let folder = dir.join("data/mail");
+    let find = || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        let mut mails = texts.filter(|text| text.contains(&format!("Subject: {subject}")));
+        mails.find_map(|mail| read(&mail))
+    };
+    within(Duration::from_secs(10), subject, || async { find().is_some() }).await;
+    find().expect("the mail")
+}
+
+fn six_digits(mail: &str) -> Option<String> {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+    mail.lines().map(str::trim).find(is_code).map(str::to_owned)
+}
+
+fn link_token(mail: &str) -> Option<String> {
+    let (_, rest) = mail.split_once("#token=")?;
+    Some(
+        rest.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect(),
+    )
 }
 
 async fn tokens(canaries: &mut Canaries, person: &Client) -> Client {

@@ -1,0 +1,80 @@
+//! Asking about a known address takes as long as asking about an unknown one.
+
+use std::time::{Duration, Instant};
+
+use harness::{Client, TestApp, on_both};
+use serde_json::{Value, json};
+
+/// Rounds of one measurement, interleaved.
+const ROUNDS: usize = 60;
+/// A noisy machine gets another chance.
+const RUNS: usize = 3;
+/// By how much the medians may differ.
+const TOLERANCE: f64 = 0.10;
+
+async fn took(client: &Client, path: &str, body: Value, status: u16) -> Duration {
+    let start = Instant::now();
+    client.post(path, body).await.expect(status).ok();
+    start.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64()
+}
+
+/// How far the medians are apart, at best.
+async fn difference(t: &TestApp, path: &str, status: u16) -> f64 {
+    let client = t.anonymous();
+    let mut best = f64::INFINITY;
+    for run in 0..RUNS {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            // Fresh addresses each time: the fourth mail to one is a different matter.
+            let mail = |who: &str| json!({ "email": format!("{who}{}@example.com", run * ROUNDS + round) });
+            known.push(took(&client, path, mail("known"), status).await);
+            unknown.push(took(&client, path, mail("unknown"), status).await);
+        }
+        let (known, unknown) = (median(known), median(unknown));
+        best = best.min((known - unknown).abs() / known.max(unknown));
+        if best < TOLERANCE {
+            break;
+        }
+    }
+    best
+}
+
+/// Accounts `known0` to `known179`, copied in the database from one that registered.
+async fn people(t: &TestApp) {
+    use domain::kernel::Reads;
+    use sea_orm::ConnectionTrait;
+    let dana = t.person("dana").await;
+    let tx = t.db().begin_write().await.expect("open a transaction");
+    for n in 0..ROUNDS * RUNS {
+        let (user, email) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+        let address = format!("known{n}@example.com");
+        let copy = "INSERT INTO users (id, realm_id, first_name, last_name, password_hash, is_superuser, auth_epoch, created_at, updated_at)
+            SELECT $1, realm_id, first_name, last_name, password_hash, is_superuser, auth_epoch, created_at, updated_at FROM users WHERE id = $2";
+        let values = [user.into(), dana.id.into()];
+        tx.conn().execute_raw(tx.sql(copy, values)).await.expect("an account");
+        let address_of =
+            "INSERT INTO user_emails (id, user_id, realm_id, address, canonical, is_primary, verified_at, created_at)
+            SELECT $1, $2, realm_id, $3, $3, TRUE, created_at, created_at FROM users WHERE id = $2";
+        let values = [email.into(), user.into(), address.into()];
+        tx.conn()
+            .execute_raw(tx.sql(address_of, values))
+            .await
+            .expect("an address");
+    }
+    tx.commit_bookkeeping().await.expect("commit");
+}
+
+on_both! {
+    async fn known_and_unknown_addresses_take_the_same_time(t: TestApp) {
+        people(&t).await;
+        for (path, status) in [("/v1/auth/code", 200), ("/v1/auth/password/forgot", 200), ("/v1/auth/register", 202)] {
+            let apart = difference(&t, path, status).await;
+            assert!(apart < TOLERANCE, "{path}: the medians are {:.0} % apart", apart * 100.0);
+        }
+    }
+}

@@ -134,6 +134,14 @@ const COLLEAGUE_OWNS: &str = "UPDATE memberships
     SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
     WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague')";
 
+/// Makes the colleagues on both sides owners, so that either owner may go.
+const COLLEAGUES_OWN: &str = "UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague');
+    UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'globex'), scope_id = (SELECT id FROM orgs WHERE slug = 'globex')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'globex-colleague')";
+
 /// Gives the owner the colleague's role in the project, so that there is something to give up.
 const OWNER_IN_PROJECT: &str = "UPDATE memberships
     SET subject_id = (SELECT user_id FROM user_emails WHERE canonical = 'acme-owner@example.com')
@@ -219,6 +227,10 @@ pub const OPERATIONS: &[Operation] = &[
         200,
         |_, _| json!({ "first_name": "Renamed" }),
     ),
+    Operation {
+        prepare: Some(COLLEAGUES_OWN),
+        ..change("delete_me", Gate::Session, 204)
+    },
     read("list_emails", Gate::Session),
     write(
         "add_email",

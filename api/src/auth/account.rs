@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::auth::account;
 use domain::auth::profile::{self, ProfilePatch};
+use domain::auth::{account, deletion};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::dto::Me;
+use super::session::{SignedOut, no_cookie};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
@@ -59,5 +60,17 @@ impl AccountApi {
         let account = profile::update(&tx, &caller, patch).await?;
         let orgs = account::orgs(&*tx, account.id).await?;
         tx.commit(Json(Me::new(&account, orgs))).await
+    }
+
+    /// Delete the signed-in account
+    ///
+    /// With its addresses, tokens, sessions and roles, and the organisations that nobody else is in. Refused with
+    /// `last_owner` while other people would be left in an organisation without an owner; `organisations` names them.
+    /// Needs a sign-in within the last ten minutes. Audit logs keep what they have.
+    #[oai(path = "/v1/auth/me", method = "delete", operation_id = "delete_me")]
+    async fn delete_me(&self, caller: Caller) -> Result<SignedOut, ApiError> {
+        let tx = self.0.begin_write().await?;
+        deletion::delete(&tx, &caller).await?;
+        tx.commit(SignedOut::Done(Some(no_cookie(&self.0)))).await
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn cookie(app: &App, tokens: &session::SessionTokens) -> Option<Strin
         .then(|| format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_MAX_AGE}{secure}"))
 }
 
-fn no_cookie(app: &App) -> String {
+pub(crate) fn no_cookie(app: &App) -> String {
     let secure = if app.is_https() { "; Secure" } else { "" };
     format!(
         "{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}",

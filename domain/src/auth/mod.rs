@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod challenge;
 mod claim;
 pub mod code_sign_in;
+pub mod deletion;
 pub mod email_first;
 pub mod entity;
 pub mod ip_allow;

@@ -285,6 +285,14 @@ pub async fn restore(tx: &WriteTx, caller: &Caller, access: &OrgAccess<OrgDelete
     load(tx, access.org.id, access.role()).await
 }
 
+/// Deletes an organisation together with the account of its only owner, who is alone in it; the caller journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn delete_with_owner(tx: &WriteTx, id: OrgId) -> Result<()> {
+    set_deleted(tx, id, Some(tx.now())).await
+}
+
 async fn set_deleted(tx: &WriteTx, id: OrgId, at: Option<Timestamp>) -> Result<()> {
     let sql = "UPDATE orgs SET deleted_at = $2, updated_at = $3 WHERE id = $1";
     tx.conn()

@@ -98,7 +98,8 @@ on_both! {
         while let Some(guessed) = guesses.join_next().await {
             guessed.expect("the guesses are answered");
         }
-        assert_eq!(t.number("SELECT MAX(attempts) FROM challenges").await, 5);
+        assert_eq!(t.number("SELECT COUNT(*) FROM challenges WHERE attempts = 5").await, 1);
+        assert_eq!(t.number("SELECT COUNT(*) FROM challenges WHERE attempts > 5").await, 0);
         try_code(&t, &token, &code).await.problem(401, "invalid_credentials");
     }
 
@@ -145,11 +146,11 @@ on_both! {
 
     async fn three_codes_go_out_an_hour_and_the_answer_stays_the_same(t: TestApp) {
         let dana = verified(&t, "dana").await;
-        let mut last = String::new();
-        for _ in 0..3 {
+        let (mut last, mut code) = (String::new(), String::new());
+        for n in 1..=3 {
             last = ask(&t, &dana.email).await;
+            code = expect_code(&t, &dana.email, SIGN_IN, n).await;
         }
-        let code = expect_code(&t, &dana.email, SIGN_IN, 3).await;
         let beyond = ask(&t, &dana.email).await;
         assert_eq!(t.number("SELECT COUNT(*) FROM mails WHERE template = 'sign_in_code_v1'").await, 3);
         try_code(&t, &beyond, &code).await.problem(401, "invalid_credentials");
@@ -221,9 +222,11 @@ on_each_backend! {
     async fn after_an_hour_codes_go_out_again(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let dana = t.person("dana").await;
-        for _ in 0..4 {
+        for n in 1..=3 {
             ask(&t, &dana.email).await;
+            expect_code(&t, &dana.email, SIGN_IN, n).await;
         }
+        ask(&t, &dana.email).await;
         t.advance(Duration::from_hours(1));
         let token = ask(&t, &dana.email).await;
         let code = expect_code(&t, &dana.email, SIGN_IN, 4).await;
@@ -231,8 +234,8 @@ on_each_backend! {
     }
 
     async fn links_lead_to_the_configured_address_whatever_the_request_says(backend: Backend) {
-        let base = "https://vault.example.com";
-        let t = TestApp::start(Options::new(backend).with("STRONGROOM_BASE_URL", base)).await;
+        let t = TestApp::start(Options::new(backend).with("STRONGROOM_BASE_URL", "https://vault.example.com")).await;
+        let base = t.app().base_url.as_str().trim_end_matches('/');
         let evil = t.anonymous().with("Host", "evil.example").with("X-Forwarded-Host", "evil.example");
         let body = json!({ "email": "dana@example.com", "password": PASSWORD });
         evil.post("/v1/auth/register", body).await.expect(201).ok();

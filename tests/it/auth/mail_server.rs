@@ -66,6 +66,12 @@ impl MailServer {
         mails.iter().find(|mail| mail["subject"] == subject).cloned()
     }
 
+    /// The first mail to an address.
+    fn to(&self, address: &str) -> Option<Value> {
+        let mails = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
+        mails.iter().find(|mail| mail["header_to"] == address).cloned()
+    }
+
     /// The first mail of a subject.
     async fn mail(&self, subject: &str) -> Value {
         eventually(subject, || async { self.find(subject).is_some() }).await;
@@ -108,15 +114,17 @@ fn token(mail: &Value, link: &str) -> String {
 on_each_backend! {
     async fn a_mail_server_of_others_reads_our_mails_and_their_links_and_codes_work(backend: Backend) {
         let server = MailServer::start();
-        let base = "https://vault.example.com";
-        let options = Options::new(backend).with("STRONGROOM_SMTP_URL", &server.url).with("STRONGROOM_BASE_URL", base);
-        let t = TestApp::start(options).await;
+        let options = Options::new(backend).with("STRONGROOM_SMTP_URL", &server.url);
+        let t = TestApp::start(options.with("STRONGROOM_BASE_URL", "https://vault.example.com")).await;
+        let base = t.app().base_url.as_str().trim_end_matches('/');
         let dana = t.person("dana").await;
         let anyone = t.anonymous();
         let verify = server.mail(VERIFY).await;
         assert_eq!((verify["to"].clone(), text(&verify, "header_to")), (json!([dana.email]), dana.email.clone()));
         dana.post("/v1/auth/email/verify", json!({ "code": code(&verify) })).await.expect(204).ok();
-        let link = token(&verify, &format!("{base}/verify-email#token="));
+        let erin = t.person("erin").await;
+        eventually("the mail to erin", || async { server.to(&erin.email).is_some() }).await;
+        let link = token(&server.to(&erin.email).expect("the mail"), &format!("{base}/verify-email#token="));
         anyone.post("/v1/auth/email/verify", json!({ "token": link })).await.expect(204).ok();
 
         let begun = anyone.post("/v1/auth/code", json!({ "email": dana.email })).await.expect(200);

@@ -3,6 +3,7 @@
 mod addresses;
 mod alike;
 mod codes;
+mod deletion;
 mod email_first;
 mod mail;
 mod mail_server;

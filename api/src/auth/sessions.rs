@@ -177,7 +177,7 @@ impl SessionsApi {
             let confirmed_until = until.into();
             tx.commit(Json(Confirmed { confirmed_until })).await
         };
-        self.0.throttle.guard(&self.0.db, subject, confirm).await
+        Box::pin(self.0.throttle.guard(&self.0.db, subject, confirm)).await
     }
 
     /// List security events

@@ -122,7 +122,7 @@ on_both! {
         let client = &filled.client;
         for (id, path) in LISTS {
             let path = filled.path(path);
-            let over = if ["list_secrets", "list_secret_keys"].contains(&id) { "501" } else { "101" };
+            let over = if ["list_secrets", "list_secret_keys"].contains(id) { "501" } else { "101" };
             for limit in ["-1", "0", over, "9223372036854775807", "9223372036854775808", "abc", "1.5", "%201"] {
                 let refused = client.get(&format!("{path}?limit={limit}")).await.problem(422, "invalid_field");
                 assert_eq!(refused.at("/errors/0/field"), "limit", "{id} {limit}: {}", refused.text());
@@ -131,7 +131,7 @@ on_both! {
                 let refused = client.get(&format!("{path}?offset={offset}")).await.problem(422, "invalid_field");
                 assert_eq!(refused.at("/errors/0/field"), "offset", "{id} {offset}: {}", refused.text());
             }
-            if JOURNALS.contains(&id) {
+            if JOURNALS.contains(id) {
                 let refused = client.get(&format!("{path}?after=yesterday")).await.problem(422, "invalid_field");
                 assert_eq!(refused.at("/errors/0/field"), "after", "{id}");
             }

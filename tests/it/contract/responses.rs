@@ -199,62 +199,6 @@ impl Walk {
             .await;
     }
 
-    /// Begins something with a code; returns what finishes it.
-    async fn begin(&mut self, t: &TestApp, id: &str, email: &str, subject: &str, status: u16) -> Value {
-        let anyone = self.anonymous.clone();
-        let begun = self
-            .call_as(&anyone, id, "", Some(json!({ "email": email })), status)
-            .await;
-        let code = expect_code(t, email, subject, 1).await;
-        json!({ "challenge_token": begun.at("/challenge_token"), "code": code })
-    }
-
-    async fn codes(&mut self, t: &TestApp) {
-        let anyone = self.anonymous.clone();
-        let code = self
-            .begin(t, "register_account", "finn@example.com", REGISTER, 202)
-            .await;
-        let proved = self.call_as(&anyone, "verify_registration", "", Some(code), 200).await;
-        let completion = json!({ "registration_token": proved.at("/registration_token"), "password": PASSWORD });
-        self.call_as(&anyone, "complete_registration", "", Some(completion), 201)
-            .await;
-        let code = self
-            .begin(t, "register_account", "gil@example.com", REGISTER, 202)
-            .await;
-        let again = json!({ "challenge_token": code["challenge_token"] });
-        self.call_as(&anyone, "resend_registration_code", "", Some(again), 202)
-            .await;
-        let code = self
-            .begin(t, "request_sign_in_code", "finn@example.com", SIGN_IN, 200)
-            .await;
-        self.call_as(&anyone, "sign_in_with_code", "", Some(code), 200).await;
-        let address = json!({ "email": "finn@example.com" });
-        self.call_as(&anyone, "request_password_reset", "", Some(address), 200)
-            .await;
-        let token = expect_token(t, "finn@example.com", RESET, 1).await;
-        let reset = json!({ "token": token, "password": "another horse, another battery" });
-        self.call_as(&anyone, "reset_password", "", Some(reset), 204).await;
-    }
-
-    async fn addresses(&mut self, t: &TestApp) {
-        self.does("update_me", json!({ "first_name": "Dana", "username": "dana.s" }), 200)
-            .await;
-        let added = self
-            .does("add_email", json!({ "email": "dana@example.org" }), 201)
-            .await;
-        self.names.insert("email", added.at("/id"));
-        self.done("resend_email_verification", 204).await;
-        let code = expect_code(t, "dana@example.org", VERIFY, 2).await;
-        self.does("verify_email_address", json!({ "code": code }), 204).await;
-        self.get("list_emails").await;
-        self.does("set_default_email", json!({ "is_default": true }), 200).await;
-        let old = self.get("list_emails").await.at("/data/1/id");
-        self.names.insert("email", old);
-        self.done("delete_email", 204).await;
-        self.call_as(&self.client.clone(), "search_users", "?q=finn@example.com", None, 200)
-            .await;
-    }
-
     async fn tokens(&mut self) {
         let token = json!({ "name": "ci", "expires_days": 7, "scopes": ["secrets:read@dev"] });
         let made = self.does("create_token", token, 201).await;

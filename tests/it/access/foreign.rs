@@ -52,6 +52,15 @@ const NO_NAMES: &[&str] = &[
     "events",
     "enabled",
     "filters.keys",
+    "secrets",
+    "secrets.value",
+    "secrets.comment",
+    "mode",
+    "dry_run",
+    "keys",
+    "revision",
+    "at",
+    "digest",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it.
 const GLOBAL_NAMES: &[&str] = &["slug"];
@@ -65,6 +74,7 @@ const NAMES: &[&str] = &[
     "role",
     "filters.projects",
     "filters.environments",
+    "against",
 ];
 
 /// An id of the same kind that nobody has: the next number.

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use domain::access::Permission::{
     self, AuditRead, EnvsManage, EnvsRead, OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead,
     ProjectsUpdate, SecretsBulkDelete, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage,
-    WebhooksManage,
-    WebhooksRead,
+    WebhooksManage, WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -303,6 +302,13 @@ pub const OPERATIONS: &[Operation] = &[
         200,
         |_, place| json!({ "keys": [place.side.key] }),
     ),
+    write(
+        "import_secrets",
+        Gate::AnyKey(SecretsWrite),
+        200,
+        |_, _| json!({ "NEW_KEY": "new" }),
+    ),
+    read("export_secrets", Gate::AnyKey(SecretsRead)),
     read("list_revisions", Gate::AnyKey(SecretsList)),
     write("put_revision_pin", Gate::AnyKey(SecretsWrite), 200, |_, _| json!({})),
     Operation {
@@ -349,7 +355,7 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// Reads that the journal keeps.
-pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version"];
+pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version", "export_secrets"];
 
 /// An operation as the document shows it.
 #[derive(Clone, Debug)]

@@ -70,6 +70,10 @@ impl BodySchemas {
     /// Why the body of a request is not what its operation reads, if so. A caller who is not known is told that first,
     /// by the operation.
     pub fn refusal(&self, request: &Request, is_known: bool) -> Option<Problem> {
+        let is_other = |media_type: &str| !media_type.to_ascii_lowercase().contains("json");
+        if request.content_type().is_some_and(is_other) {
+            return None;
+        }
         let body = &request.data::<Admitted>()?.0;
         let expected = self.0.body(request.method(), request.uri().path())?;
         if !(is_known || expected.is_public) {

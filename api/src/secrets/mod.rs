@@ -10,6 +10,7 @@ pub mod revisions;
     reason = "the area and its first resource share the name that the API gives them"
 )]
 pub mod secrets;
+pub mod transfer;
 pub mod versions;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub type Apis = (
     bulk::BulkApi,
     revisions::RevisionsApi,
     promote::PromoteApi,
+    transfer::TransferApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -32,5 +34,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         bulk::BulkApi(app.clone()),
         revisions::RevisionsApi(app.clone()),
         promote::PromoteApi(app.clone()),
+        transfer::TransferApi(app.clone()),
     )
 }

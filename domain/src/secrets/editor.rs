@@ -239,6 +239,7 @@ impl<'a> Editor<'a> {
             version: number,
             secret_id: id,
             digest,
+            keeps_version: version.is_none() && !deleted,
         };
         self.steps.push(Step {
             outcome,

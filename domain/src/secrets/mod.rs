@@ -5,6 +5,7 @@ pub mod bulk;
 mod current;
 mod editor;
 pub mod entity;
+pub mod format;
 pub mod key;
 pub mod list;
 mod past;
@@ -13,6 +14,7 @@ mod precondition;
 pub mod promote;
 pub mod read;
 pub mod revision;
+pub mod transfer;
 pub mod version;
 pub mod write;
 

@@ -61,6 +61,7 @@ const NO_NAMES: &[&str] = &[
     "revision",
     "at",
     "digest",
+    "format",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it.
 const GLOBAL_NAMES: &[&str] = &["slug"];

@@ -3,11 +3,13 @@
 mod bulk;
 mod changes;
 mod concurrency;
+mod formats;
 mod limits;
 mod listing;
 mod preconditions;
 mod promotion;
 mod revisions;
 mod roles;
+mod transfer;
 mod values;
 mod versions;

@@ -8,6 +8,7 @@ mod m20260101_000001_tenants;
 mod m20260101_000002_secrets;
 mod m20260101_000003_journal_and_jobs;
 mod m20260301_000001_identity;
+mod m20260401_000001_secrets_engine;
 
 pub struct Migrator;
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000002_secrets::Migration),
             Box::new(m20260101_000003_journal_and_jobs::Migration),
             Box::new(m20260301_000001_identity::Migration),
+            Box::new(m20260401_000001_secrets_engine::Migration),
         ]
     }
 }

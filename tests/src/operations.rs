@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use domain::access::Permission::{
     self, AclManage, AuditRead, EnvsManage, EnvsRead, MembersInvite, MembersRead, MembersRemove, MembersSetRole,
     OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, RolesManage,
-    SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage, WebhooksRead,
+    SecretsBulkDelete, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage, WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -58,6 +58,10 @@ pub enum Gate {
     Env(Permission),
     /// The permission for some key of the environment.
     AnyKey(Permission),
+    /// Both permissions for some key of the environment.
+    AnyKeyBoth(Permission, Permission),
+    /// To read in the environment that secrets are promoted from, and to write in the one that they come to.
+    Promotion,
     /// The permission for the key.
     Key(Permission),
 }
@@ -65,7 +69,10 @@ pub enum Gate {
 impl Gate {
     /// Whether the operation acts inside an environment, so that its class matters.
     pub fn is_in_env(self) -> bool {
-        matches!(self, Self::Env(_) | Self::AnyKey(_) | Self::Key(_))
+        matches!(
+            self,
+            Self::Env(_) | Self::AnyKey(_) | Self::AnyKeyBoth(..) | Self::Key(_) | Self::Promotion
+        )
     }
 }
 
@@ -486,7 +493,66 @@ pub const OPERATIONS: &[Operation] = &[
         |_, _| json!({ "value": "changed" }),
     ),
     change("delete_secret", Gate::Key(SecretsDelete), 200),
+    write(
+        "update_secret",
+        Gate::Key(SecretsWrite),
+        200,
+        |_, _| json!({ "comment": "changed" }),
+    ),
+    Operation {
+        prepare: Some("UPDATE secrets SET deleted_at = updated_at WHERE key = 'API_KEY'"),
+        ..change("restore_secret", Gate::Key(SecretsWrite), 200)
+    },
     read("list_secret_versions", Gate::Key(SecretsList)),
+    read("get_secret_version", Gate::Key(SecretsRead)),
+    change("destroy_secret_version", Gate::Key(SecretsBulkDelete), 204),
+    write(
+        "rollback_secret",
+        Gate::Key(SecretsWrite),
+        200,
+        |_, _| json!({ "version": 1 }),
+    ),
+    write(
+        "set_secrets",
+        Gate::AnyKey(SecretsWrite),
+        200,
+        |_, _| json!({ "secrets": { "NEW_KEY": "new", "OTHER_KEY": { "value": "other", "comment": "why" } } }),
+    ),
+    write(
+        "delete_secrets",
+        Gate::AnyKey(SecretsBulkDelete),
+        200,
+        |_, place| json!({ "keys": [place.side.key] }),
+    ),
+    write(
+        "import_secrets",
+        Gate::AnyKey(SecretsWrite),
+        200,
+        |_, _| json!({ "NEW_KEY": "new" }),
+    ),
+    read("export_secrets", Gate::AnyKey(SecretsRead)),
+    read("list_revisions", Gate::AnyKey(SecretsList)),
+    write("put_revision_pin", Gate::AnyKey(SecretsWrite), 200, |_, _| json!({})),
+    Operation {
+        prepare: Some(
+            "INSERT INTO revision_pins (environment_id, name, revision, created_at)
+             SELECT id, 'release-42', 1, 1 FROM environments WHERE deleted_at IS NULL",
+        ),
+        ..change("delete_revision_pin", Gate::AnyKey(SecretsWrite), 204)
+    },
+    read("diff_environment", Gate::AnyKey(SecretsRead)),
+    write(
+        "rollback_environment",
+        Gate::AnyKeyBoth(SecretsWrite, SecretsDelete),
+        200,
+        |_, _| json!({ "revision": "1" }),
+    ),
+    write(
+        "promote_secrets",
+        Gate::Promotion,
+        200,
+        |_, place| json!({ "from": place.promoted_from().slug, "to": place.env.slug }),
+    ),
     write(
         "create_webhook",
         Gate::Org(WebhooksManage),
@@ -511,7 +577,7 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// Reads that the journal keeps.
-pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret"];
+pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version", "export_secrets"];
 
 /// An operation as the document shows it.
 #[derive(Clone, Debug)]

@@ -70,6 +70,10 @@ impl BodySchemas {
     /// Why the body of a request is not what its operation reads, if so. A caller who is not known is told that first,
     /// by the operation.
     pub fn refusal(&self, request: &Request, is_known: bool) -> Option<Problem> {
+        let is_other = |media_type: &str| !media_type.to_ascii_lowercase().contains("json");
+        if request.content_type().is_some_and(is_other) {
+            return None;
+        }
         let body = &request.data::<Admitted>()?.0;
         let expected = self.0.body(request.method(), request.uri().path())?;
         if !(is_known || expected.is_public) {
@@ -126,6 +130,22 @@ impl Schemas {
             let mut faults = entries.iter().map(|entry| self.fault(items, entry)).enumerate();
             return faults.find_map(|(index, fault)| Some(fault?.within(&format!("[{index}]"))));
         }
+        if let Some(choices) = ["oneOf", "anyOf"]
+            .into_iter()
+            .find_map(|key| schema.get(key)?.as_array())
+        {
+            return self.choice_fault(choices, value);
+        }
+        if let (Some(others), Some(entries)) = (schema.get("additionalProperties"), value.as_object()) {
+            let known = |name: &str| schema.get("properties").is_some_and(|known| known.get(name).is_some());
+            let mut others = entries
+                .iter()
+                .filter(|(name, _)| !known(name))
+                .map(|(name, entry)| (name, self.fault(others, entry)));
+            if let Some(fault) = others.find_map(|(name, fault)| Some(fault?.within(name))) {
+                return Some(fault);
+            }
+        }
         let is_required = |name: &str| {
             let mut names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
             names.any(|required| required == name)
@@ -136,6 +156,27 @@ impl Schemas {
                 wanted: None,
             }),
             Some(member) => self.fault(property, member).map(|fault| fault.within(name)),
+        })
+    }
+}
+
+impl Schemas {
+    /// Why a value is none of several things: the fault of the one that it resembles.
+    fn choice_fault(&self, choices: &[Value], value: &Value) -> Option<Fault> {
+        let faults: Vec<_> = choices
+            .iter()
+            .map(|choice| self.fault(choice, value))
+            .collect::<Option<_>>()?;
+        let inside = faults
+            .iter()
+            .position(|fault| !fault.field.is_empty() || fault.wanted.is_none());
+        if let Some(inside) = inside {
+            return faults.into_iter().nth(inside);
+        }
+        let wanted: Vec<_> = faults.into_iter().filter_map(|fault| fault.wanted).collect();
+        Some(Fault {
+            field: String::new(),
+            wanted: Some(wanted.join(" or ").into()),
         })
     }
 }
@@ -195,9 +236,11 @@ mod tests {
 
     fn schemas() -> BodySchemas {
         let keys = json!({ "type": "array", "items": { "type": "string" } });
+        let entry = json!({ "type": "object", "required": ["value"], "properties": { "value": { "type": "string" } } });
         let hook = json!({ "type": "object", "required": ["url"], "properties": {
             "url": { "type": "string" }, "days": { "type": "integer" }, "filters": { "$ref": "#/components/schemas/Filters" },
             "mode": { "type": "string", "enum": ["a", "b"] }, "at": { "type": "string", "format": "date-time" },
+            "values": { "type": "object", "additionalProperties": { "oneOf": [{ "type": "string" }, entry] } },
         } });
         let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Hook" } } } });
         let operation = |security| json!({ "security": security, "requestBody": body });
@@ -238,6 +281,20 @@ mod tests {
         let keys = json!({ "url": "u", "filters": { "keys": ["a", 7] } });
         assert_eq!(said(keys).as_deref(), Some("filters.keys[1] must be a string"));
         assert_eq!(said(json!([])).as_deref(), Some("body must be an object"));
+        let values = |values: Value| said(json!({ "url": "u", "values": values }));
+        assert_eq!(values(json!({ "A": "a", "B": { "value": "b" } })), None);
+        assert_eq!(
+            values(json!({ "A": 1.10 })).as_deref(),
+            Some("values.A must be a string or an object")
+        );
+        assert_eq!(
+            values(json!({ "A": { "value": 1 } })).as_deref(),
+            Some("values.A.value must be a string")
+        );
+        assert_eq!(
+            values(json!({ "A": {} })).as_deref(),
+            Some("values.A.value is required")
+        );
     }
 
     #[test]

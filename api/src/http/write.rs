@@ -86,6 +86,16 @@ impl<'a> Write<'a> {
         Ok(answer)
     }
 
+    /// Gives up whatever was begun and answers: for a change that was only tried, or came to nothing.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn give_up<R: IntoResponse + Clone>(self, answer: R) -> Result<R, ApiError> {
+        let app = self.app;
+        self.tx.rollback().await?;
+        keep_answer(app, answer).await
+    }
+
     async fn keep<R: IntoResponse + Clone>(&self, answer: &R) -> Result<()> {
         let Some(claim) = self.context.as_ref().and_then(|context| context.claim()) else {
             return Ok(());

@@ -5,7 +5,8 @@ use domain::kernel::id::{ServiceAccountId, UserId};
 use domain::secrets::list::{KeyInfo, Listing};
 use domain::secrets::read::Opened;
 use domain::secrets::version::VersionInfo;
-use domain::secrets::write::{Deleted, NewValue, Written};
+use domain::secrets::write::Written;
+use domain::secrets::{NewValue, Stepped};
 use poem_openapi::Object;
 
 use crate::http::page::{Pagination, pagination};
@@ -52,6 +53,32 @@ pub struct PutSecret {
     pub expected_version: Option<i64>,
 }
 
+/// Changes to a secret; absent fields stay.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct PatchSecret {
+    /// Another key for it. Its id and versions stay.
+    pub key: Option<String>,
+    /// Up to 64 KiB of UTF-8, without U+0000.
+    #[oai(write_only)]
+    pub value: Option<String>,
+    /// Up to 1 KiB; empty takes it away.
+    #[oai(write_only)]
+    pub comment: Option<String>,
+    /// The version that must be there; another one is answered with 412.
+    pub expected_version: Option<i64>,
+}
+
+/// The version to go back to.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct RollbackSecret {
+    /// Number of the version whose value and comment are to be stored again.
+    pub version: i64,
+    /// The version that must be there now; another one is answered with 412.
+    pub expected_version: Option<i64>,
+}
+
 /// A secret after a write. The value is not echoed.
 #[derive(Clone, Debug, Object)]
 pub struct WrittenSecret {
@@ -73,16 +100,16 @@ pub struct WrittenSecret {
 
 impl From<Written> for WrittenSecret {
     fn from(written: Written) -> Self {
-        let Written {
+        let Written { secret, revision } = written;
+        let Stepped {
             outcome: _,
             id,
             key,
             version,
-            revision,
             comment,
             created_at,
             updated_at,
-        } = written;
+        } = secret;
         Self {
             id: id.to_string(),
             key,
@@ -160,6 +187,8 @@ pub struct SecretList {
     pub data: Vec<SecretEntry>,
     /// The environment's revision that they are of.
     pub revision: i64,
+    /// Keys of a past revision whose values were destroyed since; absent if there is none.
+    pub destroyed: Option<Vec<String>>,
     /// Where this page lies, when a page was asked for.
     pub pagination: Option<Pagination>,
 }
@@ -188,6 +217,7 @@ impl From<Listing<Opened>> for SecretList {
         Self {
             data: listing.page.data.into_iter().map(entry).collect(),
             revision: listing.revision,
+            destroyed: (!listing.destroyed.is_empty()).then_some(listing.destroyed),
             pagination,
         }
     }
@@ -250,10 +280,14 @@ pub struct DeletedSecret {
     pub revision: i64,
 }
 
-impl From<Deleted> for DeletedSecret {
-    fn from(deleted: Deleted) -> Self {
-        let Deleted { key, version, revision } = deleted;
-        Self { key, version, revision }
+impl From<Written> for DeletedSecret {
+    fn from(written: Written) -> Self {
+        let Written { secret, revision } = written;
+        Self {
+            key: secret.key,
+            version: secret.version,
+            revision,
+        }
     }
 }
 

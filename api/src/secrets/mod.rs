@@ -1,19 +1,39 @@
 //! Secrets.
 
+pub mod bulk;
 pub mod dto;
+pub mod history;
+pub mod promote;
+pub mod revisions;
 #[expect(
     clippy::module_inception,
     reason = "the area and its first resource share the name that the API gives them"
 )]
 pub mod secrets;
+pub mod transfer;
+pub mod versions;
 
 use std::sync::Arc;
 
 use crate::app::App;
 
 /// The operations of this area.
-pub type Apis = secrets::SecretsApi;
+pub type Apis = (
+    secrets::SecretsApi,
+    versions::VersionsApi,
+    bulk::BulkApi,
+    revisions::RevisionsApi,
+    promote::PromoteApi,
+    transfer::TransferApi,
+);
 
 pub fn apis(app: &Arc<App>) -> Apis {
-    secrets::SecretsApi(app.clone())
+    (
+        secrets::SecretsApi(app.clone()),
+        versions::VersionsApi(app.clone()),
+        bulk::BulkApi(app.clone()),
+        revisions::RevisionsApi(app.clone()),
+        promote::PromoteApi(app.clone()),
+        transfer::TransferApi(app.clone()),
+    )
 }

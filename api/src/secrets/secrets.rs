@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use domain::access::{self, EnvAccess, grant};
-use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::kernel::{Problem, ProblemCode, Secret};
 use domain::secrets::list::{self, Selection};
-use domain::secrets::write::{self, NewValue, Outcome};
-use domain::secrets::{Precondition, read, version};
+use domain::secrets::write::{self, Outcome, SecretPatch, Written};
+use domain::secrets::{Moment, NewValue, Precondition, read};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::dto::{DeletedSecret, KeyList, NewSecret, PutSecret, SecretList, SecretValue, SecretVersion, WrittenSecret};
+use super::dto::{DeletedSecret, KeyList, NewSecret, PatchSecret, PutSecret, SecretList, SecretValue, WrittenSecret};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::etag;
-use crate::http::page::List;
 use crate::http::problem::ApiError;
+use crate::http::time::Time;
+use crate::http::write::Write;
 use crate::tags::Tag;
 
 pub struct SecretsApi(pub Arc<App>);
@@ -70,7 +70,7 @@ pub enum OneSecret {
 }
 
 /// One precondition from header and body; both may say it, if they agree.
-fn precondition(
+pub(super) fn precondition(
     if_match: Option<&str>,
     if_none_match: Option<&str>,
     expected_version: Option<i64>,
@@ -95,6 +95,18 @@ fn precondition(
         )
         .into()),
         (Some(_), Some(_)) => Err(conflict().into()),
+    }
+}
+
+/// Commits a write and answers; one that came to nothing is given up.
+pub(super) async fn answer(tx: Write<'_>, written: Written) -> Result<SecretWritten, ApiError> {
+    let tag = etag::of_version(written.secret.version);
+    match written.secret.outcome {
+        Outcome::Created => tx.commit(SecretWritten::Created(Json(written.into()), tag)).await,
+        Outcome::Updated | Outcome::Renamed | Outcome::Restored | Outcome::Deleted => {
+            tx.commit(SecretWritten::Ok(Json(written.into()), tag)).await
+        }
+        Outcome::Unchanged => tx.give_up(SecretWritten::Ok(Json(written.into()), tag)).await,
     }
 }
 
@@ -131,12 +143,17 @@ impl SecretsApi {
         offset: Query<Option<i64>>,
         /// Only keys that begin with this, case and all.
         search: Query<Option<String>>,
+        /// A revision of the environment, or the name of a pin: read as it was then.
+        revision: Query<Option<String>>,
+        /// An instant: read as it was then.
+        at: Query<Option<Time>>,
         /// An `ETag` of before: 304 when nothing has changed.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Secrets, ApiError> {
         let access = access::env::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env).await?;
-        let selection = Selection::new(limit.0, offset.0, search.0)?;
+        let moment = Moment::new(revision.0.as_deref(), at.0.map(|at| at.0))?;
+        let selection = Selection::new(limit.0, offset.0, search.0, moment)?;
         let tag = environment_tag(&access, &selection);
         if etag::matches(if_none_match.0.as_deref(), &tag) {
             return Ok(Secrets::NotModified(tag));
@@ -170,12 +187,17 @@ impl SecretsApi {
         offset: Query<Option<i64>>,
         /// Only keys that begin with this, case and all.
         search: Query<Option<String>>,
+        /// A revision of the environment, or the name of a pin: read as it was then.
+        revision: Query<Option<String>>,
+        /// An instant: read as it was then.
+        at: Query<Option<Time>>,
         /// An `ETag` of before: 304 when nothing has changed.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Keys, ApiError> {
         let access = access::env::<grant::SecretsList>(&self.0.db, &caller, &org, &project, &env).await?;
-        let selection = Selection::new(limit.0, offset.0, search.0)?;
+        let moment = Moment::new(revision.0.as_deref(), at.0.map(|at| at.0))?;
+        let selection = Selection::new(limit.0, offset.0, search.0, moment)?;
         let tag = environment_tag(&access, &selection);
         if etag::matches(if_none_match.0.as_deref(), &tag) {
             return Ok(Keys::NotModified(tag));
@@ -207,7 +229,7 @@ impl SecretsApi {
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
         let written = write::create(&tx, &self.0.keys, &caller, &access, &key, new).await?;
-        let tag = etag::of_version(written.version);
+        let tag = etag::of_version(written.secret.version);
         tx.commit(SecretCreated::Created(Json(written.into()), tag)).await
     }
 
@@ -290,17 +312,56 @@ impl SecretsApi {
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
         let written = write::put(&tx, &self.0.keys, &caller, &access, &key, new, condition).await?;
-        let tag = etag::of_version(written.version);
-        match written.outcome {
-            Outcome::Created => tx.commit(SecretWritten::Created(Json(written.into()), tag)).await,
-            Outcome::Updated => tx.commit(SecretWritten::Ok(Json(written.into()), tag)).await,
-            Outcome::Unchanged => tx.commit_unchanged(SecretWritten::Ok(Json(written.into()), tag)).await,
-        }
+        answer(tx, written).await
+    }
+
+    /// Change a secret in part
+    ///
+    /// Its value, its comment or its key. A rename alone makes no new version; whoever renames must be allowed to
+    /// write both keys.
+    #[oai(
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
+        method = "patch",
+        operation_id = "update_secret"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
+    async fn update_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id or slug of the project.
+        project: Path<String>,
+        /// Id or slug of the environment.
+        env: Path<String>,
+        /// The key.
+        key: Path<String>,
+        /// The version that must be there, quoted: `"3"`.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Json<PatchSecret>,
+    ) -> Result<SecretWritten, ApiError> {
+        let PatchSecret {
+            key: new_key,
+            value,
+            comment,
+            expected_version,
+        } = body.0;
+        let condition = precondition(if_match.0.as_deref(), None, expected_version)?;
+        let patch = SecretPatch {
+            value: value.map(Secret::new),
+            comment: comment.map(Secret::new),
+            key: new_key,
+        };
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
+        let written = write::patch(&tx, &self.0.keys, &caller, &access, &key, patch, condition).await?;
+        answer(tx, written).await
     }
 
     /// Delete a secret
     ///
-    /// Its versions stay stored and out of reach.
+    /// Its versions stay stored, and it can be brought back.
     #[oai(
         path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
         method = "delete",
@@ -324,20 +385,19 @@ impl SecretsApi {
         let condition = precondition(if_match.0.as_deref(), None, None)?;
         let tx = self.0.begin_write().await?;
         let access = access::key::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let deleted = write::delete(&tx, &caller, &access, &key, condition).await?;
+        let deleted = write::delete(&tx, &self.0.keys, &caller, &access, &key, condition).await?;
         tx.commit(Json(deleted.into())).await
     }
 
-    /// List a secret's versions
+    /// Bring a deleted secret back
     ///
-    /// Newest first, without values: who wrote each, and when.
+    /// The one that was deleted last under the key, with all of its versions.
     #[oai(
-        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key/versions",
-        method = "get",
-        operation_id = "list_secret_versions"
+        path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key/restore",
+        method = "post",
+        operation_id = "restore_secret"
     )]
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
-    async fn list_secret_versions(
+    async fn restore_secret(
         &self,
         caller: Caller,
         /// Id or slug of the organisation.
@@ -348,14 +408,10 @@ impl SecretsApi {
         env: Path<String>,
         /// The key.
         key: Path<String>,
-        /// Entries of a page, 1 to 100; 20 if absent.
-        limit: Query<Option<i64>>,
-        /// Entries to leave out first; 0 if absent.
-        offset: Query<Option<i64>>,
-    ) -> Result<Json<List<SecretVersion>>, ApiError> {
-        let access = access::key::<grant::SecretsList>(&self.0.db, &caller, &org, &project, &env, &key).await?;
-        let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
-        let versions = version::list(&self.0.db, &access, &key, page).await?;
-        Ok(Json(List::of(versions, SecretVersion::from)))
+    ) -> Result<SecretWritten, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
+        let written = write::restore(&tx, &self.0.keys, &caller, &access, &key).await?;
+        answer(tx, written).await
     }
 }

@@ -94,6 +94,14 @@ actions! {
     SecretCreated = "secret.created", true, "A secret was made, or made again after it was deleted.";
     SecretUpdated = "secret.updated", true, "A secret has a new version.";
     SecretDeleted = "secret.deleted", true, "A secret was deleted; its versions are kept.";
+    SecretRestored = "secret.restored", true, "A deleted secret was brought back.";
+    SecretBulkSet = "secret.bulk_set", true, "Several secrets were stored at once.";
+    SecretBulkDeleted = "secret.bulk_delete", true, "Several secrets were deleted at once.";
+    SecretPromoted = "secret.promoted", true, "Secrets were carried over from another environment.";
+    SecretVersionDestroyed = "secret.version_destroyed", true, "The value of one version was destroyed for good.";
+    EnvironmentRolledBack = "environment.rolled_back", true, "An environment was brought back to an earlier revision.";
+    RevisionPinned = "environment.pinned", true, "A revision of an environment was given a name.";
+    RevisionUnpinned = "environment.unpinned", true, "A name of a revision was taken away.";
     SecretRead = "secret.read", false, "The values of secrets were read.";
     WebhookCreated = "webhook.created", false, "A webhook endpoint was made.";
     WebhookUpdated = "webhook.updated", false, "A webhook endpoint changed.";

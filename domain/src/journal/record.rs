@@ -58,9 +58,12 @@ pub struct KeyChange {
     pub key: String,
     pub version: i64,
     pub secret_id: SecretId,
-    /// SHA-256 of the sealed value, hex; absent for a deletion.
+    /// SHA-256 of the sealed value, hex; absent when nothing was sealed: for a deletion, a rename, a restoration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Whether the secret lives on under the version that it had: renamed, or restored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_version: bool,
 }
 
 /// An event to be recorded.

@@ -87,7 +87,8 @@ impl Verification {
 struct LastWrite {
     seq: i64,
     version: i64,
-    /// `None`: it was deleted.
+    deleted: bool,
+    /// Of the value that was sealed last.
     digest: Option<String>,
 }
 
@@ -155,7 +156,7 @@ fn check_row(found: &mut Verification, row: &event::Model, last_seq: i64, last_h
 }
 
 fn note_writes(writes: &mut HashMap<SecretId, LastWrite>, row: &event::Model) {
-    if !row.action.starts_with("secret.") || row.action == super::Action::SecretRead.as_str() {
+    if row.action == super::Action::SecretRead.as_str() {
         return;
     }
     let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
@@ -171,13 +172,16 @@ fn note_writes(writes: &mut HashMap<SecretId, LastWrite>, row: &event::Model) {
             .and_then(|id| id.parse().ok());
         let version = change.get("version").and_then(Value::as_i64);
         if let (Some(id), Some(version)) = (id, version) {
-            let digest = change.get("digest").and_then(Value::as_str).map(str::to_owned);
+            let sealed = change.get("digest").and_then(Value::as_str).map(str::to_owned);
+            let keeps_version = change.get("keeps_version") == Some(&Value::Bool(true));
+            let before = writes.remove(&id);
             writes.insert(
                 id,
                 LastWrite {
                     seq: row.seq,
                     version,
-                    digest,
+                    deleted: sealed.is_none() && !keeps_version,
+                    digest: sealed.or_else(|| before.and_then(|write| write.digest)),
                 },
             );
         }
@@ -229,11 +233,14 @@ fn compare(write: &LastWrite, stored: Option<&Stored>) -> Option<FaultKind> {
     if stored.version < write.version {
         return Some(FaultKind::SecretRolledBack);
     }
+    match (write.deleted, stored.is_deleted == 1) {
+        (true, true) => return None,
+        (true, false) => return Some(FaultKind::SecretRolledBack),
+        (false, true) => return Some(FaultKind::SecretMissing),
+        (false, false) => {}
+    }
     match (&write.digest, &stored.sealed_value) {
-        (None, _) if stored.is_deleted == 1 => None,
-        (None, _) => Some(FaultKind::SecretRolledBack),
-        (Some(_), _) if stored.is_deleted == 1 => Some(FaultKind::SecretMissing),
         (Some(digest), Some(blob)) if hex::encode(blob_digest(blob)) == *digest => None,
-        (Some(_), _) => Some(FaultKind::SecretAltered),
+        (Some(_) | None, _) => Some(FaultKind::SecretAltered),
     }
 }

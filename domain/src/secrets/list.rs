@@ -2,7 +2,8 @@
 
 use sea_orm::{FromQueryResult, Value};
 
-use super::change::place;
+use super::past::{self, Moment, PastSecret};
+use super::place::EnvPlace;
 use super::read::{Opened, open_with};
 use crate::access::grant::{Permitted, SecretsList, SecretsRead};
 use crate::access::{Caller, EnvAccess};
@@ -23,6 +24,8 @@ pub struct Selection {
     pub page: Option<PageRequest>,
     /// Keys that begin with this, case and all.
     pub prefix: Option<String>,
+    /// As it was when.
+    pub moment: Moment,
 }
 
 impl Selection {
@@ -30,7 +33,7 @@ impl Selection {
     ///
     /// # Errors
     /// `invalid_field`.
-    pub fn new(limit: Option<i64>, offset: Option<i64>, search: Option<String>) -> Result<Self> {
+    pub fn new(limit: Option<i64>, offset: Option<i64>, search: Option<String>, moment: Moment) -> Result<Self> {
         let page = match (limit, offset) {
             (None, None) => None,
             (limit, offset) => Some(PageRequest::new(limit.or(Some(100)), offset, MAX_PAGE)?),
@@ -38,6 +41,7 @@ impl Selection {
         Ok(Self {
             page,
             prefix: search.filter(|prefix| !prefix.is_empty()),
+            moment,
         })
     }
 }
@@ -48,6 +52,8 @@ pub struct Listing<T> {
     /// The whole, or a page of it.
     pub page: Page<T>,
     pub is_paged: bool,
+    /// Keys of the past whose values were destroyed since; they are not on the page.
+    pub destroyed: Vec<String>,
 }
 
 /// A key without its value.
@@ -106,8 +112,60 @@ impl Row {
     }
 }
 
-/// Revision and rows in one statement, so that they belong together.
+/// The revision that is meant, and those of its secrets that the caller may see.
 async fn rows<A: Permitted>(
+    from: &impl Reads,
+    access: &EnvAccess<A>,
+    selection: &Selection,
+    texts: bool,
+) -> Result<(i64, Vec<Sealed>)> {
+    let (revision, mut rows) = match past::number(from, access.env.id, &selection.moment, "revision").await? {
+        None => rows_now(from, access, selection, texts).await?,
+        Some(revision) => (revision, rows_of(from, access, selection, revision).await?),
+    };
+    rows.retain(|row| access.allows_key(&row.key));
+    Ok((revision, rows))
+}
+
+/// The secrets of a revision of the past.
+async fn rows_of<A: Permitted>(
+    from: &impl Reads,
+    access: &EnvAccess<A>,
+    selection: &Selection,
+    revision: i64,
+) -> Result<Vec<Sealed>> {
+    let secrets = past::secrets(from, access.env.id, revision).await?;
+    let prefix = selection.prefix.as_deref().unwrap_or_default();
+    let wanted = secrets.into_iter().filter(|secret| secret.key.starts_with(prefix));
+    Ok(wanted.map(Sealed::from).collect())
+}
+
+impl From<PastSecret> for Sealed {
+    fn from(secret: PastSecret) -> Self {
+        let PastSecret {
+            id,
+            key,
+            version,
+            created_at,
+            updated_at,
+            fingerprint: _,
+            sealed_value,
+            sealed_comment,
+        } = secret;
+        Self {
+            id,
+            key,
+            version,
+            created_at,
+            updated_at,
+            value: sealed_value,
+            comment: sealed_comment,
+        }
+    }
+}
+
+/// Revision and rows of the present in one statement, so that they belong together.
+async fn rows_now<A: Permitted>(
     from: &impl Reads,
     access: &EnvAccess<A>,
     selection: &Selection,
@@ -136,13 +194,7 @@ async fn rows<A: Permitted>(
     );
     let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
     let revision = rows.first().ok_or_else(Problem::not_found)?.revision;
-    Ok((
-        revision,
-        rows.into_iter()
-            .filter_map(Row::sealed)
-            .filter(|row| access.allows_key(&row.key))
-            .collect(),
-    ))
+    Ok((revision, rows.into_iter().filter_map(Row::sealed).collect()))
 }
 
 fn paged(all: Vec<Sealed>, selection: &Selection) -> Page<Sealed> {
@@ -172,6 +224,7 @@ pub async fn keys(
         revision,
         page,
         is_paged: selection.page.is_some(),
+        destroyed: Vec::new(),
     })
 }
 
@@ -186,11 +239,16 @@ pub async fn secrets(
     selection: &Selection,
 ) -> Result<Listing<Opened>> {
     let (revision, rows) = rows(from, access, selection, true).await?;
+    // Of the present every value is there: one that is missing is a fault, and found as such below.
+    let (rows, destroyed): (Vec<_>, Vec<_>) = match selection.moment {
+        Moment::Now => (rows, Vec::new()),
+        Moment::Revision(_) | Moment::Pin(_) | Moment::At(_) => rows.into_iter().partition(|row| row.value.is_some()),
+    };
     let sealed = paged(rows, selection);
     let Page { data, request, total } = sealed;
     let mut opener = Opener {
         store,
-        access,
+        place: access.into(),
         key: None,
     };
     let mut values = Vec::with_capacity(data.len());
@@ -205,13 +263,14 @@ pub async fn secrets(
             total,
         },
         is_paged: selection.page.is_some(),
+        destroyed: destroyed.into_iter().map(|row| row.key).collect(),
     })
 }
 
 /// Opens row after row; rows of one key, which is nearly all of them, look it up once.
 struct Opener<'a> {
     store: &'a KeyStore,
-    access: &'a EnvAccess<SecretsRead>,
+    place: EnvPlace,
     key: Option<std::sync::Arc<envelope::DataKey>>,
 }
 
@@ -251,7 +310,7 @@ impl Opener<'_> {
         version: i64,
         field: SecretField,
     ) -> Result<Secret<String>> {
-        let aad = place(self.access, id, version, field);
+        let aad = self.place.aad(id, version, field);
         let fits = self
             .key
             .as_ref()

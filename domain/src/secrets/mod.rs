@@ -1,12 +1,23 @@
 //! Secrets. Every change of an environment is one revision with an immutable change set; every value is a version,
 //! sealed for its place and for no other.
 
-mod change;
+pub mod bulk;
+mod current;
+mod editor;
 pub mod entity;
+pub mod format;
 pub mod key;
 pub mod list;
+mod past;
+mod place;
+mod precondition;
+pub mod promote;
 pub mod read;
+pub mod revision;
+pub mod transfer;
 pub mod version;
 pub mod write;
 
-pub use change::Precondition;
+pub use editor::{NewValue, Stepped};
+pub use past::Moment;
+pub use precondition::Precondition;

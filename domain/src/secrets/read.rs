@@ -1,9 +1,11 @@
 //! Reading one secret.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::EntityTrait;
 
-use super::change::{find, place};
+use super::current;
+use super::editor::NewValue;
 use super::entity::version;
+use super::place::EnvPlace;
 use crate::access::grant::SecretsRead;
 use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{DataKey, SecretField};
@@ -36,42 +38,25 @@ pub async fn get(
     key: &str,
     version: Option<i64>,
 ) -> Result<Opened> {
-    let secret = find(from, access.env.id, key)
+    let secret = current::of_key(from, access.env.id, key)
         .await?
-        .filter(|secret| secret.deleted_at.is_none())
+        .filter(current::Current::is_live)
         .ok_or_else(Problem::not_found)?;
     let wanted = version.unwrap_or(secret.version);
     let row = version_row(from, secret.id, wanted)
         .await?
         .ok_or_else(Problem::not_found)?;
-    let sealed = row.sealed_value.as_deref().ok_or_else(Problem::not_found)?;
-    let value = open(
-        from,
-        keys,
-        sealed,
-        &place(access, secret.id, wanted, SecretField::Value),
-    )
-    .await?;
-    let comment = match &row.sealed_comment {
-        Some(blob) => {
-            open(
-                from,
-                keys,
-                blob,
-                &place(access, secret.id, wanted, SecretField::Comment),
-            )
-            .await?
-        }
-        None => Secret::new(String::new()),
-    };
+    let updated_at = row.created_at;
+    let texts = texts(from, keys, &access.into(), row).await?;
+    let NewValue { value, comment } = texts.ok_or_else(Problem::not_found)?;
     Ok(Opened {
         id: secret.id,
         key: secret.key,
         value,
-        comment,
+        comment: comment.unwrap_or_else(|| Secret::new(String::new())),
         version: wanted,
         created_at: secret.created_at,
-        updated_at: row.created_at,
+        updated_at,
     })
 }
 
@@ -89,11 +74,51 @@ pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, opened: &Opened) 
 }
 
 async fn version_row(from: &impl Reads, secret: SecretId, number: i64) -> Result<Option<version::Model>> {
-    Ok(version::Entity::find()
-        .filter(version::Column::SecretId.eq(secret))
-        .filter(version::Column::Version.eq(number))
-        .one(from.conn())
-        .await?)
+    Ok(version::Entity::find_by_id((secret, number)).one(from.conn()).await?)
+}
+
+/// Value and comment of a version, as they would be stored again; `None` when they were destroyed.
+async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: version::Model) -> Result<Option<NewValue>> {
+    let Some(sealed) = row.sealed_value else {
+        return Ok(None);
+    };
+    let aad = |field| place.aad(row.secret_id, row.version, field);
+    let value = open(from, keys, &sealed, &aad(SecretField::Value)).await?;
+    let comment = match &row.sealed_comment {
+        Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
+        None => Secret::new(String::new()),
+    };
+    Ok(Some(NewValue {
+        value,
+        comment: Some(comment),
+    }))
+}
+
+/// Value and comment of a version; `None` when there is no such version, or it was destroyed.
+pub(super) async fn texts_of(
+    from: &impl Reads,
+    keys: &KeyStore,
+    place: &EnvPlace,
+    secret: SecretId,
+    number: i64,
+) -> Result<Option<NewValue>> {
+    match version_row(from, secret, number).await? {
+        Some(row) => texts(from, keys, place, row).await,
+        None => Ok(None),
+    }
+}
+
+/// The value of the current version of a live secret.
+pub(super) async fn value_of(
+    from: &impl Reads,
+    keys: &KeyStore,
+    place: &EnvPlace,
+    secret: SecretId,
+    number: i64,
+) -> Result<Secret<String>> {
+    let found = texts_of(from, keys, place, secret, number).await?;
+    let missing = || Error::internal("a live secret whose current version is gone");
+    Ok(found.ok_or_else(missing)?.value)
 }
 
 async fn open(from: &impl Reads, keys: &KeyStore, blob: &[u8], aad: &[u8]) -> Result<Secret<String>> {

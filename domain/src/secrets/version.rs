@@ -1,14 +1,16 @@
 //! The history of a secret.
 
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::change::find;
+use super::current::{self, Current};
 use super::entity::version;
-use crate::access::EnvAccess;
-use crate::access::grant::SecretsList;
+use super::place::EnvPlace;
+use crate::access::grant::{SecretsBulkDelete, SecretsList};
+use crate::access::{Caller, EnvAccess};
+use crate::journal::{self, Action, Target};
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::{Problem, Reads, Result, Timestamp};
+use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// A version, without its value.
 #[derive(Clone, Debug)]
@@ -32,9 +34,9 @@ pub async fn list(
     key: &str,
     page: PageRequest,
 ) -> Result<Page<VersionInfo>> {
-    let secret = find(from, access.env.id, key)
+    let secret = current::of_key(from, access.env.id, key)
         .await?
-        .filter(|secret| secret.deleted_at.is_none())
+        .filter(Current::is_live)
         .ok_or_else(Problem::not_found)?;
     let query = version::Entity::find().filter(version::Column::SecretId.eq(secret.id));
     let total = query.clone().count(from.conn()).await?;
@@ -69,4 +71,39 @@ fn info(row: version::Model) -> VersionInfo {
         created_by_id,
         destroyed: destroyed_at.is_some(),
     }
+}
+
+/// Destroys the value and comment of one version for good. The version stays in the history.
+///
+/// # Errors
+/// `not_found`; `conflict` for the current version of a secret that is not deleted.
+pub async fn destroy(
+    tx: &WriteTx,
+    caller: &Caller,
+    access: &EnvAccess<SecretsBulkDelete>,
+    key: &str,
+    number: i64,
+) -> Result<()> {
+    let secret = current::of_key(tx, access.env.id, key)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    if secret.live_version() == Some(number) {
+        let detail = "The current version of a secret cannot be destroyed. Store a new value, or delete the secret.";
+        return Err(Problem::new(ProblemCode::Conflict, detail).into());
+    }
+    // The condition holds whatever is written meanwhile: a version that became the current one again is kept.
+    let sql = "UPDATE secret_versions SET sealed_value = NULL, sealed_comment = NULL, destroyed_at = $3
+               WHERE secret_id = $1 AND version = $2 AND destroyed_at IS NULL";
+    let values = [secret.id.into(), number.into(), tx.now().into()];
+    if tx.conn().execute_raw(tx.sql(sql, values)).await?.rows_affected() == 0 {
+        return Err(Problem::not_found().into());
+    }
+    let place = EnvPlace::from(access);
+    let entry = place.entry(
+        Action::SecretVersionDestroyed,
+        Target::Secret(secret.id),
+        access.env.revision,
+    );
+    journal::record(tx, &caller.origin, entry.with("key", key).with("version", number)).await?;
+    Ok(())
 }

@@ -74,6 +74,16 @@ const NO_NAMES: &[&str] = &[
     "join_policy",
     "join_domains",
     "require_mfa",
+    "secrets",
+    "secrets.value",
+    "secrets.comment",
+    "mode",
+    "dry_run",
+    "keys",
+    "revision",
+    "at",
+    "digest",
+    "format",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -94,6 +104,7 @@ const NAMES: &[&str] = &[
     "pattern",
     "join_role",
     "member",
+    "against",
 ];
 
 /// An id of the same kind that nobody has: the next number.

@@ -96,6 +96,21 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::LeaveProject => asked.leaving(&place.project()),
         Gate::Env(permission) => asked.permission(permission, &place.env()),
         Gate::AnyKey(permission) => asked.judged(asked.any_key(permission), &place.env()),
+        Gate::AnyKeyBoth(first, second) => {
+            refusal(Gate::AnyKey(first), asked).or_else(|| refusal(Gate::AnyKey(second), asked))
+        }
+        Gate::Promotion => {
+            let source = Place {
+                env: place.promoted_from(),
+                ..place.clone()
+            };
+            let at_source = Asked {
+                place: &source,
+                ..*asked
+            };
+            refusal(Gate::AnyKey(Permission::SecretsRead), &at_source)
+                .or_else(|| refusal(Gate::AnyKey(Permission::SecretsWrite), asked))
+        }
         Gate::Key(permission) => asked.permission(permission, &place.env().with_key(&place.side.key)),
     }
 }

@@ -79,6 +79,8 @@ impl Side {
             ("role", self.role.clone()),
             ("rule", self.rule.clone()),
             ("event", self.event.clone()),
+            ("version", "1".to_owned()),
+            ("pin", "release-42".to_owned()),
             ("id", self.token.clone()),
             ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
@@ -119,6 +121,19 @@ impl Place {
             class: self.env.class,
         };
         Resource::env(self.side.org_id, self.project_ref(), env)
+    }
+
+    /// Where secrets are promoted from to this environment.
+    ///
+    /// # Panics
+    /// Never: there is one of each class.
+    pub fn promoted_from(&self) -> EnvSeed {
+        let class = match self.env.class {
+            EnvClass::Dev => EnvClass::Staging,
+            EnvClass::Staging | EnvClass::Prod => EnvClass::Dev,
+        };
+        let found = self.side.envs.iter().find(|env| env.class == class);
+        found.expect("an environment of each class").clone()
     }
 
     fn project_ref(&self) -> ProjectRef<'_> {
@@ -295,11 +310,10 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         .map(env)
         .collect();
     for env in &envs {
-        owner
-            .put(&made.env(&env.slug).secret(key), json!({ "value": "kept" }))
-            .await
-            .expect(201)
-            .ok();
+        let path = made.env(&env.slug).secret(key);
+        for value in ["old", &env.slug] {
+            owner.put(&path, json!({ "value": value })).await.ok();
+        }
     }
     let (hidden_id, deleted_id) = (org.project(hidden).await.id, org.project(deleted).await.id);
     owner

@@ -1,0 +1,93 @@
+//! What is stored of secrets now, values left out.
+
+use std::collections::HashMap;
+
+use sea_orm::{FromQueryResult, Value};
+
+use super::place::EnvPlace;
+use super::read::open_with;
+use crate::crypto::envelope::SecretField;
+use crate::crypto::key_store::KeyStore;
+use crate::kernel::id::{EnvId, SecretId};
+use crate::kernel::{Reads, Result, Secret, Timestamp};
+
+/// A secret, live or deleted, with its newest version.
+#[derive(Clone, FromQueryResult)]
+pub(super) struct Current {
+    pub(super) id: SecretId,
+    pub(super) key: String,
+    pub(super) version: i64,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    pub(super) deleted_at: Option<Timestamp>,
+    pub(super) fingerprint: Vec<u8>,
+    pub(super) sealed_comment: Option<Vec<u8>>,
+    pub(super) destroyed_at: Option<Timestamp>,
+}
+
+const SELECT: &str =
+    "SELECT s.id, s.key, s.version, s.created_at, s.updated_at, s.deleted_at, v.fingerprint, v.sealed_comment, v.destroyed_at
+     FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
+     WHERE s.environment_id = $1";
+
+impl Current {
+    pub(super) fn is_live(&self) -> bool {
+        self.deleted_at.is_none()
+    }
+
+    pub(super) fn live_version(&self) -> Option<i64> {
+        self.is_live().then_some(self.version)
+    }
+
+    /// The comment that is stored now. A deleted secret that is made again starts without its old one.
+    pub(super) async fn comment(
+        &self,
+        from: &impl Reads,
+        store: &KeyStore,
+        place: &EnvPlace,
+    ) -> Result<Secret<String>> {
+        match &self.sealed_comment {
+            Some(blob) if self.is_live() => {
+                let key = store.of_blob(from, blob).await?;
+                open_with(&key, blob, &place.aad(self.id, self.version, SecretField::Comment))
+            }
+            Some(_) | None => Ok(Secret::new(String::new())),
+        }
+    }
+}
+
+/// The secret under a key: the live one, or else the one that was deleted last.
+pub(super) async fn of_key(from: &impl Reads, env: EnvId, key: &str) -> Result<Option<Current>> {
+    Ok(of_keys(from, env, &[key]).await?.remove(key))
+}
+
+/// The secrets under some keys, in one statement: for each the live one, or else the one that was deleted last.
+pub(super) async fn of_keys(from: &impl Reads, env: EnvId, keys: &[&str]) -> Result<HashMap<String, Current>> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let marks: Vec<_> = (2..keys.len() + 2).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "{SELECT} AND s.key IN ({}) ORDER BY s.deleted_at IS NOT NULL, s.deleted_at DESC",
+        marks.join(", ")
+    );
+    let values: Vec<Value> = std::iter::once(env.into())
+        .chain(keys.iter().map(|key| (*key).into()))
+        .collect();
+    let rows = Current::find_by_statement(from.sql(&sql, values))
+        .all(from.conn())
+        .await?;
+    let mut found = HashMap::with_capacity(keys.len());
+    for row in rows {
+        found.entry(row.key.clone()).or_insert(row);
+    }
+    Ok(found)
+}
+
+/// Every secret of an environment, the deleted ones too.
+pub(super) async fn all(from: &impl Reads, env: EnvId) -> Result<Vec<Current>> {
+    let sql = format!("{SELECT} ORDER BY s.key");
+    Ok(Current::find_by_statement(from.sql(&sql, [env.into()]))
+        .all(from.conn())
+        .await?)
+}

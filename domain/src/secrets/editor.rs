@@ -1,0 +1,415 @@
+//! One change of an environment, of one secret or of a thousand: lock it and count its revision up, look, seal what is
+//! new, write all rows, tell the journal. The number of statements does not grow with the number of secrets.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+use serde_json::{Map, Value};
+
+use super::current::Current;
+use super::entity::{change, revision, secret, version};
+use super::place::EnvPlace;
+use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
+use crate::access::{ActorKind, Caller, EnvAccess};
+use crate::crypto::envelope::{SecretField, blob_digest};
+use crate::crypto::key_store::{KeyStore, ProjectKeys};
+use crate::journal::{self, Action, KeyChange, Target};
+use crate::kernel::id::SecretId;
+use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
+
+/// What is to be stored.
+#[derive(Clone)]
+pub struct NewValue {
+    pub value: Secret<String>,
+    /// `None` keeps the comment that there is.
+    pub comment: Option<Secret<String>>,
+}
+
+/// What a change does to one secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Updated,
+    Renamed,
+    Restored,
+    Deleted,
+    /// The same was stored already: no new version, no new revision.
+    Unchanged,
+}
+
+impl Outcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Renamed => "renamed",
+            Self::Restored => "restored",
+            Self::Deleted => "deleted",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
+    /// The event when it is the whole change.
+    const fn action(self) -> Action {
+        match self {
+            Self::Created => Action::SecretCreated,
+            Self::Updated | Self::Renamed | Self::Unchanged => Action::SecretUpdated,
+            Self::Restored => Action::SecretRestored,
+            Self::Deleted => Action::SecretDeleted,
+        }
+    }
+}
+
+/// One secret after a change. It does not carry the value.
+#[derive(Clone)]
+pub struct Stepped {
+    pub outcome: Outcome,
+    pub id: SecretId,
+    pub key: String,
+    pub version: i64,
+    pub comment: Secret<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Permissions that change secrets.
+pub(super) trait Changes: Permitted {}
+
+impl Changes for SecretsWrite {}
+impl Changes for SecretsDelete {}
+impl Changes for SecretsBulkDelete {}
+
+/// The rows of one secret's change.
+struct Step {
+    outcome: Outcome,
+    row: secret::ActiveModel,
+    /// `None` when it keeps its version.
+    version: Option<version::ActiveModel>,
+    changed: KeyChange,
+}
+
+/// An open change.
+pub(super) struct Editor<'a> {
+    pub(super) tx: &'a WriteTx,
+    pub(super) store: &'a KeyStore,
+    pub(super) place: EnvPlace,
+    caller: &'a Caller,
+    keys: ProjectKeys,
+    /// The revision that this change makes.
+    revision: i64,
+    steps: Vec<Step>,
+}
+
+#[derive(FromQueryResult)]
+struct Revision {
+    revision: i64,
+}
+
+impl<'a> Editor<'a> {
+    /// Locks the environment against other writers. A change that comes to nothing must be rolled back: the revision
+    /// is counted up already.
+    pub(super) async fn open<A: Changes>(
+        tx: &'a WriteTx,
+        store: &'a KeyStore,
+        caller: &'a Caller,
+        access: &EnvAccess<A>,
+    ) -> Result<Self> {
+        let sql = "UPDATE environments SET revision = revision + 1, updated_at = $2
+                   WHERE id = $1 AND deleted_at IS NULL RETURNING revision";
+        let counted = Revision::find_by_statement(tx.sql(sql, [access.env.id.into(), tx.now().into()]))
+            .one(tx.conn())
+            .await?;
+        Ok(Self {
+            tx,
+            store,
+            place: access.into(),
+            caller,
+            keys: store.project(tx, access.project.id).await?,
+            revision: counted.ok_or_else(Problem::not_found)?.revision,
+            steps: Vec::new(),
+        })
+    }
+
+    /// The revision before the change.
+    pub(super) const fn base(&self) -> i64 {
+        self.revision - 1
+    }
+
+    /// Whether a value has the fingerprint of a stored one.
+    pub(super) fn is_value_of(&self, value: &str, current: &Current) -> bool {
+        self.keys.fingerprint.matches(value.as_bytes(), &current.fingerprint)
+    }
+
+    /// Stores a value under a key: a new secret, or a new version of the one that is or was there.
+    pub(super) async fn put(&mut self, current: Option<&Current>, key: &str, new: NewValue) -> Result<Stepped> {
+        let comment = match current {
+            Some(current) => current.comment(self.tx, self.store, &self.place).await?,
+            None => Secret::new(String::new()),
+        };
+        let renamed = current.is_some_and(|current| current.is_live() && current.key != key);
+        if let Some(current) = current.filter(|current| current.is_live() && !renamed) {
+            let same_comment = new.comment.as_ref().is_none_or(|new| new.expose() == comment.expose());
+            if same_comment && self.is_value_of(new.value.expose(), current) {
+                return Ok(unchanged(current, comment));
+            }
+        }
+        let comment = new.comment.unwrap_or(comment);
+        let outcome = match current {
+            Some(_) if renamed => Outcome::Renamed,
+            Some(current) if current.is_live() => Outcome::Updated,
+            Some(_) | None => Outcome::Created,
+        };
+        let (id, number, created_at) = match current {
+            Some(current) => (current.id, current.version + 1, current.created_at),
+            None => (self.tx.new_id()?, 1, self.tx.now()),
+        };
+        let (row, digest) = self.sealed(id, number, &new.value, &comment)?;
+        self.push(outcome, id, key, number, created_at, Some(row), Some(digest));
+        Ok(self.stepped(outcome, id, key, number, comment, created_at))
+    }
+
+    /// Deletes a live secret. Its versions stay stored.
+    pub(super) fn delete(&mut self, current: &Current) -> Stepped {
+        self.keep_version(Outcome::Deleted, current, &current.key)
+    }
+
+    /// Gives a live secret another key; the version stays.
+    pub(super) fn rename(&mut self, current: &Current, key: &str) -> Stepped {
+        self.keep_version(Outcome::Renamed, current, key)
+    }
+
+    /// Brings a deleted secret back as it was, under a key that is free.
+    pub(super) fn restore(&mut self, current: &Current, key: &str) -> Stepped {
+        self.keep_version(Outcome::Restored, current, key)
+    }
+
+    fn keep_version(&mut self, outcome: Outcome, current: &Current, key: &str) -> Stepped {
+        let (id, number, created_at) = (current.id, current.version, current.created_at);
+        self.push(outcome, id, key, number, created_at, None, None);
+        self.stepped(outcome, id, key, number, Secret::new(String::new()), created_at)
+    }
+
+    fn stepped(
+        &self,
+        outcome: Outcome,
+        id: SecretId,
+        key: &str,
+        version: i64,
+        comment: Secret<String>,
+        created_at: Timestamp,
+    ) -> Stepped {
+        Stepped {
+            outcome,
+            id,
+            key: key.to_owned(),
+            version,
+            comment,
+            created_at,
+            updated_at: self.tx.now(),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the columns of one step, named at its three calls"
+    )]
+    fn push(
+        &mut self,
+        outcome: Outcome,
+        id: SecretId,
+        key: &str,
+        number: i64,
+        created_at: Timestamp,
+        version: Option<version::ActiveModel>,
+        digest: Option<String>,
+    ) {
+        let deleted = outcome == Outcome::Deleted;
+        let row = secret::ActiveModel {
+            id: Set(id),
+            org_id: Set(self.place.org),
+            project_id: Set(self.place.project),
+            environment_id: Set(self.place.env),
+            key: Set(key.to_owned()),
+            version: Set(number),
+            created_at: Set(created_at),
+            updated_at: Set(self.tx.now()),
+            deleted_at: Set(deleted.then_some(self.tx.now())),
+        };
+        let changed = KeyChange {
+            key: key.to_owned(),
+            version: number,
+            secret_id: id,
+            digest,
+            keeps_version: version.is_none() && !deleted,
+        };
+        self.steps.push(Step {
+            outcome,
+            row,
+            version,
+            changed,
+        });
+    }
+
+    /// The sealed row of a version, and the digest of its sealed value.
+    fn sealed(
+        &self,
+        id: SecretId,
+        number: i64,
+        value: &Secret<String>,
+        comment: &Secret<String>,
+    ) -> Result<(version::ActiveModel, String)> {
+        let seal = |text: &str, field| {
+            let aad = self.place.aad(id, number, field);
+            self.keys.data.seal(self.tx.rng(), &aad, text.as_bytes())
+        };
+        let sealed_value = seal(value.expose(), SecretField::Value)?;
+        let has_comment = !comment.expose().is_empty();
+        let sealed_comment = has_comment
+            .then(|| seal(comment.expose(), SecretField::Comment))
+            .transpose()?;
+        let digest = hex::encode(blob_digest(&sealed_value));
+        let (created_by_type, created_by_id) = author(self.caller)?;
+        let row = version::ActiveModel {
+            secret_id: Set(id),
+            version: Set(number),
+            sealed_value: Set(Some(sealed_value)),
+            sealed_comment: Set(sealed_comment),
+            fingerprint: Set(self.keys.fingerprint.of(value.expose().as_bytes()).to_vec()),
+            created_by_type: Set(created_by_type.to_owned()),
+            created_by_id: Set(created_by_id),
+            created_at: Set(self.tx.now()),
+            destroyed_at: Set(None),
+        };
+        Ok((row, digest))
+    }
+
+    /// Writes a change of one secret. Returns the revision.
+    pub(super) async fn finish_one(self, facts: Map<String, Value>) -> Result<i64> {
+        let step = self
+            .steps
+            .first()
+            .ok_or_else(|| Error::internal("a change of nothing"))?;
+        let (action, target) = (step.outcome.action(), Target::Secret(step.changed.secret_id));
+        self.finish(action, target, facts).await
+    }
+
+    /// Writes a change of many secrets as one event of the environment. Returns the revision.
+    pub(super) async fn finish_many(self, action: Action, facts: Map<String, Value>) -> Result<i64> {
+        let target = Target::Environment(self.place.env);
+        self.finish(action, target, facts).await
+    }
+
+    /// Whether nothing changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    async fn finish(mut self, action: Action, target: Target, facts: Map<String, Value>) -> Result<i64> {
+        // Keys are unique among the live: those that give one up come first.
+        self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
+        self.free_renamed().await?;
+        let (tx, revision) = (self.tx, self.revision);
+        let mut changed = Vec::with_capacity(self.steps.len());
+        let (mut rows, mut versions, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        for step in self.steps {
+            lines.push(change_row(tx, self.place.env, revision, step.outcome, &step.changed));
+            rows.push(step.row);
+            versions.extend(step.version);
+            changed.push(step.changed);
+        }
+        let count = i64::try_from(changed.len()).unwrap_or(i64::MAX);
+        let again = OnConflict::column(secret::Column::Id)
+            .update_columns([
+                secret::Column::Key,
+                secret::Column::Version,
+                secret::Column::UpdatedAt,
+                secret::Column::DeletedAt,
+            ])
+            .to_owned();
+        secret::Entity::insert_many(rows)
+            .on_conflict(again)
+            .exec_without_returning(tx.conn())
+            .await?;
+        if !versions.is_empty() {
+            version::Entity::insert_many(versions)
+                .exec_without_returning(tx.conn())
+                .await?;
+        }
+        change::Entity::insert_many(lines)
+            .exec_without_returning(tx.conn())
+            .await?;
+        let (author_type, author_id) = author(self.caller)?;
+        let row = revision::ActiveModel {
+            environment_id: Set(self.place.env),
+            revision: Set(revision),
+            action: Set(action.as_str().to_owned()),
+            changes: Set(count),
+            author_type: Set(author_type.to_owned()),
+            author_id: Set(author_id),
+            author_label: Set(self.caller.origin.actor_label.clone()),
+            created_at: Set(tx.now()),
+        };
+        revision::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        let mut entry = self.place.entry(action, target, revision).keys(&changed);
+        entry.data.extend(facts);
+        journal::record(tx, &self.caller.origin, entry).await?;
+        Ok(revision)
+    }
+
+    /// Secrets may take each other's keys: while the rows are written, those that are renamed have none.
+    async fn free_renamed(&self) -> Result<()> {
+        let renamed = self.steps.iter().filter(|step| step.outcome == Outcome::Renamed);
+        let ids: Vec<sea_orm::Value> = renamed.map(|step| step.changed.secret_id.into()).collect();
+        if ids.is_empty() || self.steps.len() < 2 {
+            return Ok(());
+        }
+        let marks: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
+        let sql = format!("UPDATE secrets SET deleted_at = $1 WHERE id IN ({})", marks.join(", "));
+        let values: Vec<_> = std::iter::once(self.tx.now().into()).chain(ids).collect();
+        self.tx.conn().execute_raw(self.tx.sql(&sql, values)).await?;
+        Ok(())
+    }
+}
+
+fn unchanged(current: &Current, comment: Secret<String>) -> Stepped {
+    Stepped {
+        outcome: Outcome::Unchanged,
+        id: current.id,
+        key: current.key.clone(),
+        version: current.version,
+        comment,
+        created_at: current.created_at,
+        updated_at: current.updated_at,
+    }
+}
+
+fn change_row(
+    tx: &WriteTx,
+    env: crate::kernel::id::EnvId,
+    revision: i64,
+    outcome: Outcome,
+    changed: &KeyChange,
+) -> change::ActiveModel {
+    change::ActiveModel {
+        environment_id: Set(env),
+        revision: Set(revision),
+        secret_id: Set(changed.secret_id),
+        action: Set(outcome.as_str().to_owned()),
+        key: Set(changed.key.clone()),
+        version: Set(changed.version),
+        created_at: Set(tx.now()),
+    }
+}
+
+/// Who wrote a version, as its row keeps it.
+fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
+    let kind = match caller.origin.actor {
+        ActorKind::User => "user",
+        ActorKind::ServiceAccount => "service_account",
+        ActorKind::System => "system",
+    };
+    let id = caller
+        .origin
+        .actor_id
+        .ok_or_else(|| Error::internal("a write without an author"))?;
+    Ok((kind, id))
+}

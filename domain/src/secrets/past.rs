@@ -1,0 +1,129 @@
+//! Environments as they were. The state at revision N is, for each secret, its last change at or before N.
+
+use sea_orm::FromQueryResult;
+
+use super::place::EnvPlace;
+use crate::crypto::key_store::KeyStore;
+use crate::kernel::id::{EnvId, SecretId};
+use crate::kernel::{Problem, Reads, Result, Timestamp};
+
+/// Which revision is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Moment {
+    /// As it is now.
+    #[default]
+    Now,
+    Revision(i64),
+    /// A pin by name.
+    Pin(String),
+    /// As it was at an instant.
+    At(Timestamp),
+}
+
+impl Moment {
+    /// From what a caller sends: a number or the name of a pin, or an instant, or neither.
+    ///
+    /// # Errors
+    /// `invalid_field` when both are given.
+    pub fn new(revision: Option<&str>, at: Option<Timestamp>) -> Result<Self> {
+        match (revision, at) {
+            (None, None) => Ok(Self::Now),
+            (None, Some(at)) => Ok(Self::At(at)),
+            (Some(revision), None) => Ok(Self::named(revision)),
+            (Some(_), Some(_)) => {
+                Err(Problem::field("at", "conflict", "cannot be given together with `revision`").into())
+            }
+        }
+    }
+
+    /// A number, or else the name of a pin.
+    pub fn named(revision: &str) -> Self {
+        match revision.parse() {
+            Ok(number) => Self::Revision(number),
+            Err(_) => Self::Pin(revision.to_owned()),
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Number {
+    revision: i64,
+}
+
+/// The number of the revision that is meant, `None` for now. `field` is named when there is none.
+///
+/// # Errors
+/// `invalid_field`.
+pub(super) async fn number(from: &impl Reads, env: EnvId, moment: &Moment, field: &'static str) -> Result<Option<i64>> {
+    let unknown = || {
+        Problem::field(
+            field,
+            "unknown",
+            "is no revision of this environment, nor the name of a pin",
+        )
+    };
+    let sql = match moment {
+        Moment::Now => return Ok(None),
+        Moment::Revision(_) => "SELECT $2 AS revision FROM environments WHERE id = $1 AND revision >= $2 AND $2 >= 0",
+        Moment::Pin(_) => "SELECT revision FROM revision_pins WHERE environment_id = $1 AND name = $2",
+        Moment::At(_) => {
+            "SELECT COALESCE(MAX(revision), 0) AS revision FROM environment_revisions
+             WHERE environment_id = $1 AND created_at <= $2"
+        }
+    };
+    let value = match moment {
+        Moment::Now => return Ok(None),
+        Moment::Revision(number) => (*number).into(),
+        Moment::Pin(name) => name.as_str().into(),
+        Moment::At(at) => (*at).into(),
+    };
+    let found = Number::find_by_statement(from.sql(sql, [env.into(), value]))
+        .one(from.conn())
+        .await?;
+    Ok(Some(found.ok_or_else(unknown)?.revision))
+}
+
+/// A secret as it was.
+#[derive(Clone, FromQueryResult)]
+pub(super) struct PastSecret {
+    pub(super) id: SecretId,
+    pub(super) key: String,
+    pub(super) version: i64,
+    pub(super) created_at: Timestamp,
+    /// When that version was written.
+    pub(super) updated_at: Timestamp,
+    pub(super) fingerprint: Vec<u8>,
+    /// `None` when it was destroyed since.
+    pub(super) sealed_value: Option<Vec<u8>>,
+    pub(super) sealed_comment: Option<Vec<u8>>,
+}
+
+/// The secrets of an environment at a revision, sorted by key.
+pub(super) async fn secrets(from: &impl Reads, env: EnvId, revision: i64) -> Result<Vec<PastSecret>> {
+    let sql = "SELECT c.secret_id AS id, c.key, c.version, s.created_at, v.created_at AS updated_at, v.fingerprint,
+            v.sealed_value, v.sealed_comment
+        FROM (SELECT secret_id, MAX(revision) AS revision FROM environment_changes
+              WHERE environment_id = $1 AND revision <= $2 GROUP BY secret_id) last
+        JOIN environment_changes c
+          ON c.environment_id = $1 AND c.secret_id = last.secret_id AND c.revision = last.revision
+        JOIN secrets s ON s.id = c.secret_id
+        JOIN secret_versions v ON v.secret_id = c.secret_id AND v.version = c.version
+        WHERE c.action <> 'deleted'";
+    let mut rows = PastSecret::find_by_statement(from.sql(sql, [env.into(), revision.into()]))
+        .all(from.conn())
+        .await?;
+    rows.sort_by(|left, right| left.key.cmp(&right.key));
+    Ok(rows)
+}
+
+impl PastSecret {
+    /// Its texts, to be stored again; `None` when they were destroyed.
+    pub(super) async fn texts(
+        &self,
+        from: &impl Reads,
+        keys: &KeyStore,
+        place: &EnvPlace,
+    ) -> Result<Option<super::editor::NewValue>> {
+        super::read::texts_of(from, keys, place, self.id, self.version).await
+    }
+}

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use domain::access::Permission::{
     self, AclManage, AuditRead, EnvsManage, EnvsRead, MembersInvite, MembersRead, MembersRemove, MembersSetRole,
     OrgDelete, OrgRead, OrgUpdate, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, RolesManage,
-    SecretsBulkDelete, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage, WebhooksRead,
+    SecretsBulkDelete, SecretsDelete, SecretsList, SecretsRead, SecretsWrite, ServiceAccountsManage, WebhooksManage,
+    WebhooksRead,
 };
 use reqwest::Method;
 use serde_json::{Value, json};

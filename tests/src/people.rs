@@ -130,7 +130,7 @@ impl Org<'_> {
             Some(project) => self.path(&format!("/projects/{project}/members")),
         };
         let body = json!({ "user_id": user.to_string(), "role": role });
-        self.owner.post(&members, body).await.expect(201).ok();
+        self.owner.post(&members, body).await.ok();
     }
 
     /// The owner removes somebody from the organisation.

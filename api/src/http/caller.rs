@@ -95,15 +95,14 @@ impl<'a> ApiExtractor<'a> for Caller {
 }
 
 /// The caller of an operation that takes no credential and does more for somebody who shows one. A credential that is no
-/// good is refused, not passed over.
+/// good counts as none: a link in a mail also works in a browser whose session has ended.
 pub struct OptionalCaller(pub Option<Caller>);
 
 impl<'a> FromRequest<'a> for OptionalCaller {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         match request.data::<Identity>() {
             Some(Identity::Known(caller)) => Ok(Self(Some(Caller(caller.clone())))),
-            Some(Identity::Refused(problem)) => Err(ApiError::from(problem.clone()).into()),
-            Some(Identity::Anonymous) | None => Ok(Self(None)),
+            Some(Identity::Refused(_) | Identity::Anonymous) | None => Ok(Self(None)),
         }
     }
 }

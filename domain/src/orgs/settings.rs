@@ -35,6 +35,9 @@ pub async fn update(
     access: &OrgAccess<OrgUpdate>,
     patch: OrganisationPatch,
 ) -> Result<Organisation> {
+    if patch.require_mfa == Some(true) {
+        crate::access::grant::require_own_second_factor(caller)?;
+    }
     let joining = joining::changed(tx, caller, access, &patch).await?;
     let changed = names(&patch);
     let row = row(tx, access, patch, joining)?;

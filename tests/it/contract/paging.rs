@@ -35,6 +35,10 @@ const LISTS: &[(&str, &str)] = &[
         "list_secret_versions",
         "/v1/orgs/acme/projects/p0/environments/production/secrets/K0/versions",
     ),
+    (
+        "list_revisions",
+        "/v1/orgs/acme/projects/p0/environments/production/revisions",
+    ),
     ("list_service_accounts", "/v1/orgs/acme/service-accounts"),
     ("list_service_keys", "/v1/orgs/acme/service-accounts/{account}/keys"),
     ("list_webhooks", "/v1/orgs/acme/webhooks"),

@@ -281,7 +281,7 @@ impl Walk {
     }
 
     async fn members(&mut self, t: &TestApp) {
-        let (finn, gina) = (t.person("finn").await, t.person("gina").await);
+        let (finn, gina) = (t.person("frida").await, t.person("greta").await);
         let me = self.get("get_me").await.at("/id");
         self.names.insert("member", finn.id.to_string());
         self.names.insert("role", "developer".to_owned());
@@ -353,6 +353,43 @@ impl Walk {
         }
         self.call_as(&client, "get_secret", "?version=1", None, 200).await;
         self.get("list_secret_versions").await;
+        self.names.insert("version", "1".to_owned());
+        self.get("get_secret_version").await;
+        self.does("update_secret", json!({ "comment": "changed" }), 200).await;
+        self.does("rollback_secret", json!({ "version": 1 }), 200).await;
+        self.done("destroy_secret_version", 204).await;
+        self.done("delete_secret", 200).await;
+        self.done("restore_secret", 200).await;
+        self.environment().await;
+    }
+
+    async fn environment(&mut self) {
+        let bulk = json!({ "secrets": { "A": "a", "B": { "value": "b", "comment": "why" } }, "mode": "merge" });
+        self.does("set_secrets", bulk, 200).await;
+        self.does("delete_secrets", json!({ "keys": ["A"] }), 200).await;
+        self.does("import_secrets", json!({ "C": "c" }), 200).await;
+        let client = self.client.clone();
+        for format in ["dotenv", "json"] {
+            self.call_as(&client, "export_secrets", &format!("?format={format}"), None, 200)
+                .await;
+        }
+        self.names.insert("pin", "release-42".to_owned());
+        self.does("put_revision_pin", json!({}), 200).await;
+        self.get("list_revisions").await;
+        self.get("diff_environment").await;
+        self.call_as(&client, "list_secrets", "?revision=1", None, 200).await;
+        self.does(
+            "rollback_environment",
+            json!({ "revision": "release-42", "dry_run": true }),
+            200,
+        )
+        .await;
+        self.done("delete_revision_pin", 204).await;
+        let (from, to) = ("preview", "staging");
+        for dry_run in [true, false] {
+            let promote = json!({ "from": from, "to": to, "dry_run": dry_run });
+            self.does("promote_secrets", promote, 200).await;
+        }
     }
 
     async fn webhooks(&mut self) {

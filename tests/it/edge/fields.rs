@@ -143,7 +143,8 @@ impl Place {
     fn bodies(&self) -> Vec<(Operation, Value)> {
         let operations = self.document.operations().into_iter();
         operations
-            .filter(|operation| operation.media_types().contains(&"application/json".to_owned()))
+            // An import takes other texts too, and any key is a field of it.
+            .filter(|operation| operation.media_types() == ["application/json"])
             .map(|operation| {
                 let body = good_body(&operation.id);
                 (operation, body)
@@ -157,6 +158,7 @@ impl Place {
             "{project}" => "web",
             "{env}" => "production",
             "{key}" => "DB_URL",
+            "{pin}" => "release-42",
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
             other => other,
@@ -245,9 +247,18 @@ fn good_body(id: &str) -> Value {
         "replace_environment" => json!({ "name": "New", "slug": "new", "class": "dev" }),
         "create_secret" => json!({ "key": "NEW", "value": "x" }),
         "put_secret" => json!({ "value": "x" }),
+        "update_secret" => json!({ "comment": "x" }),
+        "rollback_secret" => json!({ "version": 1 }),
+        "set_secrets" => json!({ "secrets": { "A": "a" } }),
+        "delete_secrets" => json!({ "keys": ["DB_URL"] }),
+        "put_revision_pin" => json!({ "revision": 1 }),
+        "rollback_environment" => json!({ "revision": "1" }),
+        "promote_secrets" => json!({ "from": "production", "to": "staging" }),
         "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
         "create_service_account" => json!({ "name": "new" }),
         "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
+        "confirm_session" => json!({ "password": PASSWORD }),
+        "change_password" => json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" }),
         "enable_second_factor" => json!({ "code": "000000" }),
         "verify_second_factor" => json!({ "challenge_token": "srm_chl_x", "code": "000000" }),
         "create_role" => json!({ "name": "new", "level": "org", "permissions": ["org:read"] }),

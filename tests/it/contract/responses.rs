@@ -385,7 +385,7 @@ impl Walk {
         )
         .await;
         self.done("delete_revision_pin", 204).await;
-        let (from, to) = ("preview", "staging");
+        let (from, to) = (self.names["env"].clone(), "staging");
         for dry_run in [true, false] {
             let promote = json!({ "from": from, "to": to, "dry_run": dry_run });
             self.does("promote_secrets", promote, 200).await;

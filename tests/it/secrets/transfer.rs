@@ -46,7 +46,8 @@ on_both! {
             assert!(reason.is_empty() || refused.at("/errors/0/reason").contains(reason), "{}", refused.text());
             assert!(!refused.text().contains("canary"), "{}", refused.text());
         }
-        import(&acme.owner, &env, "?format=toml", "A=1").await.problem(400, "malformed_request");
+        let unknown = import(&acme.owner, &env, "?format=toml", "A=1").await.problem(422, "invalid_field");
+        assert_eq!(unknown.at("/errors/0/field"), "format");
         let number = acme.owner.send(Method::POST, &format!("{}/import", env.0), Some(json!({ "A": 1.10 }))).await;
         assert_eq!(number.problem(422, "invalid_field").at("/errors/0/field"), "A");
         assert_eq!(t.number("SELECT COUNT(*) FROM secrets").await, 0);

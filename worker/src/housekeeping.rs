@@ -25,7 +25,8 @@ pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
     }
 }
 
-/// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no longer be restored.
+/// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no
+/// longer be restored.
 pub(crate) async fn sweep(db: &Db) {
     match prune(db).await {
         Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),

@@ -57,7 +57,7 @@ on_both! {
             "id", "org_id", "project_id", "user_id", "role", "role_id", "is_superuser", "is_admin", "plan", "audience",
             "created_at", "deleted_at", "revision", "version", "email_verified", "verified_at", "permissions",
         ];
-        for operation in OPERATIONS {
+        for operation in OPERATIONS.iter() {
             let Some(body) = stage.body(operation, &place) else { continue };
             let known = &stage.endpoint(operation).body_fields;
             for field in fields.iter().filter(|field| !known.iter().any(|name| name == *field)) {

@@ -183,7 +183,7 @@ async fn same(
 /// Every path parameter of every operation replaced, one at a time.
 async fn swap_paths(stage: &Stage, client: &Client, place: &Place, foreign: &Side, params: &[&str]) -> usize {
     let mut swapped = 0;
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.iter() {
         let endpoint = stage.endpoint(operation);
         stage.set(operation).await;
         let before = stage.state().await;

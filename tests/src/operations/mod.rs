@@ -1,0 +1,152 @@
+//! Every operation of the API: how to call it with a valid request, what it needs, and what it does. A test holds
+//! this table to the served document, so a new operation needs a row.
+
+use std::sync::LazyLock;
+
+use domain::access::Permission;
+use serde_json::Value;
+
+use crate::matrix::world::{Place, World};
+
+mod accounts;
+mod endpoint;
+mod orgs;
+mod projects;
+mod secrets;
+mod webhooks;
+
+pub use endpoint::{Endpoint, endpoints};
+
+/// What stands before an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing: it takes no credential.
+    Public,
+    /// Any credential of a person.
+    Person,
+    /// A session of a person.
+    Session,
+    /// The session of the person whose token or address it is about.
+    OwnToken,
+    /// The session of the person who has the second factor; others have none.
+    OwnFactor,
+    /// A credential of a person that nothing narrows.
+    Unbound,
+    /// A credential of a person whose scopes name the permission.
+    Scope(Permission),
+    /// That the organisation is visible, and the scopes name the permission.
+    Visible(Permission),
+    /// The permission in the organisation.
+    Org(Permission),
+    /// The permission in the organisation, and a session.
+    OrgSession(Permission),
+    /// The permission in the project.
+    Project(Permission),
+    /// The permission in the project, and a credential that is bound to no places: what those hold is not given away.
+    ProjectGiving(Permission),
+    /// The permission in the project, and a session.
+    ProjectSession(Permission),
+    /// An open organisation, and a person who is not in it.
+    JoinOrg,
+    /// An open project, and a person who is in its organisation and not in it.
+    JoinProject,
+    /// A role of a person's in the organisation, or in one of its projects.
+    LeaveOrg,
+    /// A role of a person's in the very project.
+    LeaveProject,
+    /// Sight of the organisation, a session, then the permission in the deleted project.
+    DeletedProject(Permission),
+    /// The permission in the environment.
+    Env(Permission),
+    /// The permission for some key of the environment.
+    AnyKey(Permission),
+    /// Both permissions for some key of the environment.
+    AnyKeyBoth(Permission, Permission),
+    /// To read in the environment that secrets are promoted from, and to write in the one that they come to.
+    Promotion,
+    /// The permission for the key.
+    Key(Permission),
+}
+
+impl Gate {
+    /// Whether the operation acts inside an environment, so that its class matters.
+    pub fn is_in_env(self) -> bool {
+        matches!(
+            self,
+            Self::Env(_) | Self::AnyKey(_) | Self::AnyKeyBoth(..) | Self::Key(_) | Self::Promotion
+        )
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy)]
+pub struct Operation {
+    pub id: &'static str,
+    pub gate: Gate,
+    /// Whether a success changes something.
+    pub mutates: bool,
+    pub success: u16,
+    /// Makes a valid body.
+    pub body: Option<fn(&World, &Place) -> Value>,
+    /// What must be done to the world first.
+    pub prepare: Option<&'static str>,
+    /// What follows the path: `?q=ac`.
+    pub query: &'static str,
+    /// Rows that a success adds to the journal. None for what is nobody's event yet, such as a code that was asked for.
+    pub journal_rows: i64,
+    /// Whether it is for people from elsewhere, so that not the owner but the outsider succeeds with it.
+    pub by_outsider: bool,
+}
+
+const fn read(id: &'static str, gate: Gate) -> Operation {
+    Operation {
+        id,
+        gate,
+        mutates: false,
+        success: 200,
+        body: None,
+        prepare: None,
+        query: "",
+        journal_rows: 0,
+        by_outsider: false,
+    }
+}
+
+const fn change(id: &'static str, gate: Gate, success: u16) -> Operation {
+    Operation {
+        mutates: true,
+        success,
+        journal_rows: 1,
+        ..read(id, gate)
+    }
+}
+
+const fn write(id: &'static str, gate: Gate, success: u16, body: fn(&World, &Place) -> Value) -> Operation {
+    Operation {
+        body: Some(body),
+        ..change(id, gate, success)
+    }
+}
+
+/// A change that is nobody's event yet.
+const fn unrecorded(id: &'static str, success: u16, body: fn(&World, &Place) -> Value) -> Operation {
+    Operation {
+        journal_rows: 0,
+        ..write(id, Gate::Public, success, body)
+    }
+}
+
+/// Every operation.
+pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let areas = [
+        accounts::ROWS,
+        orgs::ROWS,
+        projects::ROWS,
+        secrets::ROWS,
+        webhooks::ROWS,
+    ];
+    areas.concat()
+});
+
+/// Reads that the journal keeps.
+pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version", "export_secrets"];

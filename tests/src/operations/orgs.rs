@@ -1,0 +1,116 @@
+//! Organisations and who belongs to them: roles, rules, service accounts, members.
+
+use domain::access::Permission::{
+    AclManage, MembersInvite, MembersRead, MembersRemove, MembersSetRole, OrgDelete, OrgRead, OrgUpdate, RolesManage,
+    ServiceAccountsManage,
+};
+use serde_json::json;
+
+use super::{Gate, Operation, change, read, write};
+
+/// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
+const COLLEAGUE_OWNS: &str = "UPDATE memberships
+    SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
+    WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague')";
+
+pub(super) const ROWS: &[Operation] = &[
+    write(
+        "create_org",
+        Gate::Unbound,
+        201,
+        |_, _| json!({ "name": "New", "slug": "new-org" }),
+    ),
+    read("list_orgs", Gate::Scope(OrgRead)),
+    read("get_org", Gate::Org(OrgRead)),
+    write(
+        "update_org",
+        Gate::Org(OrgUpdate),
+        200,
+        |_, _| json!({ "name": "Renamed" }),
+    ),
+    change("delete_org", Gate::OrgSession(OrgDelete), 204),
+    Operation {
+        prepare: Some("UPDATE orgs SET deleted_at = updated_at WHERE slug = 'acme'"),
+        ..change("restore_org", Gate::OrgSession(OrgDelete), 200)
+    },
+    read("list_roles", Gate::Org(OrgRead)),
+    write(
+        "create_role",
+        Gate::Org(RolesManage),
+        201,
+        |_, _| json!({ "name": "release", "level": "org", "permissions": ["org:read"] }),
+    ),
+    read("get_role", Gate::Org(OrgRead)),
+    write(
+        "update_role",
+        Gate::Org(RolesManage),
+        200,
+        |_, _| json!({ "display_name": "Renamed" }),
+    ),
+    change("delete_role", Gate::Org(RolesManage), 204),
+    read("list_access_rules", Gate::Org(AclManage)),
+    write("put_access_rule", Gate::Org(AclManage), 201, |_, place| {
+        let subject = json!({ "type": "role", "id": place.side.role });
+        json!({ "subject": subject, "pattern": "*/@dev", "permissions": ["secrets:read"] })
+    }),
+    change("delete_access_rule", Gate::Org(AclManage), 204),
+    read("list_service_accounts", Gate::Org(ServiceAccountsManage)),
+    write(
+        "create_service_account",
+        Gate::Org(ServiceAccountsManage),
+        201,
+        |_, _| json!({ "name": "builder", "role": "member" }),
+    ),
+    read("get_service_account", Gate::Org(ServiceAccountsManage)),
+    write(
+        "update_service_account",
+        Gate::Org(ServiceAccountsManage),
+        200,
+        |_, _| json!({ "description": "changed", "enabled": false }),
+    ),
+    change("delete_service_account", Gate::Org(ServiceAccountsManage), 204),
+    read("list_service_keys", Gate::Org(ServiceAccountsManage)),
+    write(
+        "create_service_key",
+        Gate::Org(ServiceAccountsManage),
+        201,
+        |_, _| json!({ "name": "next" }),
+    ),
+    change("revoke_service_key", Gate::Org(ServiceAccountsManage), 204),
+    read("list_members", Gate::Org(MembersRead)),
+    write(
+        "add_member",
+        Gate::Org(MembersInvite),
+        201,
+        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+    ),
+    write(
+        "update_member",
+        Gate::Org(MembersSetRole),
+        200,
+        |_, _| json!({ "role": "viewer" }),
+    ),
+    change("remove_member", Gate::Org(MembersRemove), 204),
+    write(
+        "add_member_role",
+        Gate::Org(MembersSetRole),
+        201,
+        |_, _| json!({ "role": "member" }),
+    ),
+    change("remove_member_role", Gate::Org(MembersSetRole), 204),
+    Operation {
+        prepare: Some("UPDATE orgs SET join_policy = 'open' WHERE slug = 'acme'"),
+        by_outsider: true,
+        ..change("join_org", Gate::JoinOrg, 201)
+    },
+    Operation {
+        prepare: Some(COLLEAGUE_OWNS),
+        ..change("leave_org", Gate::LeaveOrg, 204)
+    },
+    write(
+        "transfer_org_ownership",
+        Gate::OrgSession(OrgDelete),
+        200,
+        |_, place| json!({ "member": place.side.member }),
+    ),
+];

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use api::serve::{self, Ambient, Started};
 use clap::{Parser, Subcommand};
+use domain::crypto::key_store::roots::{self, RootUse};
 use domain::kernel::config::Config;
 
 /// Secrets for teams: encrypted, versioned, audited.
@@ -25,6 +26,8 @@ enum Command {
     Migrate,
     /// Print the effective configuration, secrets hidden.
     Config,
+    /// Print the root keys, what each is still needed for, and which can be removed.
+    RootKeys,
     /// Ask a running service on this machine whether it is ready; the exit code tells.
     Health,
 }
@@ -70,8 +73,31 @@ async fn run(command: Command) -> Outcome {
             }
             Ok(())
         }
+        Command::RootKeys => root_keys().await,
         Command::Health => health(&Config::from_process()?).await,
     }
+}
+
+async fn root_keys() -> Outcome {
+    let (db, roots) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
+    let mut out = std::io::stdout();
+    for RootUse {
+        id,
+        keys,
+        is_primary,
+        is_set,
+    } in roots::in_use(&db, &roots).await?
+    {
+        let state = match (is_primary, is_set, keys) {
+            (true, _, _) => "primary",
+            (false, true, 0) => "not needed: it can be removed",
+            (false, true, _) => "in use: the worker is wrapping its keys with the primary one",
+            (false, false, _) => "missing",
+        };
+        writeln!(out, "{id}  {keys} keys  {state}")?;
+    }
+    db.close().await;
+    Ok(())
 }
 
 async fn serve() -> Outcome {

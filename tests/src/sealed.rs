@@ -1,7 +1,9 @@
 //! What is stored of secrets, read and altered behind the application's back.
 #![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
 
-use domain::kernel::Reads;
+use domain::crypto::SecretPlace;
+use domain::crypto::key_store::KeyScope;
+use domain::kernel::{Reads, Rng};
 use domain::secrets::entity::{secret, version};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
@@ -49,4 +51,23 @@ pub async fn put_value(t: &TestApp, row: &version::Model, sealed: &[u8]) {
     let written = tx.execute_raw(tx.sql(sql, values)).await.expect("write the version");
     assert_eq!(written.rows_affected(), 1);
     tx.commit_bookkeeping().await.expect("commit");
+}
+
+/// Seals a text for a place under the active key of its project, as somebody could who has the key.
+///
+/// # Panics
+/// When the project has no key.
+pub async fn seal(t: &TestApp, place: &SecretPlace, rng: &Rng, text: &str) -> Vec<u8> {
+    let scope = KeyScope::Project(place.project);
+    let key = t.app().keys.active(t.db(), scope).await.expect("an active key");
+    key.seal(rng, &place.aad(), text.as_bytes()).expect("a sealed text")
+}
+
+/// The key that a blob names.
+///
+/// # Panics
+/// When it is no blob.
+pub fn key_of(blob: &[u8]) -> String {
+    let id = domain::crypto::envelope::key_id_of(blob);
+    id.expect("a blob that names a key").to_string()
 }

@@ -1,19 +1,24 @@
 //! What is swept out now and then. Every worker does it; a second broom finds nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::auth::throttle;
+use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
 use domain::orgs::purge;
+use domain::secrets::rotation;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
 /// The first time, so that a process which restarts often sweeps too, but not while it starts.
 const FIRST: Duration = Duration::from_mins(1);
 
-/// Sweeps once an hour until `shutdown`.
-pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
+/// Looks after the keys at once, so that whoever exchanges the root key need not wait; sweeps once an hour until
+/// `shutdown`.
+pub(crate) async fn run(db: Db, keys: Arc<KeyStore>, shutdown: CancellationToken) {
+    rewrap(&db, &keys).await;
     let mut pause = FIRST;
     loop {
         tokio::select! {
@@ -21,13 +26,24 @@ pub(crate) async fn run(db: Db, shutdown: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
         pause = PERIOD;
-        sweep(&db).await;
+        // Again: a process that was started with the old root key in front may have made keys meanwhile.
+        rewrap(&db, &keys).await;
+        sweep(&db, &keys).await;
+    }
+}
+
+/// Wraps what other root keys wrap with the primary one, so that they can be removed.
+async fn rewrap(db: &Db, keys: &KeyStore) {
+    match keys.rewrap(db).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(keys = count, "wrapped keys anew with the primary root key"),
+        Err(error) => tracing::warn!(%error, "cannot wrap keys with the primary root key"),
     }
 }
 
 /// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no
-/// longer be restored.
-pub(crate) async fn sweep(db: &Db) {
+/// longer be restored; replaces data keys that have sealed enough, and takes up again what replacing keys left undone.
+pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     match prune(db).await {
         Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),
         Err(error) => tracing::warn!(%error, "cannot delete what is no longer kept"),
@@ -35,6 +51,14 @@ pub(crate) async fn sweep(db: &Db) {
     match purge::purge(db).await {
         Ok(orgs) => tracing::debug!(orgs, "removed deleted organisations for good"),
         Err(error) => tracing::warn!(%error, "cannot remove deleted organisations for good"),
+    }
+    match rotation::rotate_overdue(db, keys).await {
+        Ok(keys) => tracing::debug!(keys, "replaced keys that had sealed enough"),
+        Err(error) => tracing::warn!(%error, "cannot replace keys that have sealed enough"),
+    }
+    match rotation::resume(db).await {
+        Ok(projects) => tracing::debug!(projects, "took up the retirement of keys again"),
+        Err(error) => tracing::warn!(%error, "cannot take up the retirement of keys again"),
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `ring` | the lanes that have work, served in turn, and the slots of one kind of job |
 //! | `dispatch` | claims the jobs of rung lanes, many at once |
 //! | `run` | runs claimed jobs, each within its slot |
-//! | `handlers` | what a job does: deliver a webhook, send a mail |
+//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
 //! | [`redis_bell`] | the doorbell between processes; without it the sweeper is enough |

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Exit code for a configuration that cannot work. Source: BSD sysexits, `EX_CONFIG`.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// Runs Strongroom's jobs: webhook deliveries and mail. Configured by STRONGROOM_… variables, as the API is.
+/// Runs Strongroom's jobs: webhook deliveries, mail, key rotations. Configured by STRONGROOM_… variables, as the API is.
 #[derive(Parser)]
 #[command(name = "strongroom-worker", version)]
 struct Arguments {}

@@ -20,6 +20,7 @@ const SHORTEST: Duration = Duration::from_millis(5);
 pub(crate) struct Rings {
     pub(crate) webhook: Arc<Ring>,
     pub(crate) mail: Arc<Ring>,
+    pub(crate) keys: Arc<Ring>,
 }
 
 impl Rings {
@@ -28,6 +29,7 @@ impl Rings {
         match kind {
             JobKind::Webhook => &self.webhook,
             JobKind::Mail => &self.mail,
+            JobKind::Keys => &self.keys,
         }
     }
 

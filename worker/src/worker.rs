@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{DeliverWebhook, Handlers, SendMail};
+use crate::handlers::{DeliverWebhook, Handlers, Reencrypt, SendMail};
 use crate::housekeeping;
 use crate::mailer::Mailer;
 use crate::ring::Ring;
@@ -31,6 +31,8 @@ const LAST_WRITE: Duration = Duration::from_secs(4);
 pub struct Slots {
     pub webhook: usize,
     pub mail: usize,
+    /// Projects whose values are sealed anew.
+    pub keys: usize,
     /// Of one lane: one webhook endpoint, the mail of one account.
     pub per_lane: usize,
 }
@@ -40,6 +42,7 @@ impl Default for Slots {
         Self {
             webhook: 256,
             mail: 16,
+            keys: 2,
             per_lane: 32,
         }
     }
@@ -108,6 +111,8 @@ impl Worker {
         let rings = Rings {
             webhook: Arc::new(Ring::new(limits.webhook, limits.per_lane)),
             mail: Arc::new(Ring::new(limits.mail, limits.per_lane)),
+            // One at a time of each project: two would do the same.
+            keys: Arc::new(Ring::new(limits.keys, 1)),
         };
         let deliver = DeliverWebhook {
             db: db.clone(),
@@ -117,14 +122,19 @@ impl Worker {
         };
         let mail = SendMail {
             db: db.clone(),
-            keys,
+            keys: Arc::clone(&keys),
             bell: Arc::clone(&bell),
             mailer,
             base_url,
         };
+        let reencrypt = Reencrypt {
+            db: db.clone(),
+            keys: Arc::clone(&keys),
+            shutdown: stop.clone(),
+        };
         let runner = Arc::new(Runner::new(
             db.clone(),
-            Handlers::new(deliver, mail),
+            Handlers::new(deliver, mail, reencrypt),
             results,
             stop.clone(),
         ));
@@ -140,7 +150,7 @@ impl Worker {
             loops.spawn(dispatcher.run(stop.clone()));
         }
         loops.spawn(listen(bell, rings.clone(), stop.clone()));
-        loops.spawn(housekeeping::run(db.clone(), stop.clone()));
+        loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
         loops.spawn(Sweeper { db, rings }.run(stop.clone()));
         (loops, runner)
     }

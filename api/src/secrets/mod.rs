@@ -1,6 +1,7 @@
 //! Secrets.
 
 pub mod bulk;
+pub mod data_keys;
 pub mod dto;
 pub mod history;
 pub mod promote;
@@ -25,6 +26,7 @@ pub type Apis = (
     revisions::RevisionsApi,
     promote::PromoteApi,
     transfer::TransferApi,
+    data_keys::DataKeysApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -35,5 +37,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         revisions::RevisionsApi(app.clone()),
         promote::PromoteApi(app.clone()),
         transfer::TransferApi(app.clone()),
+        data_keys::DataKeysApi(app.clone()),
     )
 }

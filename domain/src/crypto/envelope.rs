@@ -19,6 +19,9 @@ const FORMAT: u8 = 1;
 const HEADER_LEN: usize = 17;
 /// What a blob is longer than its plaintext, bytes.
 pub const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
+/// Texts sealed under one key, after which it is replaced. With random nonces the limit is 2^32; at 2^28 two nonces are
+/// the same with a chance of 2^-41. Source: NIST SP 800-38D §8.3.
+pub const MAX_SEALS: i64 = 1 << 28;
 
 /// A key that seals values, with the id under which blobs name it.
 pub struct DataKey {
@@ -40,8 +43,7 @@ impl DataKey {
         self.id
     }
 
-    /// Seals a value under a random nonce. At most 2^28 values a key: then the key is to be rotated.
-    /// Source: NIST SP 800-38D §8.3, with a wide margin.
+    /// Seals a value under a random nonce. At most [`MAX_SEALS`] values a key: then the key is to be replaced.
     ///
     /// # Errors
     /// [`crate::kernel::Error::Internal`] without random numbers, or for a value beyond 64 GiB.

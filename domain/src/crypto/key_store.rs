@@ -1,13 +1,21 @@
 //! The keys below the root key: one data key per project and generation, one per organisation, a few of the
 //! instance's own. Wrapped in the database, open in memory for a minute at most.
 
+pub mod generations;
+mod hold;
+pub mod roots;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder,
+};
 use uuid::Uuid;
 
+pub use self::hold::Hold;
 use super::aad::{Aad, Purpose};
 use super::entity::{data_key, root_key};
 use super::envelope::{self, DataKey};
@@ -20,7 +28,7 @@ use crate::kernel::{Db, Error, Reads, Result, Secret, WriteTx};
 /// Open keys held in memory at once.
 const CACHE_KEYS: u64 = 10_000;
 /// How long an open key stays in memory: also how long a destroyed key lives on in other processes.
-const CACHE_TTL: Duration = Duration::from_mins(1);
+pub const CACHE_TTL: Duration = Duration::from_mins(1);
 
 /// What a stored key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,41 +85,6 @@ pub struct KeyStore {
 }
 
 impl KeyStore {
-    /// Refuses a root key that is not the one this database was written with. Reads only, so that a wrong key is
-    /// noticed before anything, migrations included, is written.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] naming the key ids that do not fit.
-    pub async fn check_roots(db: &Db, roots: &RootKeyring) -> Result<()> {
-        let Ok(known) = root_key::Entity::find().all(db.conn()).await else {
-            return Ok(()); // No such table: a new database.
-        };
-        for row in known {
-            match roots.check_value(&row.id) {
-                Some(value) if value.as_slice() == row.check_value => {}
-                Some(_) => {
-                    return Err(Error::internal(format!(
-                        "the root key `{}` is not the one this database was written with",
-                        row.id
-                    )));
-                }
-                None => {
-                    let in_use = data_key::Entity::find()
-                        .filter(data_key::Column::RootKeyId.eq(&row.id))
-                        .one(db.conn())
-                        .await?;
-                    if in_use.is_some() {
-                        return Err(Error::internal(format!(
-                            "the root key `{}` is missing from STRONGROOM_ROOT_KEY, and keys wrapped with it are in use",
-                            row.id
-                        )));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Opens the store of a migrated database; makes the instance's own keys the first time.
     ///
     /// # Errors
@@ -189,7 +162,7 @@ impl KeyStore {
     /// The key that a stored blob names.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the blob names no key of ours.
+    /// [`Error::Internal`] when the blob names no key of ours, or one that was destroyed.
     pub async fn of_blob(&self, from: &impl Reads, blob: &[u8]) -> Result<Arc<DataKey>> {
         let id = envelope::key_id_of(blob).ok_or_else(|| Error::internal("a stored blob is too short"))?;
         if let Some(key) = self.data.get(&id).await {
@@ -200,16 +173,17 @@ impl KeyStore {
             .await
     }
 
-    /// The keys that a project's new values are sealed and compared with, in one query.
+    /// The keys that a project's new values are sealed and compared with, in one query. The hold must have been taken
+    /// in the same transaction, so that they stay the active ones until its end.
     ///
     /// # Errors
     /// [`Error::Internal`] when the project lacks one.
-    pub async fn project(&self, from: &impl Reads, project: ProjectId) -> Result<ProjectKeys> {
+    pub async fn project(&self, tx: &WriteTx, hold: Hold) -> Result<ProjectKeys> {
         let rows = data_key::Entity::find()
-            .filter(data_key::Column::ScopeId.eq(project.0))
+            .filter(data_key::Column::ScopeId.eq(hold.project().0))
             .filter(data_key::Column::State.eq("active"))
             .order_by_asc(data_key::Column::Generation)
-            .all(from.conn())
+            .all(tx.conn())
             .await?;
         let (mut data, mut fingerprint) = (None, None);
         for row in rows {
@@ -274,23 +248,7 @@ async fn insert(
     purpose: KeyPurpose,
     generation: i32,
 ) -> Result<()> {
-    let bytes = Secret::new(tx.rng().bytes::<32>()?);
-    let id: KeyId = tx.new_id()?;
-    let (root_key_id, wrapped) = roots.wrap(
-        tx.rng(),
-        &place(id, scope.uuid(), purpose.as_str(), generation),
-        bytes.expose(),
-    )?;
-    let row = data_key::ActiveModel {
-        id: Set(id),
-        scope_id: Set(scope.uuid()),
-        purpose: Set(purpose.as_str().to_owned()),
-        generation: Set(generation),
-        state: Set("active".to_owned()),
-        root_key_id: Set(root_key_id),
-        wrapped: Set(wrapped),
-        created_at: Set(tx.now()),
-    };
+    let row = new_row(roots, tx, scope, purpose, generation)?;
     let ignore = sea_orm::sea_query::OnConflict::columns([
         data_key::Column::ScopeId,
         data_key::Column::Purpose,
@@ -298,14 +256,48 @@ async fn insert(
     ])
     .do_nothing()
     .to_owned();
-    data_key::Entity::insert(row)
+    data_key::Entity::insert(row.into_active_model().reset_all())
         .on_conflict(ignore)
         .exec_without_returning(tx.conn())
         .await?;
     Ok(())
 }
 
+/// A new key, wrapped.
+fn new_row(
+    roots: &RootKeyring,
+    tx: &WriteTx,
+    scope: KeyScope,
+    purpose: KeyPurpose,
+    generation: i32,
+) -> Result<data_key::Model> {
+    let bytes = Secret::new(tx.rng().bytes::<32>()?);
+    let id: KeyId = tx.new_id()?;
+    let (root_key_id, wrapped) = roots.wrap(
+        tx.rng(),
+        &place(id, scope.uuid(), purpose.as_str(), generation),
+        bytes.expose(),
+    )?;
+    Ok(data_key::Model {
+        id,
+        scope_id: scope.uuid(),
+        purpose: purpose.as_str().to_owned(),
+        generation,
+        state: "active".to_owned(),
+        root_key_id,
+        wrapped,
+        created_at: tx.now(),
+        seals: 0,
+        failed: 0,
+        emptied_at: None,
+        destroyed_at: None,
+    })
+}
+
 fn unwrap(roots: &RootKeyring, row: &data_key::Model) -> Result<Secret<[u8; 32]>> {
+    if row.destroyed_at.is_some() {
+        return Err(Error::internal(format!("the key {} was destroyed", row.id)));
+    }
     let bytes = roots
         .unwrap(
             &row.root_key_id,
@@ -327,6 +319,7 @@ fn place(id: KeyId, scope: Uuid, purpose: &str, generation: i32) -> Vec<u8> {
         .u64(u64::try_from(generation).unwrap_or(0))
         .finish()
 }
+
 /// Deletes the keys of an organisation and of its projects: whatever they sealed can never be opened again, copies and
 /// backups included.
 ///

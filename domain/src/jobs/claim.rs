@@ -6,6 +6,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
+use super::JobKind;
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
@@ -101,6 +102,18 @@ async fn claim_one_by_one(tx: &WriteTx, lanes: &[(String, u32)], worker: &str) -
         claimed.extend(Claimed::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?);
     }
     Ok(claimed)
+}
+
+/// Whether a lane has a job that is neither done nor given up.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bool> {
+    let lane = format!("{}{lane}", kind.lane_prefix());
+    let sql =
+        "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
+    let open = from.conn().query_one_raw(from.sql(sql, [lane.into()])).await?;
+    Ok(open.is_some())
 }
 
 /// Gives back jobs that were claimed and not begun, as if they had never been claimed.

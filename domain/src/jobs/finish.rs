@@ -1,13 +1,13 @@
 //! Writing down what came of jobs, many at once.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::JobState;
 use super::entity::attempt;
+use crate::kernel::db::value_marks;
 use crate::kernel::id::JobId;
 use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 
@@ -16,6 +16,8 @@ use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 pub enum Verdict {
     Done,
     Retry(Timestamp),
+    /// It is long work, done in parts: it goes on then, and this run used up no try.
+    Continue(Timestamp),
     /// No further try: the tries are used up, or the receiver said never again.
     Dead,
     /// What it was for is gone.
@@ -81,27 +83,15 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
 }
 
 async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashSet<JobId>> {
-    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 6);
-    let mut tuples = String::new();
+    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 7);
     for finished in batch {
         let (state, next_at, done_at) = match finished.verdict {
             Verdict::Done => (JobState::Done, tx.now(), Some(tx.now())),
-            Verdict::Retry(at) => (JobState::Ready, at, None),
+            Verdict::Retry(at) | Verdict::Continue(at) => (JobState::Ready, at, None),
             Verdict::Dead => (JobState::Dead, tx.now(), Some(tx.now())),
             Verdict::Cancelled => (JobState::Cancelled, tx.now(), Some(tx.now())),
         };
-        let n = values.len();
-        let separator = if n == 0 { "" } else { ", " };
-        let _ = write!(
-            tuples,
-            "{separator}(${}, ${}, ${}, ${}, ${}, ${})",
-            n + 1,
-            n + 2,
-            n + 3,
-            n + 4,
-            n + 5,
-            n + 6
-        );
+        let unused_tries = i32::from(matches!(finished.verdict, Verdict::Continue(_)));
         values.extend([
             finished.job_id.into(),
             finished.lease_id.into(),
@@ -109,14 +99,16 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashSet<JobId>
             next_at.into(),
             done_at.into(),
             finished.log.outcome.into(),
+            unused_tries.into(),
         ]);
     }
     let sql = format!(
         "UPDATE jobs SET state = v.column3, next_at = v.column4, done_at = v.column5, last_outcome = v.column6,
-                lease_id = NULL, lease_until = NULL
-         FROM (VALUES {tuples}) AS v
+                attempt = jobs.attempt - v.column7, lease_id = NULL, lease_until = NULL
+         FROM (VALUES {}) AS v
          WHERE jobs.id = v.column1 AND jobs.lease_id = v.column2 AND jobs.state = 1
-         RETURNING id"
+         RETURNING id",
+        value_marks(batch.len(), 7)
     );
     let fenced = Fenced::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?;
     Ok(fenced.into_iter().map(|row| row.id).collect())

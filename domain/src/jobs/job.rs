@@ -2,22 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::id::MailId;
+use crate::kernel::id::{MailId, ProjectId};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobKind {
     Webhook,
     Mail,
+    Keys,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 2] = [Self::Webhook, Self::Mail];
+    pub const ALL: [Self; 3] = [Self::Webhook, Self::Mail, Self::Keys];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
             Self::Mail => "mail",
+            Self::Keys => "keys",
         }
     }
 
@@ -26,6 +28,7 @@ impl JobKind {
         match self {
             Self::Webhook => "wh:",
             Self::Mail => "mail:",
+            Self::Keys => "keys:",
         }
     }
 }
@@ -46,6 +49,10 @@ pub enum Job {
     SendMailV1 {
         mail_id: MailId,
     },
+    /// Seal everything that retiring keys of the project sealed under its active key, and destroy them.
+    ReencryptV1 {
+        project_id: ProjectId,
+    },
 }
 
 impl Job {
@@ -53,6 +60,7 @@ impl Job {
         match self {
             Self::DeliverWebhookV1 => JobKind::Webhook,
             Self::SendMailV1 { .. } => JobKind::Mail,
+            Self::ReencryptV1 { .. } => JobKind::Keys,
         }
     }
 }
@@ -136,6 +144,12 @@ mod tests {
             serde_json::from_str::<Job>(r#"{"job":"deliver_webhook_v1"}"#).unwrap(),
             Job::DeliverWebhookV1
         );
+        let job = Job::ReencryptV1 {
+            project_id: ProjectId(Uuid::nil()),
+        };
+        let text = r#"{"job":"reencrypt_v1","project_id":"prj_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
         assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());
     }
 }

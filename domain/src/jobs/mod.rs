@@ -1,10 +1,10 @@
 //! The job core. The database is the queue, the bell is only a doorbell: a job that is committed will be run, rung
 //! or not, and a job is never run for a change that was not committed.
 //!
-//! A **lane** is the unit of fairness: one webhook endpoint, the mail of one account. Jobs go
-//! `ready → running → done`, back to `ready` for a retry, to `dead` when the tries are used up, or to `cancelled`
-//! when what they were for is gone. Every claim has a lease, and the lease id fences: a worker that lost its lease
-//! cannot change the job any more.
+//! A **lane** is the unit of fairness: one webhook endpoint, the mail of one account, the keys of one project. Jobs go
+//! `ready → running → done`, back to `ready` for a retry or to go on with long work, to `dead` when the tries are used
+//! up, or to `cancelled` when what they were for is gone. Every claim has a lease, and the lease id fences: a worker
+//! that lost its lease cannot change the job any more.
 
 mod bell;
 mod claim;
@@ -17,7 +17,7 @@ mod schedule;
 mod sweep;
 
 pub use bell::{Bell, LocalBell};
-pub use claim::{Claimed, LEASE, claim, release};
+pub use claim::{Claimed, LEASE, claim, has_open, release};
 pub use emit::{NewJob, emit};
 pub use finish::{AttemptLog, Finished, Verdict, finish};
 pub use job::{Cause, Job, JobKind, JobState, lane_kind};

@@ -87,6 +87,10 @@ actions! {
     ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
     ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";
     ProjectRestored = "project.restored", true, "A deleted project was restored.";
+    ProjectKeyRotated = "project.key_rotated", true, "A project has a new data key; its values are being sealed anew.";
+    ProjectKeyReencrypted = "project.key_reencrypted", false, "Some values of a project were sealed anew under its new data key.";
+    ProjectKeyDestroyed = "project.key_destroyed", true, "An old data key of a project was destroyed: nothing was sealed under it any more.";
+    ProjectVerified = "project.verified", false, "Every stored value of a project was checked.";
     ProjectOwnershipTransferred = "project.ownership_transferred", true, "The project was handed over to another of its people.";
     EnvironmentCreated = "environment.created", true, "An environment was made.";
     EnvironmentUpdated = "environment.updated", true, "An environment's name, slug, class or protection changed.";

@@ -9,6 +9,7 @@ mod query;
 mod read_batch;
 mod record;
 mod verify;
+mod written;
 
 pub use action::{Action, subscribes};
 pub use fan_out::WebhookFilter;
@@ -16,3 +17,4 @@ pub use query::{EventFilter, get, list};
 pub use read_batch::{ReadAudit, ReadEntry};
 pub use record::{Entry, KeyChange, Recorded, Target, record};
 pub use verify::{Fault, FaultKind, Verification, verify};
+pub use written::{Mismatch, Resealed, Share, Written, resealed_data};

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::chain;
 use super::entity::event;
 use super::record::head;
-use crate::crypto::envelope::blob_digest;
+use super::written::{LastWrite, LastWrites, Mismatch};
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::SecretId;
 use crate::kernel::{Reads, Result};
@@ -36,6 +35,16 @@ pub enum FaultKind {
     SecretAltered,
     /// A secret that was written and not deleted is gone.
     SecretMissing,
+}
+
+impl From<Mismatch> for FaultKind {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::RolledBack => Self::SecretRolledBack,
+            Mismatch::Altered => Self::SecretAltered,
+            Mismatch::Missing => Self::SecretMissing,
+        }
+    }
 }
 
 impl FaultKind {
@@ -83,15 +92,6 @@ impl Verification {
     }
 }
 
-/// The last thing that the journal says of a secret.
-struct LastWrite {
-    seq: i64,
-    version: i64,
-    deleted: bool,
-    /// Of the value that was sealed last.
-    digest: Option<String>,
-}
-
 #[derive(FromQueryResult)]
 struct Stored {
     id: SecretId,
@@ -112,7 +112,7 @@ pub async fn verify(from: &Snapshot, ledger: Uuid) -> Result<Verification> {
         head_hash: head_hash.clone(),
         ..Default::default()
     };
-    let mut writes = HashMap::new();
+    let mut writes = LastWrites::default();
     let (mut last_seq, mut last_hash) = (0, chain::GENESIS.to_vec());
     loop {
         let rows = chunk(from, ledger, last_seq, head_seq).await?;
@@ -120,7 +120,7 @@ pub async fn verify(from: &Snapshot, ledger: Uuid) -> Result<Verification> {
         let (next_seq, next_hash) = (newest.seq, newest.hash.clone());
         for row in &rows {
             check_row(&mut found, row, last_seq, &last_hash);
-            note_writes(&mut writes, row);
+            writes.note(row);
             (last_seq, last_hash) = (row.seq, row.hash.clone());
         }
         (last_seq, last_hash) = (next_seq, next_hash);
@@ -155,48 +155,8 @@ fn check_row(found: &mut Verification, row: &event::Model, last_seq: i64, last_h
     }
 }
 
-fn note_writes(writes: &mut HashMap<SecretId, LastWrite>, row: &event::Model) {
-    if row.action == super::Action::SecretRead.as_str() {
-        return;
-    }
-    let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-    for change in data
-        .get("keys")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-    {
-        let id = change
-            .get("secret_id")
-            .and_then(Value::as_str)
-            .and_then(|id| id.parse().ok());
-        let version = change.get("version").and_then(Value::as_i64);
-        if let (Some(id), Some(version)) = (id, version) {
-            let sealed = change.get("digest").and_then(Value::as_str).map(str::to_owned);
-            let keeps_version = change.get("keeps_version") == Some(&Value::Bool(true));
-            let before = writes.remove(&id);
-            writes.insert(
-                id,
-                LastWrite {
-                    seq: row.seq,
-                    version,
-                    deleted: sealed.is_none() && !keeps_version,
-                    digest: sealed.or_else(|| before.and_then(|write| write.digest)),
-                },
-            );
-        }
-    }
-}
-
-async fn check_secrets(
-    from: &impl Reads,
-    org: Uuid,
-    writes: &HashMap<SecretId, LastWrite>,
-    found: &mut Verification,
-) -> Result<()> {
-    let mut ids: Vec<&SecretId> = writes.keys().collect();
-    ids.sort_unstable();
-    for ids in ids.chunks(500) {
+async fn check_secrets(from: &impl Reads, org: Uuid, writes: &LastWrites, found: &mut Verification) -> Result<()> {
+    for ids in writes.secrets().chunks(500) {
         let marks: Vec<String> = (0..ids.len()).map(|n| format!("${}", n + 2)).collect();
         let sql = format!(
             "SELECT s.id, s.version, v.sealed_value,
@@ -206,41 +166,25 @@ async fn check_secrets(
             marks.join(", ")
         );
         let mut values: Vec<sea_orm::Value> = vec![org.into()];
-        values.extend(ids.iter().map(|id| sea_orm::Value::from(**id)));
+        values.extend(ids.iter().map(|id| sea_orm::Value::from(*id)));
         let stored = Stored::find_by_statement(from.sql(&sql, values))
             .all(from.conn())
             .await?;
         let stored: HashMap<SecretId, Stored> = stored.into_iter().map(|row| (row.id, row)).collect();
         for id in ids {
-            let Some(write) = writes.get(id) else { continue };
+            let Some(write) = writes.get(*id) else { continue };
             found.secrets_checked += 1;
-            if let Some(kind) = compare(write, stored.get(id)) {
-                found.fault(kind, write.seq, Some(**id));
+            if let Some(mismatch) = compare(write, stored.get(id)) {
+                found.fault(mismatch.into(), write.seq, Some(*id));
             }
         }
     }
     Ok(())
 }
 
-fn compare(write: &LastWrite, stored: Option<&Stored>) -> Option<FaultKind> {
-    let Some(stored) = stored else {
-        return Some(FaultKind::SecretMissing);
-    };
-    // A version that nobody wrote.
-    if stored.version > write.version {
-        return Some(FaultKind::SecretAltered);
-    }
-    if stored.version < write.version {
-        return Some(FaultKind::SecretRolledBack);
-    }
-    match (write.deleted, stored.is_deleted == 1) {
-        (true, true) => return None,
-        (true, false) => return Some(FaultKind::SecretRolledBack),
-        (false, true) => return Some(FaultKind::SecretMissing),
-        (false, false) => {}
-    }
-    match (&write.digest, &stored.sealed_value) {
-        (Some(digest), Some(blob)) if hex::encode(blob_digest(blob)) == *digest => None,
-        (Some(_) | None, _) => Some(FaultKind::SecretAltered),
+fn compare(write: &LastWrite, stored: Option<&Stored>) -> Option<Mismatch> {
+    match stored {
+        Some(stored) => write.compare(stored.version, stored.is_deleted == 1, stored.sealed_value.as_deref()),
+        None => Some(Mismatch::Missing),
     }
 }

@@ -248,6 +248,15 @@ impl Reads for WriteTx {
     }
 }
 
+/// The marks of rows as `VALUES` takes them: `($1, $2), ($3, $4)` for two rows of two values.
+pub fn value_marks(rows: usize, width: usize) -> String {
+    let row = |row: usize| {
+        let marks: Vec<String> = (1..=width).map(|n| format!("${}", row * width + n)).collect();
+        format!("({})", marks.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// A view of the database that does not move.
 pub struct Snapshot {
     tx: DatabaseTransaction,
@@ -355,5 +364,16 @@ impl WriteTx {
     /// [`Error::Db`] when the connection is gone; then nothing was committed either.
     pub async fn rollback(self) -> Result<()> {
         Ok(self.tx.rollback().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_count_through_the_rows() {
+        assert_eq!(value_marks(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(value_marks(0, 3), "");
     }
 }

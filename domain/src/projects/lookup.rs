@@ -1,4 +1,4 @@
-//! Slugs to ids within an organisation, for patterns and filters that are stored by id.
+//! Slugs to ids within an organisation, for patterns and filters that are stored by id; and what belongs to whom.
 
 use std::collections::HashMap;
 
@@ -95,4 +95,13 @@ pub async fn project(from: &impl Reads, org: OrgId, reference: &str) -> Result<O
         .one(from.conn())
         .await?;
     Ok(found.map(|row| (row.id, row.slug)))
+}
+
+/// The organisation of a project, deleted or not; `None` when it is gone for good.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn org_of(from: &impl Reads, id: ProjectId) -> Result<Option<OrgId>> {
+    let found = project::Entity::find_by_id(id).one(from.conn()).await?;
+    Ok(found.map(|row| row.org_id))
 }

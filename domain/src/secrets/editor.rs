@@ -11,7 +11,7 @@ use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
 use crate::access::{ActorKind, Caller, EnvAccess};
 use crate::crypto::envelope::{SecretField, blob_digest};
-use crate::crypto::key_store::{KeyStore, ProjectKeys};
+use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys, generations};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
@@ -97,6 +97,8 @@ pub(super) struct Editor<'a> {
     /// The revision that this change makes.
     revision: i64,
     steps: Vec<Step>,
+    /// Texts that it sealed.
+    seals: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -113,19 +115,24 @@ impl<'a> Editor<'a> {
         caller: &'a Caller,
         access: &EnvAccess<A>,
     ) -> Result<Self> {
-        let sql = "UPDATE environments SET revision = revision + 1, updated_at = $2
-                   WHERE id = $1 AND deleted_at IS NULL RETURNING revision";
-        let counted = Revision::find_by_statement(tx.sql(sql, [access.env.id.into(), tx.now().into()]))
-            .one(tx.conn())
-            .await?;
+        let hold = Hold::on(access.project.id);
+        let sql = format!(
+            "UPDATE environments SET revision = revision + 1, updated_at = $2
+             WHERE id = $1 AND deleted_at IS NULL RETURNING revision, {}",
+            hold.column(tx, "$3")
+        );
+        let values = [access.env.id.into(), tx.now().into(), hold.number().into()];
+        let counted = Revision::find_by_statement(tx.sql(&sql, values)).one(tx.conn()).await?;
+        let revision = counted.ok_or_else(Problem::not_found)?.revision;
         Ok(Self {
             tx,
             store,
             place: access.into(),
             caller,
-            keys: store.project(tx, access.project.id).await?,
-            revision: counted.ok_or_else(Problem::not_found)?.revision,
+            keys: store.project(tx, hold).await?,
+            revision,
             steps: Vec::new(),
+            seals: 0,
         })
     }
 
@@ -251,7 +258,7 @@ impl<'a> Editor<'a> {
 
     /// The sealed row of a version, and the digest of its sealed value.
     fn sealed(
-        &self,
+        &mut self,
         id: SecretId,
         number: i64,
         value: &Secret<String>,
@@ -266,6 +273,7 @@ impl<'a> Editor<'a> {
         let sealed_comment = has_comment
             .then(|| seal(comment.expose(), SecretField::Comment))
             .transpose()?;
+        self.seals += 1 + i64::from(has_comment);
         let digest = hex::encode(blob_digest(&sealed_value));
         let (created_by_type, created_by_id) = author(self.caller)?;
         let row = version::ActiveModel {
@@ -349,6 +357,9 @@ impl<'a> Editor<'a> {
             created_at: Set(tx.now()),
         };
         revision::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        if self.seals > 0 {
+            generations::count_seals(tx, self.keys.data.id(), self.seals).await?;
+        }
         let mut entry = self.place.entry(action, target, revision).keys(&changed);
         entry.data.extend(facts);
         journal::record(tx, &self.caller.origin, entry).await?;

@@ -13,8 +13,11 @@ mod place;
 mod precondition;
 pub mod promote;
 pub mod read;
+pub mod reencrypt;
 pub mod revision;
+pub mod rotation;
 pub mod transfer;
+pub mod verify;
 pub mod version;
 pub mod write;
 

@@ -23,6 +23,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
+    ("list_project_keys", "/v1/orgs/acme/projects/p0/keys"),
     (
         "list_secrets",
         "/v1/orgs/acme/projects/p0/environments/production/secrets",
@@ -231,7 +232,14 @@ async fn fill(t: &TestApp) -> Filled {
         client.post("/v1/orgs/acme/projects", project).await.ok();
         let env = json!({ "name": "same name", "slug": format!("e{number}") });
         client.post("/v1/orgs/acme/projects/p0/environments", env).await.ok();
+        client
+            .post("/v1/orgs/acme/projects/p0/rotate-key", json!({}))
+            .await
+            .ok();
     }
+    // The end of a key is an event: it must not come while a test turns pages.
+    t.sql("UPDATE data_keys SET state = 'destroyed', destroyed_at = 1 WHERE state = 'retiring'")
+        .await;
     let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;

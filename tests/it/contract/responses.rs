@@ -238,6 +238,9 @@ impl Walk {
         self.does("update_environment", json!({ "protected": true }), 200).await;
         let all = json!({ "name": "QA", "slug": "qa", "class": "staging" });
         self.does("replace_environment", all, 200).await;
+        self.done("rotate_project_key", 202).await;
+        self.get("list_project_keys").await;
+        self.done("verify_project", 200).await;
     }
 
     async fn machines(&mut self) {

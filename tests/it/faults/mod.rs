@@ -2,6 +2,7 @@
 
 mod canary;
 mod cut;
+mod keys;
 mod kill;
 mod load;
 mod postgres;

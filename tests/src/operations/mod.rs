@@ -149,4 +149,10 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 });
 
 /// Reads that the journal keeps.
-pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version", "export_secrets"];
+pub const JOURNALED_READS: &[&str] = &[
+    "list_secrets",
+    "get_secret",
+    "get_secret_version",
+    "export_secrets",
+    "verify_project",
+];

@@ -1,8 +1,8 @@
 //! Projects, their members and their environments.
 
 use domain::access::Permission::{
-    EnvsManage, EnvsRead, MembersInvite, MembersRead, MembersRemove, MembersSetRole, ProjectsCreate, ProjectsDelete,
-    ProjectsRead, ProjectsUpdate,
+    EnvsManage, EnvsRead, KeysRotate, KeysVerify, MembersInvite, MembersRead, MembersRemove, MembersSetRole,
+    ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate,
 };
 use serde_json::json;
 
@@ -65,6 +65,9 @@ pub(super) const ROWS: &[Operation] = &[
     ),
     change("delete_project", Gate::ProjectSession(ProjectsDelete), 204),
     change("restore_project", Gate::DeletedProject(ProjectsDelete), 200),
+    change("rotate_project_key", Gate::Project(KeysRotate), 202),
+    read("list_project_keys", Gate::Project(KeysRotate)),
+    read("verify_project", Gate::Project(KeysVerify)),
     read("list_environments", Gate::Project(ProjectsRead)),
     write(
         "create_environment",

@@ -1,6 +1,7 @@
 //! What jobs do.
 
 mod deliver_webhook;
+mod reencrypt;
 mod send_mail;
 
 use std::sync::Arc;
@@ -10,18 +11,24 @@ use domain::jobs::{Job, Verdict};
 use crate::run::{Ending, Step, Taken};
 
 pub(crate) use deliver_webhook::DeliverWebhook;
+pub(crate) use reencrypt::Reencrypt;
 pub(crate) use send_mail::SendMail;
 
 /// A handler for every kind of job.
 pub(crate) struct Handlers {
     deliver: DeliverWebhook,
     mail: Arc<SendMail>,
+    reencrypt: Arc<Reencrypt>,
 }
 
 impl Handlers {
-    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail) -> Self {
-        let mail = Arc::new(mail);
-        Self { deliver, mail }
+    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail, reencrypt: Reencrypt) -> Self {
+        let (mail, reencrypt) = (Arc::new(mail), Arc::new(reencrypt));
+        Self {
+            deliver,
+            mail,
+            reencrypt,
+        }
     }
 
     /// Looks at a claimed batch: reads payloads and loads what the jobs share, each thing once.
@@ -34,6 +41,11 @@ impl Handlers {
                     let mail = Arc::clone(&self.mail);
                     let job = taken.job.clone();
                     Step::Run(Box::pin(async move { mail.send(&job, mail_id).await }))
+                }
+                Ok(Job::ReencryptV1 { project_id }) => {
+                    let reencrypt = Arc::clone(&self.reencrypt);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { reencrypt.run(&job, project_id).await }))
                 }
                 Err(error) => {
                     tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");

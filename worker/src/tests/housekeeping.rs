@@ -24,9 +24,9 @@ async fn an_organisation_that_can_no_longer_be_restored_is_swept_out() {
         rows.unwrap().len()
     };
     world.db.clock().advance(Duration::from_hours(30 * 24));
-    housekeeping::sweep(&world.db).await;
+    housekeeping::sweep(&world.db, &world.keys).await;
     assert_eq!(left().await, 1);
     world.db.clock().advance(Duration::from_secs(1));
-    housekeeping::sweep(&world.db).await;
+    housekeeping::sweep(&world.db, &world.keys).await;
     assert_eq!(left().await, 0);
 }

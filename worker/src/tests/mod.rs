@@ -5,5 +5,6 @@ mod drain;
 mod faults;
 mod housekeeping;
 mod mail;
+mod rotation;
 mod sink;
 mod world;

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{DeliverWebhook, Handlers, SendMail};
+use crate::handlers::{DeliverWebhook, Handlers, Reencrypt, SendMail};
 use crate::ring::{Ring, Seat};
 use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
@@ -172,7 +172,15 @@ impl World {
             mailer: self.file_mailer(),
             base_url: base_url(),
         };
-        Handlers::new(deliver, mail)
+        Handlers::new(deliver, mail, self.reencrypt(CancellationToken::new()))
+    }
+
+    pub(super) fn reencrypt(&self, shutdown: CancellationToken) -> Reencrypt {
+        Reencrypt {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            shutdown,
+        }
     }
 
     pub(super) fn start(&self, name: &str) -> Running {
@@ -199,7 +207,7 @@ impl World {
         Running { shutdown, ended }
     }
 
-    /// The webhook jobs, or the mail jobs.
+    /// The jobs of a kind: `webhook`, `mail` or `keys`.
     pub(super) async fn jobs(&self, kind: &str) -> Vec<job::Model> {
         job::Entity::find()
             .filter(job::Column::Kind.eq(kind))

@@ -14,10 +14,16 @@ pub mod data_key {
         pub scope_id: Uuid,
         pub purpose: String,
         pub generation: i32,
+        /// `active`, `retiring` or `destroyed`.
         pub state: String,
         pub root_key_id: String,
+        /// Empty once it is destroyed.
         pub wrapped: Vec<u8>,
         pub created_at: Timestamp,
+        pub seals: i64,
+        pub failed: i64,
+        pub emptied_at: Option<Timestamp>,
+        pub destroyed_at: Option<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::secrets::WarmReads;
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -41,6 +42,9 @@ use crate::server::{self, ServerLimits};
 const ROOT_KEY_FILE: &str = "root.key";
 /// How long changes whose client has left may take after the server has stopped.
 const CHANGES_DRAIN: Duration = Duration::from_secs(10);
+
+/// Bytes.
+const MEBIBYTE: u64 = 1024 * 1024;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +210,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         throttle: Throttle::default(),
         bell,
         reads,
+        warm: WarmReads::new(config.secret_cache * MEBIBYTE),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },

@@ -16,6 +16,7 @@ pub mod json;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
+pub mod ready_json;
 pub mod rejection;
 pub mod request;
 pub mod routes;

@@ -1,10 +1,13 @@
 //! Reading an environment: all of its secrets, or its keys.
 
+use std::sync::Arc;
+
 use sea_orm::{FromQueryResult, Value};
 
 use super::past::{self, Moment, PastSecret};
 use super::place::EnvPlace;
 use super::read::{Opened, open_with};
+use super::warm::WarmReads;
 use crate::access::grant::{Permitted, SecretsList, SecretsRead};
 use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{self, SecretField};
@@ -197,7 +200,7 @@ async fn rows_now<A: Permitted>(
     Ok((revision, rows.into_iter().filter_map(Row::sealed).collect()))
 }
 
-fn paged(all: Vec<Sealed>, selection: &Selection) -> Page<Sealed> {
+fn paged<T>(all: Vec<T>, selection: &Selection) -> Page<T> {
     let everything = PageRequest {
         limit: (all.len() as u64).max(1),
         offset: 0,
@@ -235,30 +238,35 @@ pub async fn keys(
 pub async fn secrets(
     from: &impl Reads,
     store: &KeyStore,
+    warm: &WarmReads,
     access: &EnvAccess<SecretsRead>,
     selection: &Selection,
-) -> Result<Listing<Opened>> {
+) -> Result<Listing<Arc<Opened>>> {
+    if warm.is_on() && selection.moment == Moment::Now {
+        if let Some(all) = warm.at(access.env.id, access.env.revision) {
+            return Ok(chosen(&all, access.env.revision, access, selection));
+        }
+        let (revision, rows) = rows_now(from, access, &Selection::default(), true).await?;
+        // What does not open is left to the read of exactly what was asked for: a single bad row of somebody else's
+        // must not keep the others from being read.
+        if let Ok(opened) = open_all(from, store, access, rows).await {
+            let all: Arc<[Arc<Opened>]> = opened.into_iter().map(Arc::new).collect();
+            warm.keep(access.env.id, revision, &all);
+            return Ok(chosen(&all, revision, access, selection));
+        }
+    }
     let (revision, rows) = rows(from, access, selection, true).await?;
     // Of the present every value is there: one that is missing is a fault, and found as such below.
     let (rows, destroyed): (Vec<_>, Vec<_>) = match selection.moment {
         Moment::Now => (rows, Vec::new()),
         Moment::Revision(_) | Moment::Pin(_) | Moment::At(_) => rows.into_iter().partition(|row| row.value.is_some()),
     };
-    let sealed = paged(rows, selection);
-    let Page { data, request, total } = sealed;
-    let mut opener = Opener {
-        store,
-        place: access.into(),
-        key: None,
-    };
-    let mut values = Vec::with_capacity(data.len());
-    for row in data {
-        values.push(opener.open(from, row).await?);
-    }
+    let Page { data, request, total } = paged(rows, selection);
+    let opened = open_all(from, store, access, data).await?;
     Ok(Listing {
         revision,
         page: Page {
-            data: values,
+            data: opened.into_iter().map(Arc::new).collect(),
             request,
             total,
         },
@@ -267,11 +275,46 @@ pub async fn secrets(
     })
 }
 
+/// What a caller asked for and may read of an environment's opened secrets.
+fn chosen(
+    all: &[Arc<Opened>],
+    revision: i64,
+    access: &EnvAccess<SecretsRead>,
+    selection: &Selection,
+) -> Listing<Arc<Opened>> {
+    let prefix = selection.prefix.as_deref().unwrap_or_default();
+    let wanted = |opened: &&Arc<Opened>| opened.key.starts_with(prefix) && access.allows_key(&opened.key);
+    Listing {
+        revision,
+        page: paged(all.iter().filter(wanted).cloned().collect(), selection),
+        is_paged: selection.page.is_some(),
+        destroyed: Vec::new(),
+    }
+}
+
+async fn open_all(
+    from: &impl Reads,
+    store: &KeyStore,
+    access: &EnvAccess<SecretsRead>,
+    rows: Vec<Sealed>,
+) -> Result<Vec<Opened>> {
+    let mut opener = Opener {
+        store,
+        place: access.into(),
+        key: None,
+    };
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        all.push(opener.open(from, row).await?);
+    }
+    Ok(all)
+}
+
 /// Opens row after row; rows of one key, which is nearly all of them, look it up once.
 struct Opener<'a> {
     store: &'a KeyStore,
     place: EnvPlace,
-    key: Option<std::sync::Arc<envelope::DataKey>>,
+    key: Option<Arc<envelope::DataKey>>,
 }
 
 impl Opener<'_> {
@@ -324,7 +367,7 @@ impl Opener<'_> {
 }
 
 /// The event of an environment's being read.
-pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Opened>) -> ReadEntry {
+pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Arc<Opened>>) -> ReadEntry {
     let entry = Entry::in_org(access.org.id, Action::SecretRead, Target::Environment(access.env.id))
         .project(access.project.id)
         .environment(access.env.id, listing.revision)

@@ -16,8 +16,10 @@ pub mod read;
 pub mod revision;
 pub mod transfer;
 pub mod version;
+mod warm;
 pub mod write;
 
 pub use editor::{NewValue, Stepped};
 pub use past::Moment;
 pub use precondition::Precondition;
+pub use warm::WarmReads;

@@ -11,6 +11,7 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::secrets::watchers::Watchers;
 use url::Url;
 
 use crate::http::write::Write;
@@ -23,6 +24,7 @@ pub struct App {
     pub throttle: Throttle,
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
+    pub watchers: Arc<Watchers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     /// Where people reach this instance.

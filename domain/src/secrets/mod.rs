@@ -16,6 +16,8 @@ pub mod read;
 pub mod revision;
 pub mod transfer;
 pub mod version;
+pub mod watch;
+pub mod watchers;
 pub mod write;
 
 pub use editor::{NewValue, Stepped};

@@ -13,3 +13,4 @@ mod roles;
 mod transfer;
 mod values;
 mod versions;
+mod watching;

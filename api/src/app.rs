@@ -12,6 +12,7 @@ use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
 use domain::secrets::WarmReads;
+use domain::secrets::watchers::Watchers;
 use url::Url;
 
 use crate::http::write::Write;
@@ -25,6 +26,7 @@ pub struct App {
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub warm: WarmReads,
+    pub watchers: Arc<Watchers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     /// Where people reach this instance.

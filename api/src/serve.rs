@@ -16,6 +16,7 @@ use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
 use domain::secrets::WarmReads;
+use domain::secrets::watchers::{WatchLimits, Watchers};
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name};
+use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Worker, process_name};
 
 use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
@@ -211,6 +212,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         bell,
         reads,
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        watchers: Watchers::new(db.clone(), WatchLimits::default()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
@@ -224,19 +226,22 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         uncapped_peers: config.trusted_proxies.clone(),
         ..Default::default()
     };
+    let beside = Beside {
+        looking: tokio::spawn(
+            app.watchers
+                .clone()
+                .run(notices(&config)?, shutdown.clone().cancelled_owned()),
+        ),
+        changes,
+        worker,
+        reads: reads_writer,
+        db,
+    };
     let task = tokio::spawn(async move {
         if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
             tracing::error!(%error, "the server has stopped");
         }
-        changes.close();
-        if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
-            tracing::warn!("changes were still under way at the end; what was not committed is undone");
-        }
-        if let Some(worker) = worker {
-            let _ = worker.await;
-        }
-        let _ = reads_writer.await;
-        db.close().await;
+        beside.end().await;
     });
     Ok(Started {
         address,
@@ -246,6 +251,40 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         app,
         task,
     })
+}
+
+/// What runs beside the server and ends after it.
+struct Beside {
+    changes: TaskTracker,
+    looking: JoinHandle<()>,
+    worker: Option<JoinHandle<()>>,
+    reads: JoinHandle<()>,
+    db: Db,
+}
+
+impl Beside {
+    /// Waits until everything is written, then closes the database.
+    async fn end(self) {
+        let Self {
+            changes,
+            looking,
+            worker,
+            reads,
+            db,
+        } = self;
+        changes.close();
+        if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
+            tracing::warn!("changes were still under way at the end; what was not committed is undone");
+        }
+        // It has ended with the shutdown, unless the server broke down by itself.
+        looking.abort();
+        let _ = looking.await;
+        if let Some(worker) = worker {
+            let _ = worker.await;
+        }
+        let _ = reads.await;
+        db.close().await;
+    }
 }
 
 async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::token::Token>, StartError> {
@@ -262,6 +301,14 @@ fn bell(config: &Config, name: &str) -> Result<Arc<dyn Bell>, Error> {
     match &config.redis {
         None => Ok(Arc::new(LocalBell::default())),
         Some(url) => Ok(Arc::new(RedisBell::open(url, name)?)),
+    }
+}
+
+/// The way to the other processes that are watched through; without Redis they look once a second.
+fn notices(config: &Config) -> Result<Option<Arc<dyn Bell>>, Error> {
+    match &config.redis {
+        None => Ok(None),
+        Some(url) => Ok(Some(Arc::new(RedisNotices::open(url)?))),
     }
 }
 

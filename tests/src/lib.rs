@@ -18,6 +18,7 @@
 pub mod app;
 pub mod authenticator;
 pub mod client;
+pub mod events;
 pub mod mailbox;
 pub mod matrix;
 pub mod operations;
@@ -32,5 +33,6 @@ pub mod smtp;
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
+pub use events::{Event, Events};
 pub use people::{EnvPath, Org, Person, Project};
 pub use receiver::Receiver;

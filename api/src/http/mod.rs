@@ -8,6 +8,7 @@ pub mod connection;
 pub mod csrf;
 pub mod edge;
 pub mod etag;
+pub mod events;
 pub mod fields;
 pub mod head;
 pub mod headers;

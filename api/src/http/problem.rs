@@ -314,16 +314,15 @@ impl Judged for ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        log_fault(&error);
+        let context = RequestContext::current();
+        let request_id = context.as_ref().map_or("", |context| context.request_id.as_str());
+        log_fault(&error, request_id);
         error.into_problem().into()
     }
 }
 
 /// Logs a fault of ours, once, where it leaves the domain. `request_id` ties it to what the caller was told.
-fn log_fault(error: &Error) {
-    let request_id = RequestContext::current()
-        .map(|context| context.request_id.clone())
-        .unwrap_or_default();
+pub fn log_fault(error: &Error, request_id: &str) {
     match error {
         Error::Problem(_) => {}
         Error::Internal(text) => tracing::error!(request_id, error = %text, "internal fault"),

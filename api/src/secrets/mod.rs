@@ -12,6 +12,8 @@ pub mod revisions;
 pub mod secrets;
 pub mod transfer;
 pub mod versions;
+mod watch_stream;
+pub mod watching;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ pub type Apis = (
     revisions::RevisionsApi,
     promote::PromoteApi,
     transfer::TransferApi,
+    watching::WatchApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -35,5 +38,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         revisions::RevisionsApi(app.clone()),
         promote::PromoteApi(app.clone()),
         transfer::TransferApi(app.clone()),
+        watching::WatchApi(app.clone()),
     )
 }

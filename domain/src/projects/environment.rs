@@ -341,5 +341,6 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &EnvAccess<EnvsManage
     let entry =
         entry(access.org.id, Action::EnvironmentDeleted, access.project.id, &env).with("slug", env.slug.clone());
     journal::record(tx, &caller.origin, entry).await?;
+    tx.will_tell(env.id);
     Ok(())
 }

@@ -37,6 +37,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Updated,
+        Self::Renamed,
+        Self::Restored,
+        Self::Deleted,
+        Self::Unchanged,
+    ];
+
+    /// Reads what a change set holds.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -352,6 +366,7 @@ impl<'a> Editor<'a> {
         let mut entry = self.place.entry(action, target, revision).keys(&changed);
         entry.data.extend(facts);
         journal::record(tx, &self.caller.origin, entry).await?;
+        tx.will_tell(self.place.env);
         Ok(revision)
     }
 

@@ -17,6 +17,8 @@ pub mod revision;
 pub mod transfer;
 pub mod version;
 mod warm;
+pub mod watch;
+pub mod watchers;
 pub mod write;
 
 pub use editor::{NewValue, Stepped};

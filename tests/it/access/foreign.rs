@@ -84,6 +84,7 @@ const NO_NAMES: &[&str] = &[
     "at",
     "digest",
     "format",
+    "wait",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.

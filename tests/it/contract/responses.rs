@@ -376,6 +376,8 @@ impl Walk {
         self.names.insert("pin", "release-42".to_owned());
         self.does("put_revision_pin", json!({}), 200).await;
         self.get("list_revisions").await;
+        let missed = client.with("Last-Event-ID", "0");
+        self.call_as(&missed, "watch_environment", "?wait=0", None, 200).await;
         self.get("diff_environment").await;
         self.call_as(&client, "list_secrets", "?revision=1", None, 200).await;
         self.does(

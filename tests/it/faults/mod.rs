@@ -8,6 +8,7 @@ mod postgres;
 mod receivers;
 mod redis;
 mod start;
+mod watch;
 mod worker;
 
 use harness::Receiver;

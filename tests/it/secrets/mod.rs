@@ -14,3 +14,4 @@ mod transfer;
 mod values;
 mod versions;
 mod warm;
+mod watching;

@@ -1,7 +1,7 @@
 //! Opened secrets that are remembered between reads: never stale, never shown to somebody who may not see them.
 
 use harness::app::Options;
-use harness::{Backend, TestApp, on_both, on_each_backend};
+use harness::{TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
 
 /// Keys and values of an environment as a caller pulls them.
@@ -22,17 +22,17 @@ on_both! {
         let env = acme.project("web").await.env("development");
         let owner = &acme.owner;
         let path = env.secrets();
-        owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201);
+        owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201).ok();
         assert_eq!(pulled(owner, &path).await, json!({ "A": "1" }));
-        owner.put(&env.secret("A"), json!({ "value": "2" })).await.expect(200);
+        owner.put(&env.secret("A"), json!({ "value": "2" })).await.expect(200).ok();
         assert_eq!(pulled(owner, &path).await, json!({ "A": "2" }));
-        owner.patch(&env.secret("A"), json!({ "key": "B" })).await.expect(200);
+        owner.patch(&env.secret("A"), json!({ "key": "B" })).await.expect(200).ok();
         assert_eq!(pulled(owner, &path).await, json!({ "B": "2" }));
         assert_eq!(owner.get(&env.secret("B")).await.expect(200).at("/value"), "2");
-        owner.get(&env.secret("A")).await.expect(404);
-        owner.delete(&env.secret("B")).await.expect(200);
+        owner.get(&env.secret("A")).await.problem(404, "not_found");
+        owner.delete(&env.secret("B")).await.expect(200).ok();
         assert_eq!(pulled(owner, &path).await, json!({}));
-        owner.get(&env.secret("B")).await.expect(404);
+        owner.get(&env.secret("B")).await.problem(404, "not_found");
     }
 
     async fn a_warm_environment_shows_each_caller_what_is_theirs(t: TestApp) {
@@ -40,7 +40,7 @@ on_both! {
         let project = acme.project("web").await;
         let env = project.env("development");
         for key in ["DB_URL", "API_KEY"] {
-            acme.owner.put(&env.secret(key), json!({ "value": key })).await.expect(201);
+            acme.owner.put(&env.secret(key), json!({ "value": key })).await.expect(201).ok();
         }
         let narrow = acme
             .owner
@@ -49,7 +49,7 @@ on_both! {
         for _ in 0..2 {
             assert_eq!(pulled(&acme.owner, &env.secrets()).await, json!({ "API_KEY": "API_KEY", "DB_URL": "DB_URL" }));
             assert_eq!(pulled(&narrow, &env.secrets()).await, json!({ "DB_URL": "DB_URL" }));
-            narrow.get(&env.secret("API_KEY")).await.expect(403);
+            narrow.get(&env.secret("API_KEY")).await.problem(404, "not_found");
         }
         let page = acme.owner.get(&format!("{}?search=DB&limit=1", env.secrets())).await.expect(200);
         assert_eq!(page.json()["pagination"]["total"], 1);
@@ -59,10 +59,10 @@ on_both! {
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("development");
         for key in ["DB_URL", "API_KEY"] {
-            acme.owner.put(&env.secret(key), json!({ "value": key })).await.expect(201);
+            acme.owner.put(&env.secret(key), json!({ "value": key })).await.expect(201).ok();
         }
         t.sql("UPDATE secret_versions SET sealed_value = sealed_comment WHERE secret_id = (SELECT id FROM secrets WHERE key = 'API_KEY')").await;
-        acme.owner.get(&env.secrets()).await.expect(500);
+        acme.owner.get(&env.secrets()).await.problem(500, "internal");
         assert_eq!(pulled(&acme.owner, &format!("{}?search=DB", env.secrets())).await, json!({ "DB_URL": "DB_URL" }));
     }
 }
@@ -72,9 +72,9 @@ on_each_backend! {
         let t = TestApp::start(Options::new(backend).with("STRONGROOM_SECRET_CACHE", "0")).await;
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("development");
-        acme.owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201);
+        acme.owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201).ok();
         assert_eq!(pulled(&acme.owner, &env.secrets()).await, json!({ "A": "1" }));
         t.sql("UPDATE secret_versions SET sealed_value = sealed_comment").await;
-        acme.owner.get(&env.secrets()).await.expect(500);
+        acme.owner.get(&env.secrets()).await.problem(500, "internal");
     }
 }

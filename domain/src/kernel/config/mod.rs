@@ -73,7 +73,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub database: DatabaseChoice,
-    /// The doorbell of the workers. Without it they look for jobs once a second.
+    /// The doorbell of workers and watchers. Without it they look once a second.
     pub redis: Option<Secret<String>>,
     pub worker: WorkerMode,
     /// Root key or keyring as text; `crypto` reads it. `None`: a key is made in the data folder.

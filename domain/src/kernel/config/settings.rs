@@ -49,7 +49,7 @@ settings! {
     DataDir = "DATA_DIR", Plain, Some("./data");
     /// `postgres://…` or `sqlite://path`. Unset: `strongroom.db` in the data folder.
     DatabaseUrl = "DATABASE_URL", Secret, None;
-    /// `redis://…` or `rediss://…`, the doorbell of the workers. Unset: workers look for jobs once a second.
+    /// `redis://…` or `rediss://…`, the doorbell of workers and watchers. Unset: they look once a second.
     RedisUrl = "REDIS_URL", Secret, None;
     /// `embedded` runs jobs inside the API, `external` in strongroom-worker.
     /// Unset: `external` with both PostgreSQL and Redis, else `embedded`.

@@ -49,7 +49,7 @@ on_both! {
         for _ in 0..2 {
             assert_eq!(pulled(&acme.owner, &env.secrets()).await, json!({ "API_KEY": "API_KEY", "DB_URL": "DB_URL" }));
             assert_eq!(pulled(&narrow, &env.secrets()).await, json!({ "DB_URL": "DB_URL" }));
-            narrow.get(&env.secret("API_KEY")).await.problem(404, "not_found");
+            narrow.get(&env.secret("API_KEY")).await.problem(403, "insufficient_scope");
         }
         let page = acme.owner.get(&format!("{}?search=DB&limit=1", env.secrets())).await.expect(200);
         assert_eq!(page.json()["pagination"]["total"], 1);

@@ -25,6 +25,8 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "get_invite",
+    "accept_invite",
     "get_setup_status",
     "create_admin",
     "get_health",
@@ -44,6 +46,9 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedToken.token",
     "CreatedWebhook.secret",
     "CreatedServiceAccount.client_secret",
+    "CreatedInvite.token",
+    "AcceptedInvite.access_token",
+    "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
     "AuditEvent.hash",
     "AuditVerification.head_hash",

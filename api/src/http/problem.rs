@@ -41,6 +41,8 @@ pub enum ProblemCode {
     Conflict,
     EmailTaken,
     LastOwner,
+    AlreadyMember,
+    AlreadyInvited,
     InviteUnusable,
     InUse,
     SlugTaken,
@@ -280,6 +282,8 @@ impl From<Problem> for ApiError {
             ProblemCode::Conflict
             | ProblemCode::EmailTaken
             | ProblemCode::LastOwner
+            | ProblemCode::AlreadyMember
+            | ProblemCode::AlreadyInvited
             | ProblemCode::InviteUnusable
             | ProblemCode::InUse
             | ProblemCode::SlugTaken

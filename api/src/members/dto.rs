@@ -48,7 +48,7 @@ pub struct MemberRole {
     pub expires_at: Option<Time>,
 }
 
-fn listed(classes: ClassSet) -> Vec<EnvClass> {
+pub(super) fn listed(classes: ClassSet) -> Vec<EnvClass> {
     classes.iter().map(EnvClass::from).collect()
 }
 

@@ -15,6 +15,7 @@ pub mod permission;
 mod rank;
 pub mod role;
 pub mod superior;
+pub mod vouch;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Origin};
 pub use class::{ClassSet, EnvClass};

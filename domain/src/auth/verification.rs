@@ -113,10 +113,17 @@ pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origi
     else {
         return Err(refused().into());
     };
-    claim::prove(tx, email).await?;
     let account = account::get(tx, user).await?;
-    let origin = origin.clone().by_user(user, &account.email);
+    prove(tx, user, email, &origin.clone().by_user(user, &account.email)).await
+}
+
+/// Verifies an address of an account whose person showed what was mailed there, and ends what others claim of it.
+///
+/// # Errors
+/// `email_taken` when another account proved the address first.
+pub async fn prove(tx: &WriteTx, user: UserId, email: EmailId, origin: &Origin) -> Result<()> {
+    claim::prove(tx, email).await?;
     let entry = Entry::of_account(user, Action::UserEmailVerified, Target::Email(email));
-    journal::record(tx, &origin, entry).await?;
+    journal::record(tx, origin, entry).await?;
     Ok(())
 }

@@ -74,6 +74,10 @@ problem_codes! {
     EmailTaken = "email_taken", 409, "The e-mail address is taken";
     /// It would leave an organisation or project without an owner.
     LastOwner = "last_owner", 409, "An owner must remain";
+    /// Whoever is meant is a member already.
+    AlreadyMember = "already_member", 409, "A member already";
+    /// An invitation to this address is out already.
+    AlreadyInvited = "already_invited", 409, "Invited already";
     /// The invitation is used up, expired or revoked.
     InviteUnusable = "invite_unusable", 409, "The invitation can no longer be used";
     /// Others still use it; `force` takes it from them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, ServiceAccountId,
     SessionId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
@@ -48,6 +48,10 @@ const NO_NAMES: &[&str] = &[
     "challenge_token",
     "code",
     "expires_days",
+    "expires_in_hours",
+    "max_uses",
+    "invite_token",
+    "status",
     "ip_allow",
     "with_key",
     "scopes",
@@ -143,6 +147,7 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "rule" => vec![id(foreign.rule.clone(), ghost::<AclRuleId>(&foreign.rule))],
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "email" => vec![id(foreign.email.clone(), ghost::<EmailId>(&foreign.email))],
+        "invite" => vec![id(foreign.invite.clone(), ghost::<InviteId>(&foreign.invite))],
         "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
@@ -241,7 +246,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key",
+            "service_account", "service_key", "invite",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
@@ -341,6 +346,8 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("create_token", [patterns(&theirs), patterns(&nobodys)]));
         let robot = |project: &str| json!({ "name": "new", "project": project });
         all.push(("create_service_account", [robot(&theirs), robot(&nobodys)]));
+        let invited = |project: &str| json!({ "project": project });
+        all.push(("create_invite", [invited(&theirs), invited(&nobodys)]));
         let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "projects": [id] } });
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "projects": [id] } });
@@ -364,6 +371,9 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         let replaced = |role: &str| json!({ "name": "Web", "slug": "web", "join_role": role });
         for id in ["add_member", "add_project_member"] {
             all.push((id, [added(&theirs), added(&nobodys)]));
+        }
+        for id in ["create_invite", "create_project_invite"] {
+            all.push((id, [role(&theirs), role(&nobodys)]));
         }
         for id in ["update_member", "add_member_role", "update_project_member"] {
             all.push((id, [role(&theirs), role(&nobodys)]));

@@ -19,6 +19,8 @@ const LISTS: &[(&str, &str)] = &[
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
     ("list_project_members", "/v1/orgs/acme/projects/p0/members"),
+    ("list_invites", "/v1/orgs/acme/invites"),
+    ("list_project_invites", "/v1/orgs/acme/projects/p0/invites"),
     ("list_sessions", "/v1/auth/sessions"),
     ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
@@ -236,6 +238,10 @@ async fn fill(t: &TestApp) -> Filled {
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;
         acme.grant(member.id, project.parse().ok(), "viewer").await;
+        for place in ["/v1/orgs/acme", "/v1/orgs/acme/projects/p0"] {
+            let guest = json!({ "email": format!("guest{number}@example.com") });
+            client.post(&format!("{place}/invites"), guest).await.expect(201).ok();
+        }
     }
     let env = "/v1/orgs/acme/projects/p0/environments/production";
     for number in 0..ENTRIES {

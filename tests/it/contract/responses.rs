@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use harness::client::{Answer, Client};
-use harness::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
+use harness::mailbox::{INVITE, REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
 use harness::people::PASSWORD;
 use harness::schema::Document;
 use harness::{Authenticator, Receiver, TestApp, on_both};
@@ -22,6 +22,7 @@ on_both! {
         walk.machines().await;
         walk.policy().await;
         walk.members(&t).await;
+        walk.invitations(&t).await;
         walk.secrets().await;
         walk.webhooks().await;
         walk.journal().await;
@@ -331,6 +332,43 @@ impl Walk {
         )
         .await;
         self.done("remove_member", 204).await;
+    }
+
+    async fn invitations(&mut self, t: &TestApp) {
+        let anyone = self.anonymous.clone();
+        let mailed = json!({
+            "email": "hugo@example.com", "project": self.names["project"], "role": "viewer", "env_classes": ["dev"],
+            "expires_in_hours": 24, "max_uses": 1,
+        });
+        let made = self.does("create_invite", mailed, 201).await;
+        self.names.insert("invite", made.at("/id"));
+        // A mail that is replaced before it goes out does not go out.
+        expect_token(t, "hugo@example.com", INVITE, 1).await;
+        self.done("resend_invite", 200).await;
+        self.get("list_invites").await;
+        self.get("list_project_invites").await;
+        let token = expect_token(t, "hugo@example.com", INVITE, 2).await;
+        self.names.insert("token", token);
+        self.call_as(&anyone, "get_invite", "", None, 200).await;
+        let newcomer = json!({ "password": PASSWORD, "first_name": "Hugo", "transport": "bearer" });
+        let made = self.call_as(&anyone, "accept_invite", "", Some(newcomer), 201).await;
+        let hugo = anyone.bearer(&made.at("/access_token"));
+        let link = self.does("create_invite", json!({ "role": "viewer" }), 201).await;
+        self.names.insert("token", link.at("/token"));
+        self.call_as(&anyone, "get_invite", "", None, 200).await;
+        self.call_as(&hugo, "accept_invite", "", None, 201).await;
+        let client = self.client.clone();
+        let used = self
+            .call_as(&client, "list_invites", "?status=accepted", None, 200)
+            .await;
+        assert_eq!(used.at("/pagination/total"), "2");
+        let link = self.does("create_project_invite", json!({ "max_uses": 5 }), 201).await;
+        self.names.insert("invite", link.at("/id"));
+        self.done("resend_project_invite", 200).await;
+        self.done("revoke_project_invite", 204).await;
+        let link = self.does("create_invite", json!({}), 201).await;
+        self.names.insert("invite", link.at("/id"));
+        self.done("revoke_invite", 204).await;
     }
 
     async fn secrets(&mut self) {

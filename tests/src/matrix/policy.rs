@@ -64,15 +64,12 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
     let place = asked.place;
     match gate {
         Gate::Public => None,
+        Gate::Invited => asked.invited(),
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),
         Gate::OwnToken => asked.session().or((!asked.known.is_owner).then_some(HIDDEN)),
         Gate::OwnFactor => asked.session().or((!asked.known.is_owner).then_some(CONFLICT)),
-        Gate::Unbound => {
-            let ceiling = &asked.known.actor.ceiling;
-            let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
-            asked.person().or(narrow.then_some(TOKEN))
-        }
+        Gate::Unbound => asked.person().or_else(|| asked.unbound()),
         Gate::Scope(permission) => asked.person().or_else(|| asked.scope(permission)),
         Gate::Visible(permission) => asked.sight(&place.org()).or_else(|| asked.scope(permission)),
         Gate::Org(permission) => asked.permission(permission, &place.org()),
@@ -125,6 +122,12 @@ impl Asked<'_> {
 
     fn session(&self) -> Option<&'static str> {
         (self.known.kind != CredentialKind::Session).then_some(SESSION)
+    }
+
+    fn unbound(&self) -> Option<&'static str> {
+        let ceiling = &self.known.actor.ceiling;
+        let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
+        narrow.then_some(TOKEN)
     }
 
     fn scope(&self, permission: Permission) -> Option<&'static str> {
@@ -186,6 +189,14 @@ impl Asked<'_> {
         sight
             .or(self.is_narrow().then_some(TOKEN))
             .or((!holds).then_some(CONFLICT))
+    }
+
+    /// Accepting what was sent to one person.
+    fn invited(&self) -> Option<&'static str> {
+        let invitee = Principal::User(self.place.side.invitee_id);
+        self.person()
+            .or_else(|| self.unbound())
+            .or((self.known.actor.principal != invitee).then_some(FORBIDDEN))
     }
 
     fn any_key(&self, permission: Permission) -> Decision {

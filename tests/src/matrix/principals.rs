@@ -193,6 +193,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         .await;
     let mut all = vec![
         session("outsider", &world.outsider, Facts::default()),
+        session("invitee", &world.invitee, Facts::default()),
         session("removed", &removed, Facts::default()),
         session("lapsed", &lapsed, holding(vec![was], vec![])),
         session("on-call", &on_call, holding(vec![tonight], vec![])),

@@ -6,7 +6,7 @@ use domain::access::Permission::{
 };
 use serde_json::json;
 
-use super::{Gate, Operation, change, read, write};
+use super::{Doer, Gate, Operation, change, read, write};
 
 /// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
 const COLLEAGUE_OWNS: &str = "UPDATE memberships
@@ -100,12 +100,26 @@ pub(super) const ROWS: &[Operation] = &[
     change("remove_member_role", Gate::Org(MembersSetRole), 204),
     Operation {
         prepare: Some("UPDATE orgs SET join_policy = 'open' WHERE slug = 'acme'"),
-        by_outsider: true,
+        doer: Doer::Outsider,
         ..change("join_org", Gate::JoinOrg, 201)
     },
     Operation {
         prepare: Some(COLLEAGUE_OWNS),
         ..change("leave_org", Gate::LeaveOrg, 204)
+    },
+    read("list_invites", Gate::Org(MembersInvite)),
+    write(
+        "create_invite",
+        Gate::Org(MembersInvite),
+        201,
+        |_, _| json!({ "email": "guest@example.com" }),
+    ),
+    change("resend_invite", Gate::Org(MembersInvite), 200),
+    change("revoke_invite", Gate::Org(MembersInvite), 204),
+    read("get_invite", Gate::Public),
+    Operation {
+        doer: Doer::Invitee,
+        ..write("accept_invite", Gate::Invited, 201, |_, _| json!({}))
     },
     write(
         "transfer_org_ownership",

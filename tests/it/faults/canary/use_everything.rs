@@ -21,6 +21,7 @@ pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canar
     codes(&mut canaries, &anonymous, dir).await;
     let client = tokens(&mut canaries, &person).await;
     webhooks(&mut canaries, &person, receiver).await;
+    invitations(&mut canaries, &anonymous, &person, dir).await;
     secrets(&mut canaries, &client).await;
     refusals(&mut canaries, &anonymous, &client).await;
     let _ = person.post("/v1/auth/logout", json!({})).await;
@@ -219,6 +220,36 @@ async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver)
         .post("/v1/orgs/acme/projects", json!({ "name": "web", "slug": "web" }))
         .await
         .ok();
+}
+
+/// Tokens stand in paths here; that of the mail makes an account.
+async fn invitations(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir: &Path) {
+    let password = canaries.make("password by invitation");
+    let invites = "/v1/orgs/acme/invites";
+    let once = person.with("Idempotency-Key", "invitation");
+    let made = once
+        .post(invites, json!({ "email": "guest@example.com" }))
+        .await
+        .expect(201);
+    let shown = canaries.note("token of an invitation", made.at("/token"));
+    anonymous.get(&format!("/v1/invites/{shown}")).await.ok();
+    let token = mailed(dir, "You have an invitation", link_token).await;
+    canaries
+        .mailed
+        .insert("token of an invitation's mail".to_owned(), token.clone());
+    let accept = format!("/v1/invites/{token}/accept");
+    let body = json!({ "password": password, "transport": "bearer" });
+    let joined = anonymous.post(&accept, body).await.expect(201);
+    let (access, _) = note_session(canaries, "guest", &joined);
+    let link = person.post(invites, json!({ "max_uses": 2 })).await.expect(201);
+    let link = canaries.note("token of an open link", link.at("/token"));
+    let guest = anonymous.bearer(&access);
+    let refused = guest.post(&format!("/v1/invites/{link}/accept"), json!({})).await;
+    let refused = refused.problem(409, "already_member");
+    canaries.refusals.push_str(&refused.text());
+    let unknown = canaries.note("token of no invitation", format!("srm_inv_{}", "q".repeat(36)));
+    let refused = anonymous.get(&format!("/v1/invites/{unknown}")).await;
+    canaries.refusals.push_str(&refused.problem(404, "not_found").text());
 }
 
 const SECRETS: &str = "/v1/orgs/acme/projects/web/environments/production/secrets";

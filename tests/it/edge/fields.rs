@@ -267,6 +267,7 @@ fn good_body(id: &str) -> Value {
             let subject = json!({ "type": "role", "name": "viewer" });
             json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
         }
+        "explain_access" => json!({ "permission": "org:read" }),
         "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
         "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),

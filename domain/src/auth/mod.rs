@@ -15,6 +15,7 @@ pub mod new_sign_in;
 pub mod password;
 pub mod password_reset;
 pub mod pending;
+pub mod personal_token;
 pub mod profile;
 pub mod recipient;
 pub mod recovery;

@@ -203,6 +203,20 @@ impl Error {
         Self::Internal(text.into())
     }
 
+    /// The same of a part of a request: its fields are named by their place in the whole.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Problem(mut problem) => {
+                for error in &mut problem.errors {
+                    error.field = format!("{outer}.{}", error.field).into();
+                }
+                Self::Problem(problem)
+            }
+            Self::Db(_) | Self::Internal(_) => self,
+        }
+    }
+
     /// The code of the caller's problem; `None` for a fault of ours.
     pub fn code(&self) -> Option<ProblemCode> {
         match self {
@@ -281,6 +295,14 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), before);
         assert!(ProblemCode::ALL.iter().all(|code| (400..600).contains(&code.status())));
+    }
+
+    #[test]
+    fn fields_of_a_part_are_named_by_their_place_in_the_whole() {
+        let error = Error::from(Problem::field("pattern", "format", "is none")).within("what_if.rule");
+        assert_eq!(error.into_problem().errors[0].field, "what_if.rule.pattern");
+        let fault = Error::internal("dek 7 missing").within("what_if.rule");
+        assert_eq!(fault.code(), None);
     }
 
     #[test]

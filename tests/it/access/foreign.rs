@@ -74,6 +74,12 @@ const NO_NAMES: &[&str] = &[
     "expires_at",
     "subject.type",
     "subject.level",
+    "permission",
+    "what_if.rule.permissions",
+    "what_if.rule.effect",
+    "what_if.rule.expires_at",
+    "what_if.rule.subject.type",
+    "what_if.rule.subject.level",
     "env_classes",
     "join_policy",
     "join_domains",
@@ -92,7 +98,7 @@ const NO_NAMES: &[&str] = &[
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
-const GLOBAL_NAMES: &[&str] = &["slug", "user_id", "subject.email"];
+const GLOBAL_NAMES: &[&str] = &["slug", "user_id", "subject.email", "what_if.rule.subject.email"];
 /// Fields that name what may be others'; each is tested below.
 const NAMES: &[&str] = &[
     "project",
@@ -107,6 +113,10 @@ const NAMES: &[&str] = &[
     "subject.id",
     "subject.name",
     "pattern",
+    "environment",
+    "what_if.rule.subject.id",
+    "what_if.rule.subject.name",
+    "what_if.rule.pattern",
     "join_role",
     "member",
     "against",
@@ -307,6 +317,8 @@ on_both! {
             ("list_service_accounts", "project", project.clone(), ghost::<ProjectId>(&project), 200),
             ("list_access_rules", "subject", foreign.role.clone(), ghost::<RoleId>(&foreign.role), 200),
             ("search_users", "org", foreign.org.clone(), "globez".to_owned(), 422),
+            ("who_can", "project", project.clone(), ghost::<ProjectId>(&project), 404),
+            ("who_can", "project", foreign.project.clone(), "vaulx".to_owned(), 404),
         ] {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
             let path = stage.path(operation, &stage.world.production());
@@ -314,6 +326,23 @@ on_both! {
             let with = |value: String| (format!("{path}{mark}{query}={value}"), None);
             let (status, _) = same(&stage, stage.world.owner.client(), operation, [with(theirs), with(nobodys)]).await;
             assert_eq!(status, expected, "{id} {query}");
+        }
+    }
+
+    async fn a_question_of_another_tenants_places_and_people_answers_like_one_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let operation = OPERATIONS.iter().find(|operation| operation.id == "explain_access").expect("an operation");
+        let path = stage.path(operation, &stage.world.production());
+        for (question, expected) in questions(&stage) {
+            let pair = question.map(|body| (path.clone(), Some(body)));
+            let (status, body) = same(&stage, stage.world.owner.client(), operation, pair).await;
+            assert_eq!(status, expected, "{body}");
+        }
+        let list = OPERATIONS.iter().find(|operation| operation.id == "who_can").expect("an operation");
+        let path = format!("{}&project=web", stage.path(list, &stage.world.production())).replace("members:read", "envs:read");
+        for (theirs, nobodys) in spellings("env", &stage.world.foreign) {
+            let pair = [theirs, nobodys].map(|env| (format!("{path}&environment={env}"), None));
+            assert_eq!(same(&stage, stage.world.owner.client(), list, pair).await.0, 404);
         }
     }
 
@@ -329,6 +358,49 @@ on_both! {
         }
         assert_eq!(stage.state().await.changed_since(&before), Vec::<&str>::new());
     }
+}
+
+/// Questions with a foreign name, and with one of nothing; and how both are answered.
+fn questions(stage: &Stage) -> Vec<([Value; 2], u16)> {
+    let foreign = &stage.world.foreign;
+    let mut all = Vec::new();
+    let places = [("project", json!({})), ("env", json!({ "project": "web" }))];
+    for (param, around) in places {
+        for names in spellings(param, foreign) {
+            let field = if param == "env" { "environment" } else { param };
+            let ask = |name: String| {
+                let mut body = around.clone();
+                body["permission"] = json!("envs:read");
+                body[field] = json!(name);
+                body
+            };
+            all.push(([ask(names.0), ask(names.1)], 404));
+        }
+    }
+    let member = spellings("member", foreign);
+    let account = spellings("service_account", foreign);
+    let people = member.into_iter().map(|names| ("user", "id", names));
+    let machines = account.into_iter().map(|names| ("service_account", "id", names));
+    // An account of elsewhere is answered like no account at all.
+    let address = (stage.world.outsider.email.clone(), "nobody@example.com".to_owned());
+    for (kind, field, names) in people.chain(machines).chain([("user", "email", address)]) {
+        let ask = |name: String| json!({ "subject": { "type": kind, field: name }, "permission": "members:read" });
+        all.push(([ask(names.0), ask(names.1)], 422));
+    }
+    let supposing = |subject: Value, pattern: &str| {
+        let rule = json!({ "subject": subject, "pattern": pattern, "permissions": ["envs:read"] });
+        json!({ "permission": "members:read", "what_if": { "rule": rule } })
+    };
+    for (theirs, nobodys) in spellings("role", foreign) {
+        let field = if theirs.starts_with("rol_") { "id" } else { "name" };
+        let ask = |role: String| supposing(json!({ "type": "role", field: role }), "*");
+        all.push(([ask(theirs), ask(nobodys)], 422));
+    }
+    for (theirs, nobodys) in spellings("project", foreign) {
+        let ask = |project: &str| supposing(json!({ "type": "role", "name": "viewer" }), project);
+        all.push(([ask(&theirs), ask(&nobodys)], 422));
+    }
+    all
 }
 
 /// Bodies with a foreign name, and with one of nothing.

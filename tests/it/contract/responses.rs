@@ -277,8 +277,25 @@ impl Walk {
         let made = self.does("put_access_rule", says, 200).await;
         self.names.insert("rule", made.at("/id"));
         self.get("list_access_rules").await;
+        self.questions().await;
         self.done("delete_access_rule", 204).await;
         self.done("delete_role", 204).await;
+    }
+
+    async fn questions(&mut self) {
+        let (project, env) = (self.names["project"].clone(), self.names["env"].clone());
+        let place = json!({ "permission": "secrets:write", "project": project, "environment": env, "key": "DB_URL" });
+        self.does("explain_access", place.clone(), 200).await;
+        let rule = json!({
+            "subject": { "type": "role", "name": "owner" }, "pattern": "*", "permissions": ["secrets:write"],
+            "effect": "deny", "expires_at": "2100-01-02T03:04:05Z",
+        });
+        let mut supposing = place;
+        supposing["what_if"] = json!({ "rule": rule });
+        let denied = self.does("explain_access", supposing, 200).await;
+        assert_eq!(denied.at("/reason"), "acl_deny", "{}", denied.text());
+        let query = format!("?permission=secrets:read&project={project}&environment={env}");
+        self.call_as(&self.client.clone(), "who_can", &query, None, 200).await;
     }
 
     async fn members(&mut self, t: &TestApp) {

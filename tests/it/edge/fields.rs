@@ -271,6 +271,7 @@ fn good_body(id: &str) -> Value {
             let subject = json!({ "type": "role", "name": "viewer" });
             json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
         }
+        "explain_access" => json!({ "permission": "org:read" }),
         "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
         "create_invite" | "create_project_invite" => json!({ "email": "new@example.com" }),
         "accept_invite" => json!({ "password": PASSWORD }),

@@ -66,8 +66,17 @@ on_both! {
         let listed = acme.owner.get(&acme.path("/acl")).await.expect(200);
         assert_eq!((listed.at("/pagination/total"), listed.at("/data/0/pattern")), ("2".into(), "site/production/*".into()));
         acme.owner.delete(&acme.path("/projects/site")).await.expect(204).ok();
-        let listed = acme.owner.get(&acme.path("/acl")).await.expect(200).at("/data/0/pattern");
-        assert_eq!(listed, format!("{}/production/*", web.id), "what is gone shows its id");
+        let shown = async || {
+            let listed = acme.owner.get(&acme.path("/acl")).await.expect(200);
+            [listed.at("/data/0/pattern"), listed.at("/data/0/stale"), listed.at("/data/1/stale")]
+        };
+        let gone = format!("{}/production/*", web.id);
+        assert_eq!(shown().await, [gone.as_str(), "true", "false"], "what is gone shows its id");
+        acme.owner.post(&acme.path("/projects/site/restore"), json!({})).await.expect(200).ok();
+        assert_eq!(shown().await, ["site/production/*", "false", "false"]);
+        acme.owner.delete(&format!("{}/environments/production", acme.path("/projects/site"))).await.expect(204).ok();
+        let [pattern, stale, _] = shown().await;
+        assert!(pattern.starts_with("site/env_") && stale == "true", "{pattern}");
     }
 
     async fn a_subject_is_named_by_id_address_or_name(t: TestApp) {

@@ -129,6 +129,14 @@ const fn read(id: &'static str, gate: Gate) -> Operation {
     }
 }
 
+/// A question that takes a body to ask.
+const fn ask(id: &'static str, gate: Gate, body: fn(&World, &Place) -> Value) -> Operation {
+    Operation {
+        body: Some(body),
+        ..read(id, gate)
+    }
+}
+
 const fn change(id: &'static str, gate: Gate, success: u16) -> Operation {
     Operation {
         mutates: true,

@@ -1,12 +1,16 @@
 //! Organisations and who belongs to them: roles, rules, service accounts, members.
 
 use domain::access::Permission::{
-    AclManage, MembersInvite, MembersRead, MembersRemove, MembersSetRole, OrgDelete, OrgRead, OrgUpdate, RolesManage,
-    ServiceAccountsManage,
+    AccessRead, AclManage, MembersInvite, MembersRead, MembersRemove, MembersSetRole, OrgDelete, OrgRead, OrgUpdate,
+    RolesManage, ServiceAccountsManage,
 };
 use serde_json::json;
 
+<<<<<<< HEAD
 use super::{Doer, Gate, Operation, change, read, write};
+=======
+use super::{Gate, Operation, ask, change, read, write};
+>>>>>>> wip-explain
 
 /// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
 const COLLEAGUE_OWNS: &str = "UPDATE memberships
@@ -54,6 +58,16 @@ pub(super) const ROWS: &[Operation] = &[
         json!({ "subject": subject, "pattern": "*/@dev", "permissions": ["secrets:read"] })
     }),
     change("delete_access_rule", Gate::Org(AclManage), 204),
+    // Asked where a project is named; `who_can` where none is.
+    ask(
+        "explain_access",
+        Gate::Project(AccessRead),
+        |_, place| json!({ "permission": "secrets:read", "project": place.side.project, "environment": place.env.slug }),
+    ),
+    Operation {
+        query: "?permission=members:read",
+        ..read("who_can", Gate::Org(AccessRead))
+    },
     read("list_service_accounts", Gate::Org(ServiceAccountsManage)),
     write(
         "create_service_account",

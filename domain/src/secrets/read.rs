@@ -47,7 +47,7 @@ pub async fn get(
         .await?
         .ok_or_else(Problem::not_found)?;
     let updated_at = row.created_at;
-    let texts = texts(from, keys, &access.into(), row).await?;
+    let texts = texts(from, keys, &access.into(), &row).await?;
     let NewValue { value, comment } = texts.ok_or_else(Problem::not_found)?;
     Ok(Opened {
         id: secret.id,
@@ -77,21 +77,43 @@ async fn version_row(from: &impl Reads, secret: SecretId, number: i64) -> Result
     Ok(version::Entity::find_by_id((secret, number)).one(from.conn()).await?)
 }
 
-/// Value and comment of a version, as they would be stored again; `None` when they were destroyed.
-async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: version::Model) -> Result<Option<NewValue>> {
-    let Some(sealed) = row.sealed_value else {
-        return Ok(None);
+/// The texts of a version as they are stored.
+pub(super) struct SealedTexts<'a> {
+    pub(super) secret: SecretId,
+    pub(super) version: i64,
+    /// `None` when they were destroyed.
+    pub(super) value: Option<&'a [u8]>,
+    /// `None` also when there is none.
+    pub(super) comment: Option<&'a [u8]>,
+}
+
+impl SealedTexts<'_> {
+    /// Value and comment, as they would be stored again; `None` when they were destroyed.
+    pub(super) async fn open(&self, from: &impl Reads, keys: &KeyStore, place: &EnvPlace) -> Result<Option<NewValue>> {
+        let Some(sealed) = self.value else {
+            return Ok(None);
+        };
+        let aad = |field| place.aad(self.secret, self.version, field);
+        let value = open(from, keys, sealed, &aad(SecretField::Value)).await?;
+        let comment = match self.comment {
+            Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
+            None => Secret::new(String::new()),
+        };
+        Ok(Some(NewValue {
+            value,
+            comment: Some(comment),
+        }))
+    }
+}
+
+async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: &version::Model) -> Result<Option<NewValue>> {
+    let sealed = SealedTexts {
+        secret: row.secret_id,
+        version: row.version,
+        value: row.sealed_value.as_deref(),
+        comment: row.sealed_comment.as_deref(),
     };
-    let aad = |field| place.aad(row.secret_id, row.version, field);
-    let value = open(from, keys, &sealed, &aad(SecretField::Value)).await?;
-    let comment = match &row.sealed_comment {
-        Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
-        None => Secret::new(String::new()),
-    };
-    Ok(Some(NewValue {
-        value,
-        comment: Some(comment),
-    }))
+    sealed.open(from, keys, place).await
 }
 
 /// Value and comment of a version; `None` when there is no such version, or it was destroyed.
@@ -103,7 +125,7 @@ pub(super) async fn texts_of(
     number: i64,
 ) -> Result<Option<NewValue>> {
     match version_row(from, secret, number).await? {
-        Some(row) => texts(from, keys, place, row).await,
+        Some(row) => texts(from, keys, place, &row).await,
         None => Ok(None),
     }
 }

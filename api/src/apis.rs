@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, webhooks};
+use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -62,6 +62,7 @@ pub type Apis = (
     service_accounts::Apis,
     members::Apis,
     projects::Apis,
+    templates::Apis,
     secrets::Apis,
     webhooks::Apis,
     audit::Apis,
@@ -78,6 +79,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> 
         service_accounts::apis(app),
         members::apis(app),
         projects::apis(app),
+        templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
         audit::apis(app),

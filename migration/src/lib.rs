@@ -10,6 +10,7 @@ mod m20260101_000003_journal_and_jobs;
 mod m20260301_000001_identity;
 mod m20260401_000001_secrets_engine;
 mod m20260501_000001_invite_mails;
+mod m20260501_000002_templates;
 
 pub struct Migrator;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260301_000001_identity::Migration),
             Box::new(m20260401_000001_secrets_engine::Migration),
             Box::new(m20260501_000001_invite_mails::Migration),
+            Box::new(m20260501_000002_templates::Migration),
         ]
     }
 }

@@ -22,5 +22,6 @@ mod policy;
 mod projects;
 mod secrets;
 mod service_accounts;
+mod templates;
 mod walks;
 mod webhooks;

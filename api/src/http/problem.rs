@@ -53,6 +53,7 @@ pub enum ProblemCode {
     UriTooLong,
     UnsupportedMediaType,
     InvalidField,
+    TemplateViolation,
     StepUpRequired,
     RateLimited,
     HeadersTooLarge,
@@ -65,7 +66,8 @@ pub enum ProblemCode {
 /// One field that is wrong.
 #[derive(Clone, Debug, Object)]
 pub struct FieldError {
-    /// Path of the field: `url`, `filters.projects[0]`; `body` when it is the whole body.
+    /// Path of the field: `url`, `filters.projects[0]`; `body` when it is the whole body; with `template_violation` a
+    /// key: `DB_URL`.
     pub field: String,
     /// Machine-readable: `required`, `too_long`, `format`, …
     pub reason: String,
@@ -89,7 +91,8 @@ pub struct ProblemBody {
     pub code: ProblemCode,
     /// Quote it when you report the problem. The same as in `X-Request-Id`.
     pub request_id: String,
-    /// Every field that is wrong, with `invalid_field`.
+    /// Every field that is wrong, with `invalid_field`; every key that the template does not allow, with
+    /// `template_violation`.
     pub errors: Option<Vec<FieldError>>,
     /// The version that is there now, with `version_mismatch`.
     pub current_version: Option<i64>,
@@ -240,7 +243,7 @@ pub enum ApiError {
     /// The media type is not supported.
     #[oai(status = 415)]
     UnsupportedMediaType(ProblemJson),
-    /// A field has a value that it cannot take.
+    /// A field has a value that it cannot take, or the template of a protected environment does not allow the change.
     #[oai(status = 422)]
     InvalidField(ProblemJson),
     /// A fresh sign-in is needed.
@@ -292,7 +295,7 @@ impl From<Problem> for ApiError {
             ProblemCode::VersionMismatch => Self::VersionMismatch(body),
             ProblemCode::BodyTooLarge => Self::TooLarge(body),
             ProblemCode::UnsupportedMediaType => Self::UnsupportedMediaType(body),
-            ProblemCode::InvalidField => Self::InvalidField(body),
+            ProblemCode::InvalidField | ProblemCode::TemplateViolation => Self::InvalidField(body),
             ProblemCode::StepUpRequired => Self::StepUpRequired(body),
             ProblemCode::RateLimited => Self::RateLimited(body, retry_after),
             ProblemCode::Internal => Self::Internal(body),

@@ -34,7 +34,7 @@ permitted! {
     OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
-    AccessRead, ProjectsArchive, SecretsBulkDelete,
+    AccessRead, ProjectsArchive, SecretsBulkDelete, TemplatesRead, TemplatesManage,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -62,7 +62,7 @@ pub struct EnvAccess<A> {
     pub project: ProjectRow,
     pub env: EnvRow,
     pub(super) held: Held,
-    permission: PhantomData<A>,
+    pub(super) permission: PhantomData<A>,
 }
 
 impl<A> OrgAccess<A> {

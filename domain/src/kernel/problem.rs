@@ -84,7 +84,7 @@ problem_codes! {
     InUse = "in_use", 409, "It is in use";
     /// The slug is in use.
     SlugTaken = "slug_taken", 409, "The slug is taken";
-    /// A secret of this key exists.
+    /// A secret of this key exists, or the template has the key.
     KeyTaken = "key_taken", 409, "The key is taken";
     /// The idempotency key was used with another request.
     IdempotencyKeyReused = "idempotency_key_reused", 409, "The idempotency key belongs to another request";
@@ -98,6 +98,8 @@ problem_codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not supported";
     /// A field has a value that it cannot take; `errors` names each.
     InvalidField = "invalid_field", 422, "A field is invalid";
+    /// The environment is protected, and the project's template does not allow the change; `errors` names each key.
+    TemplateViolation = "template_violation", 422, "The template does not allow it";
     /// A fresh sign-in is needed for this.
     StepUpRequired = "step_up_required", 428, "Confirm that it is you";
     /// Too many requests; `Retry-After` tells when to come back.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::current::Current;
 use super::entity::{change, revision, secret, version};
+use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
 use crate::access::{ActorKind, Caller, EnvAccess};
@@ -15,6 +16,7 @@ use crate::crypto::key_store::{KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::templates::{Rules, fault};
 
 /// What is to be stored.
 #[derive(Clone)]
@@ -111,11 +113,14 @@ pub(super) struct Editor<'a> {
     /// The revision that this change makes.
     revision: i64,
     steps: Vec<Step>,
+    /// What the change is held to; `None` where it is held to nothing.
+    gate: Option<Gate>,
 }
 
 #[derive(FromQueryResult)]
-struct Revision {
+struct Counted {
     revision: i64,
+    is_gated: i64,
 }
 
 impl<'a> Editor<'a> {
@@ -127,20 +132,36 @@ impl<'a> Editor<'a> {
         caller: &'a Caller,
         access: &EnvAccess<A>,
     ) -> Result<Self> {
+        // Asking for the gate along with the lock, a change that is held to nothing pays nothing.
         let sql = "UPDATE environments SET revision = revision + 1, updated_at = $2
-                   WHERE id = $1 AND deleted_at IS NULL RETURNING revision";
-        let counted = Revision::find_by_statement(tx.sql(sql, [access.env.id.into(), tx.now().into()]))
-            .one(tx.conn())
-            .await?;
+                   WHERE id = $1 AND deleted_at IS NULL
+                   RETURNING revision, CASE WHEN protected AND EXISTS
+                           (SELECT 1 FROM projects p WHERE p.id = $3 AND p.template_gate = 'protected')
+                       THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS is_gated";
+        let (env, project) = (&access.env, access.project.id);
+        let values = [env.id.into(), tx.now().into(), project.into()];
+        let counted = Counted::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
+        let Counted { revision, is_gated } = counted.ok_or_else(Problem::not_found)?;
+        let gate = if is_gated == 1 {
+            Some(Gate::open(tx, env.id, env.class).await?)
+        } else {
+            None
+        };
         Ok(Self {
             tx,
             store,
             place: access.into(),
             caller,
-            keys: store.project(tx, access.project.id).await?,
-            revision: counted.ok_or_else(Problem::not_found)?.revision,
+            keys: store.project(tx, project).await?,
+            revision,
             steps: Vec::new(),
+            gate,
         })
+    }
+
+    /// What values are held to here, if to anything.
+    pub(super) fn rules(&self) -> Option<&Rules> {
+        self.gate.as_ref().map(Gate::rules)
     }
 
     /// The revision before the change.
@@ -176,6 +197,12 @@ impl<'a> Editor<'a> {
             Some(current) => (current.id, current.version + 1, current.created_at),
             None => (self.tx.new_id()?, 1, self.tx.now()),
         };
+        if let Some(gate) = &mut self.gate {
+            gate.stores(key, number, new.value.expose())?;
+            if let Some(current) = current.filter(|_| renamed) {
+                gate.frees(current);
+            }
+        }
         let (row, digest) = self.sealed(id, number, &new.value, &comment)?;
         self.push(outcome, id, key, number, created_at, Some(row), Some(digest));
         Ok(self.stepped(outcome, id, key, number, comment, created_at))
@@ -183,16 +210,26 @@ impl<'a> Editor<'a> {
 
     /// Deletes a live secret. Its versions stay stored.
     pub(super) fn delete(&mut self, current: &Current) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.frees(current);
+        }
         self.keep_version(Outcome::Deleted, current, &current.key)
     }
 
     /// Gives a live secret another key; the version stays.
     pub(super) fn rename(&mut self, current: &Current, key: &str) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.frees(current);
+            gate.keeps(current, key);
+        }
         self.keep_version(Outcome::Renamed, current, key)
     }
 
     /// Brings a deleted secret back as it was, under a key that is free.
     pub(super) fn restore(&mut self, current: &Current, key: &str) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.keeps(current, key);
+        }
         self.keep_version(Outcome::Restored, current, key)
     }
 
@@ -317,7 +354,19 @@ impl<'a> Editor<'a> {
         self.steps.is_empty()
     }
 
+    /// What the template says against the change as a whole. Ask once.
+    pub(super) async fn faults(&mut self) -> Result<Vec<KeyFault>> {
+        match self.gate.take() {
+            Some(gate) => gate.faults(self.tx, self.store, &self.place).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn finish(mut self, action: Action, target: Target, facts: Map<String, Value>) -> Result<i64> {
+        let faults = self.faults().await?;
+        if !faults.is_empty() {
+            return Err(fault::violation(faults.into_iter().map(|found| (found.key, found.fault))).into());
+        }
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
         self.free_renamed().await?;

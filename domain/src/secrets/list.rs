@@ -1,5 +1,6 @@
 //! Reading an environment: all of its secrets, or its keys.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sea_orm::{FromQueryResult, Value};
@@ -310,6 +311,45 @@ async fn open_all(
     Ok(all)
 }
 
+/// Every key that a caller may read, at the current revision, sorted, with the values of those that were wanted.
+pub struct Values {
+    pub revision: i64,
+    pub keys: Vec<(String, Option<Secret<String>>)>,
+}
+
+/// Opens the values of some keys, and tells of the others that they are there.
+///
+/// # Errors
+/// [`Error::Internal`] when one of them does not open: then none is returned.
+pub async fn values(
+    from: &impl Reads,
+    store: &KeyStore,
+    access: &EnvAccess<SecretsRead>,
+    wanted: &BTreeSet<&str>,
+) -> Result<Values> {
+    let (revision, rows) = rows(from, access, &Selection::default(), true).await?;
+    let mut opener = Opener {
+        store,
+        place: access.into(),
+        key: None,
+    };
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut value = None;
+        if wanted.contains(row.key.as_str()) {
+            let sealed = row.value.ok_or_else(no_value)?;
+            let text = opener.text(from, &sealed, row.id, row.version, SecretField::Value);
+            value = Some(text.await?);
+        }
+        keys.push((row.key, value));
+    }
+    Ok(Values { revision, keys })
+}
+
+fn no_value() -> Error {
+    Error::internal("a live secret whose current version was destroyed")
+}
+
 /// Opens row after row; rows of one key, which is nearly all of them, look it up once.
 struct Opener<'a> {
     store: &'a KeyStore,
@@ -328,7 +368,7 @@ impl Opener<'_> {
             value,
             comment,
         } = row;
-        let value = value.ok_or_else(|| Error::internal("a live secret whose current version was destroyed"))?;
+        let value = value.ok_or_else(no_value)?;
         let value = self.text(from, &value, id, version, SecretField::Value).await?;
         let comment = match comment {
             Some(blob) => self.text(from, &blob, id, version, SecretField::Comment).await?,

@@ -66,15 +66,13 @@ pub async fn get(
         .one(from.conn())
         .await?
         .ok_or_else(Problem::not_found)?;
-    let texts = texts(
-        from,
-        keys,
-        &access.into(),
-        (row.id, row.version),
-        row.sealed_value,
-        row.sealed_comment,
-    )
-    .await?;
+    let sealed = SealedTexts {
+        secret: row.id,
+        version: row.version,
+        value: row.sealed_value.as_deref(),
+        comment: row.sealed_comment.as_deref(),
+    };
+    let texts = sealed.open(from, keys, &access.into()).await?;
     let NewValue { value, comment } = texts.ok_or_else(Problem::not_found)?;
     Ok(Arc::new(Opened {
         id: row.id,
@@ -104,28 +102,43 @@ async fn version_row(from: &impl Reads, secret: SecretId, number: i64) -> Result
     Ok(version::Entity::find_by_id((secret, number)).one(from.conn()).await?)
 }
 
-/// Value and comment of a version, as they would be stored again; `None` when they were destroyed.
-async fn texts(
-    from: &impl Reads,
-    keys: &KeyStore,
-    place: &EnvPlace,
-    (secret, version): (SecretId, i64),
-    sealed_value: Option<Vec<u8>>,
-    sealed_comment: Option<Vec<u8>>,
-) -> Result<Option<NewValue>> {
-    let Some(sealed) = sealed_value else {
-        return Ok(None);
+/// The texts of a version as they are stored.
+pub(super) struct SealedTexts<'a> {
+    pub(super) secret: SecretId,
+    pub(super) version: i64,
+    /// `None` when they were destroyed.
+    pub(super) value: Option<&'a [u8]>,
+    /// `None` also when there is none.
+    pub(super) comment: Option<&'a [u8]>,
+}
+
+impl SealedTexts<'_> {
+    /// Value and comment, as they would be stored again; `None` when they were destroyed.
+    pub(super) async fn open(&self, from: &impl Reads, keys: &KeyStore, place: &EnvPlace) -> Result<Option<NewValue>> {
+        let Some(sealed) = self.value else {
+            return Ok(None);
+        };
+        let aad = |field| place.aad(self.secret, self.version, field);
+        let value = open(from, keys, sealed, &aad(SecretField::Value)).await?;
+        let comment = match self.comment {
+            Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
+            None => Secret::new(String::new()),
+        };
+        Ok(Some(NewValue {
+            value,
+            comment: Some(comment),
+        }))
+    }
+}
+
+async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: &version::Model) -> Result<Option<NewValue>> {
+    let sealed = SealedTexts {
+        secret: row.secret_id,
+        version: row.version,
+        value: row.sealed_value.as_deref(),
+        comment: row.sealed_comment.as_deref(),
     };
-    let aad = |field| place.aad(secret, version, field);
-    let value = open(from, keys, &sealed, &aad(SecretField::Value)).await?;
-    let comment = match &sealed_comment {
-        Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
-        None => Secret::new(String::new()),
-    };
-    Ok(Some(NewValue {
-        value,
-        comment: Some(comment),
-    }))
+    sealed.open(from, keys, place).await
 }
 
 /// Value and comment of a version; `None` when there is no such version, or it was destroyed.
@@ -137,17 +150,7 @@ pub(super) async fn texts_of(
     number: i64,
 ) -> Result<Option<NewValue>> {
     match version_row(from, secret, number).await? {
-        Some(row) => {
-            texts(
-                from,
-                keys,
-                place,
-                (secret, number),
-                row.sealed_value,
-                row.sealed_comment,
-            )
-            .await
-        }
+        Some(row) => texts(from, keys, place, &row).await,
         None => Ok(None),
     }
 }

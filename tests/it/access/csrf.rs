@@ -2,11 +2,7 @@
 
 use harness::client::Client;
 use harness::on_both;
-<<<<<<< HEAD
-use harness::operations::OPERATIONS;
-=======
-use harness::operations::{Gate, OPERATIONS, Operation};
->>>>>>> wip-explain
+use harness::operations::{OPERATIONS, Operation};
 use harness::people::PASSWORD;
 use reqwest::Method;
 use serde_json::json;

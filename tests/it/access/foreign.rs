@@ -95,6 +95,12 @@ const NO_NAMES: &[&str] = &[
     "digest",
     "format",
     "wait",
+    "required",
+    "enum",
+    "min_length",
+    "max_length",
+    "default",
+    "template_gate",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -120,6 +126,8 @@ const NAMES: &[&str] = &[
     "join_role",
     "member",
     "against",
+    "environment",
+    "environments",
 ];
 
 /// An id of the same kind that nobody has: the next number.
@@ -210,7 +218,7 @@ async fn swap_paths(stage: &Stage, client: &Client, place: &Place, foreign: &Sid
             .filter(|param| params.contains(&param.as_str()))
         {
             // A key names nothing until it is written: writing under a name of others' makes one's own.
-            if param == "key" && operation.id == "put_secret" {
+            if param == "key" && ["put_secret", "put_template_key"].contains(&operation.id) {
                 continue;
             }
             for (theirs, nobodys) in spellings(param, foreign) {
@@ -310,6 +318,7 @@ on_both! {
         let stage = Stage::new(t).await;
         let foreign = &stage.world.foreign;
         let (project, actor) = (foreign.project_id.to_string(), stage.world.outsider.id.to_string());
+        let env = foreign.envs.last().expect("an environment").id.to_string();
         for (id, query, theirs, nobodys, expected) in [
             ("list_audit_logs", "project", project.clone(), ghost::<ProjectId>(&project), 200),
             ("list_audit_logs", "actor_id", actor.clone(), ghost::<UserId>(&actor), 200),
@@ -319,6 +328,8 @@ on_both! {
             ("search_users", "org", foreign.org.clone(), "globez".to_owned(), 422),
             ("who_can", "project", project.clone(), ghost::<ProjectId>(&project), 404),
             ("who_can", "project", foreign.project.clone(), "vaulx".to_owned(), 404),
+            ("validate_template", "environment", env.clone(), ghost::<EnvId>(&env), 404),
+            ("get_env_example", "environment", env.clone(), ghost::<EnvId>(&env), 404),
         ] {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
             let path = stage.path(operation, &stage.world.production());
@@ -466,6 +477,10 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "environments": [id] } });
         all.push(("update_webhook", [filters(&theirs), filters(&nobodys)]));
+        let added = |id: &str| json!({ "key": "NEW_KEY", "environments": [id] });
+        all.push(("create_template_key", [added(&theirs), added(&nobodys)]));
+        let set = |id: &str| json!({ "environments": [id] });
+        all.push(("put_template_key", [set(&theirs), set(&nobodys)]));
     }
     all
 }

@@ -25,6 +25,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
+    ("list_template_keys", "/v1/orgs/acme/projects/p0/template"),
     (
         "list_secrets",
         "/v1/orgs/acme/projects/p0/environments/production/secrets",
@@ -233,6 +234,8 @@ async fn fill(t: &TestApp) -> Filled {
         client.post("/v1/orgs/acme/projects", project).await.ok();
         let env = json!({ "name": "same name", "slug": format!("e{number}") });
         client.post("/v1/orgs/acme/projects/p0/environments", env).await.ok();
+        let key = json!({ "key": format!("T{number}") });
+        client.post("/v1/orgs/acme/projects/p0/template", key).await.ok();
     }
     let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
     for number in 0..ENTRIES {

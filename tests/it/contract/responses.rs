@@ -24,6 +24,7 @@ on_both! {
         walk.members(&t).await;
         walk.invitations(&t).await;
         walk.secrets().await;
+        walk.templates().await;
         walk.webhooks().await;
         walk.journal().await;
         walk.endings().await;
@@ -447,6 +448,41 @@ impl Walk {
             let promote = json!({ "from": from, "to": to, "dry_run": dry_run });
             self.does("promote_secrets", promote, 200).await;
         }
+    }
+
+    async fn templates(&mut self) {
+        let project = json!({ "template_gate": "protected" });
+        self.does("update_project", project, 200).await;
+        let whole = json!({
+            "key": "DB_URL", "description": "Main", "environments": ["@dev", self.names["env"]], "pattern": "^[a-z]+$",
+            "enum": ["one", "three"], "min_length": 3, "max_length": 5, "default": "one",
+        });
+        self.does("create_template_key", whole, 201).await;
+        self.does("put_template_key", json!({ "enum": ["one"] }), 200).await;
+        self.names.insert("key", "PORT_2".to_owned());
+        self.does("put_template_key", json!({ "required": false }), 201).await;
+        self.get("list_template_keys").await;
+        let client = self.client.clone();
+        for query in ["", "?environment=production"] {
+            self.call_as(&client, "validate_template", query, None, 200).await;
+        }
+        self.call_as(
+            &client,
+            "get_env_example",
+            "?environment=production&format=dotenv",
+            None,
+            200,
+        )
+        .await;
+        self.done("delete_template_key", 204).await;
+        self.names.insert("key", "DB_URL".to_owned());
+        self.does("update_environment", json!({ "protected": true }), 200).await;
+        self.does("put_secret", json!({ "value": "two" }), 422).await;
+        let tried = json!({ "secrets": { "DB_URL": "two" }, "dry_run": true });
+        self.does("set_secrets", tried, 200).await;
+        let promote = json!({ "from": "staging", "to": self.names["env"], "dry_run": true });
+        self.does("promote_secrets", promote, 200).await;
+        self.done("delete_template_key", 204).await;
     }
 
     async fn webhooks(&mut self) {

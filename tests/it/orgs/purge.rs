@@ -17,6 +17,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("orgs", "id"),
     ("projects", "org_id"),
     ("environments", "org_id"),
+    ("template_keys", "org_id"),
     ("secrets", "org_id"),
     ("memberships", "org_id"),
     ("roles", "org_id"),

@@ -92,6 +92,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::LeaveOrg => asked.leaving(&place.org()),
         Gate::LeaveProject => asked.leaving(&place.project()),
         Gate::Env(permission) => asked.permission(permission, &place.env()),
+        Gate::SomeEnv(permission) => asked.some_env(permission),
         Gate::AnyKey(permission) => asked.judged(asked.any_key(permission), &place.env()),
         Gate::AnyKeyBoth(first, second) => {
             refusal(Gate::AnyKey(first), asked).or_else(|| refusal(Gate::AnyKey(second), asked))
@@ -207,6 +208,33 @@ impl Asked<'_> {
             &self.known.facts,
             self.now,
         )
+    }
+
+    /// A refusal is that of the first environment that is seen.
+    fn some_env(&self, permission: Permission) -> Option<&'static str> {
+        let mut first = None;
+        for env in &self.place.side.envs {
+            let place = Place {
+                env: env.clone(),
+                ..self.place.clone()
+            };
+            let there = Asked { place: &place, ..*self };
+            if there.sight(&place.env()).is_some() {
+                continue;
+            }
+            let decision = there.any_key(permission);
+            if decision.allow {
+                return None;
+            }
+            first = first.or(Some(decision));
+        }
+        let project = self.place.project();
+        let nowhere = || decide(&self.known.actor, permission, &project, &self.known.facts, self.now);
+        let refused = Decision {
+            allow: false,
+            ..first.unwrap_or_else(nowhere)
+        };
+        self.judged(refused, &project)
     }
 
     fn permission(&self, permission: Permission, resource: &Resource<'_>) -> Option<&'static str> {

@@ -37,7 +37,7 @@ pub struct Side {
     pub project_id: ProjectId,
     /// One of each class.
     pub envs: Vec<EnvSeed>,
-    /// A secret in each of them.
+    /// A secret in each of them, and a key of the template.
     pub key: String,
     /// A second project, of which people of the first know nothing.
     pub hidden: String,
@@ -327,6 +327,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
             owner.put(&path, json!({ "value": value })).await.ok();
         }
     }
+    template(owner, &made.path, key).await;
     let (hidden_id, deleted_id) = (org.project(hidden).await.id, org.project(deleted).await.id);
     owner
         .delete(&org.path(&format!("/projects/{deleted}")))
@@ -408,6 +409,12 @@ async fn invited(org: &Org<'_>, project: &str) -> Invited {
         token: expect_token(org.app, email, INVITE, 1).await,
         person,
     }
+}
+
+/// A template that knows the one key.
+async fn template(owner: &Client, project: &str, key: &str) {
+    let known = json!({ "key": key, "description": "of the world", "default": "none yet" });
+    owner.post(&format!("{project}/template"), known).await.expect(201).ok();
 }
 
 /// A role that nobody holds, and a rule about it.

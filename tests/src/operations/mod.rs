@@ -13,6 +13,7 @@ mod endpoint;
 mod orgs;
 mod projects;
 mod secrets;
+mod templates;
 mod webhooks;
 
 pub use endpoint::{Endpoint, endpoints};
@@ -60,6 +61,8 @@ pub enum Gate {
     DeletedProject(Permission),
     /// The permission in the environment.
     Env(Permission),
+    /// The permission for some key of some environment of the project.
+    SomeEnv(Permission),
     /// The permission for some key of the environment.
     AnyKey(Permission),
     /// Both permissions for some key of the environment.
@@ -167,6 +170,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         accounts::ROWS,
         orgs::ROWS,
         projects::ROWS,
+        templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
     ];
@@ -174,4 +178,10 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 });
 
 /// Reads that the journal keeps.
-pub const JOURNALED_READS: &[&str] = &["list_secrets", "get_secret", "get_secret_version", "export_secrets"];
+pub const JOURNALED_READS: &[&str] = &[
+    "list_secrets",
+    "get_secret",
+    "get_secret_version",
+    "export_secrets",
+    "validate_template",
+];

@@ -6,11 +6,7 @@ use domain::access::Permission::{
 };
 use serde_json::json;
 
-<<<<<<< HEAD
-use super::{Doer, Gate, Operation, change, read, write};
-=======
-use super::{Gate, Operation, ask, change, read, write};
->>>>>>> wip-explain
+use super::{Doer, Gate, Operation, ask, change, read, write};
 
 /// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
 const COLLEAGUE_OWNS: &str = "UPDATE memberships

@@ -339,6 +339,7 @@ async fn refusals(canaries: &mut Canaries, anonymous: &Client, client: &Client) 
     answers.push(client.put(&hidden, json!({ "value": bad })).await);
     let key = json!({ "value": bad });
     answers.push(client.with("Idempotency-Key", "put-0").put(&path, key).await);
+    answers.extend(template(canaries, client).await);
     for answer in answers {
         assert!(
             (400..500).contains(&answer.status()),
@@ -349,4 +350,33 @@ async fn refusals(canaries: &mut Canaries, anonymous: &Client, client: &Client) 
         canaries.refusals.push_str(&answer.text());
         canaries.refusals.push('\n');
     }
+}
+
+/// What a template refuses, and what it finds in values that are stored.
+async fn template(canaries: &mut Canaries, client: &Client) -> Vec<Answer> {
+    let project = "/v1/orgs/acme/projects/web";
+    let template = format!("{project}/template");
+    for key in ["CANARY_KEY", "CANARY_PORT"] {
+        let number = json!({ "key": key, "required": false, "pattern": "^[0-9]+$", "enum": ["1"] });
+        client.post(&template, number).await.ok();
+    }
+    client.get(&format!("{template}/validate")).await.ok();
+    client
+        .patch(project, json!({ "template_gate": "protected" }))
+        .await
+        .ok();
+    let production = format!("{project}/environments/production");
+    client.patch(&production, json!({ "protected": true })).await.ok();
+    let value = canaries.make("value that the template refuses");
+    let tried = json!({ "secrets": { "CANARY_PORT": value }, "dry_run": true });
+    client.post(&format!("{production}/bulk"), tried).await.ok();
+    let stored = json!({ "key": "CANARY_PORT", "value": value });
+    let renamed = json!({ "key": "CANARY_PORT" });
+    vec![
+        client.post(SECRETS, stored).await,
+        client.patch(&format!("{SECRETS}/CANARY_KEY"), renamed).await,
+        client
+            .post(&format!("{SECRETS}/CANARY_KEY/rollback"), json!({ "version": 1 }))
+            .await,
+    ]
 }

@@ -158,19 +158,22 @@ fn named(input: &SubjectInput) -> Result<(&'static str, &str)> {
 }
 
 async fn user(from: &impl Reads, field: &'static str, name: &str) -> Result<NamedActor> {
-    let found = if field == "subject.id" {
-        match name.parse::<UserId>() {
+    let (found, message) = if field == "subject.id" {
+        let found = match name.parse::<UserId>() {
             Err(_) => None,
             Ok(id) => match account::get(from, id).await {
                 Ok(account) => Some(account),
                 Err(error) if error.code() == Some(ProblemCode::NotFound) => None,
                 Err(error) => return Err(error),
             },
-        }
+        };
+        (found, "is nobody's account")
     } else {
-        account::find_by_login(from, &text::email(field, name)?.canonical).await?
+        let canonical = text::email(field, name)?.canonical;
+        let found = account::find_by_proved_address(from, &canonical).await?;
+        (found, "is no address that an account has proved")
     };
-    let found = found.ok_or_else(|| unknown(field, "is nobody's account"))?;
+    let found = found.ok_or_else(|| unknown(field, message))?;
     Ok(NamedActor {
         actor: Actor::unlimited(Principal::User(found.id)),
         label: found.email,

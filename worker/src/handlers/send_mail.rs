@@ -53,6 +53,7 @@ impl SendMail {
             Template::RegistrationCode => self.registration_code(mail.challenge).await,
             Template::ResetPassword => self.reset_password(mail.challenge).await,
             Template::NewSignIn
+            | Template::SessionReused
             | Template::PasswordChanged
             | Template::SecondFactorChanged
             | Template::RecoveryCodeUsed

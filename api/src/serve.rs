@@ -200,6 +200,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
+    let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
@@ -207,7 +208,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     let app = Arc::new(App {
         db: db.clone(),
         keys,
-        passwords: Passwords::new(ambient.passwords, default_permits()),
+        passwords,
         throttle: Throttle::default(),
         bell,
         reads,

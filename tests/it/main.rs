@@ -20,6 +20,7 @@ mod members;
 mod orgs;
 mod policy;
 mod projects;
+mod reference;
 mod secrets;
 mod service_accounts;
 mod templates;

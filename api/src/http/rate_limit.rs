@@ -21,8 +21,9 @@ use super::problem::respond;
 /// Requests a minute of one IPv4 address or IPv6 /64. Source: design of the API, rate limits.
 const PER_MINUTE: f64 = 300.0;
 /// What they are counted for: changes that need no credential, and looks at invitations.
-const GUARDED: [&str; 12] = [
+const GUARDED: [&str; 13] = [
     "/v1/auth/login",
+    "/v1/auth/token/refresh",
     "/v1/auth/register",
     "/v1/auth/register/verify",
     "/v1/auth/register/complete",

@@ -131,7 +131,7 @@ impl From<member::Member> for Member {
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub struct NewMember {
-    /// An address of somebody who has an account.
+    /// An address that somebody with an account has verified.
     pub email: Option<String>,
     /// Id of an account, `usr_…`, or of a service account of this organisation, `sa_…`.
     pub user_id: Option<String>,

@@ -41,7 +41,7 @@ pub struct SubjectReference {
     pub kind: SubjectType,
     /// Id of the user (`usr_…`), service account (`sa_…`) or role (`rol_…`).
     pub id: Option<String>,
-    /// Instead of `id`: the address of a user's account.
+    /// Instead of `id`: an address that a user has verified.
     pub email: Option<String>,
     /// Instead of `id`: the name of a service account or role.
     pub name: Option<String>,

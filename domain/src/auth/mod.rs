@@ -11,6 +11,8 @@ pub mod deletion;
 pub mod email_first;
 pub mod entity;
 pub mod ip_allow;
+mod known_place;
+mod mail_limit;
 pub mod new_sign_in;
 pub mod password;
 pub mod password_reset;

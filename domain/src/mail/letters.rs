@@ -118,6 +118,13 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
                 ("Program", fact("user_agent")),
             ])
             .text("Was it not you? Change your password and end your other sessions."),
+        Template::SessionReused => letter("One of your sessions was ended")
+            .text("its refresh token was used twice, as if somebody had copied it. The session has ended for everybody who had it; sign in again where you need it.")
+            .facts(vec![
+                ("Time", fact("at")),
+                ("Address", fact("ip")),
+                ("Program", fact("user_agent")),
+            ]),
         Template::PasswordChanged => letter("Your password was changed")
             .text("the password of your account was changed. Your other sessions have ended."),
         Template::SecondFactorChanged => letter("Two-factor sign-in was changed").text(fact("what")),

@@ -140,11 +140,12 @@ pub async fn resolve(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Res
 /// # Errors
 /// `invalid_field` naming what does not lead to anybody.
 async fn resolve_actor(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Result<NamedActor> {
+    let (field, _) = named(input)?;
     let message = match input.kind {
+        SubjectKind::User if field == "subject.email" => "is no address that an account has proved",
         SubjectKind::User => "is nobody's account",
         SubjectKind::ServiceAccount | SubjectKind::Role => "is no service account of this organisation",
     };
-    let (field, _) = named(input)?;
     let found = find_actor(from, org, input).await?;
     found.ok_or_else(|| unknown(field, message))
 }
@@ -202,7 +203,7 @@ async fn user(from: &impl Reads, field: &'static str, name: &str) -> Result<Opti
             },
         }
     } else {
-        account::find_by_login(from, &text::email(field, name)?.canonical).await?
+        account::find_by_proved_address(from, &text::email(field, name)?.canonical).await?
     };
     Ok(found.map(|found| NamedActor {
         actor: Actor::unlimited(Principal::User(found.id)),

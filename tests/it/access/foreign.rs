@@ -447,8 +447,8 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("put_access_rule", [rule(theirs), rule(nobodys)]));
     }
     for (theirs, nobodys) in place("role") {
-        let email = stage.world.outsider.email.clone();
-        let added = |role: &str| json!({ "email": email, "role": role });
+        let id = stage.world.outsider.id.to_string();
+        let added = |role: &str| json!({ "user_id": id, "role": role });
         let role = |role: &str| json!({ "role": role });
         let joining = |role: &str| json!({ "join_role": role });
         let replaced = |role: &str| json!({ "name": "Web", "slug": "web", "join_role": role });

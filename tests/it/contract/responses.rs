@@ -304,7 +304,7 @@ impl Walk {
         let me = self.get("get_me").await.at("/id");
         self.names.insert("member", finn.id.to_string());
         self.names.insert("role", "developer".to_owned());
-        let viewer = json!({ "email": finn.email, "role": "viewer", "env_classes": ["staging"] });
+        let viewer = json!({ "user_id": finn.id.to_string(), "role": "viewer", "env_classes": ["staging"] });
         self.does("add_member", viewer.clone(), 201).await;
         self.does("add_member", viewer, 200).await;
         let developer = json!({ "role": "developer", "expires_at": "2100-01-02T03:04:05Z" });

@@ -81,7 +81,8 @@ on_both! {
 
     async fn a_subject_is_named_by_id_address_or_name(t: TestApp) {
         let acme = t.org("acme").await;
-        let (robin, id) = (t.person("robin").await, role(&acme, "contractor", &[]).await);
+        let (robin, claimed) = (t.proved_person("robin").await, t.person("ceo").await);
+        let id = role(&acme, "contractor", &[]).await;
         let rule = |subject: &serde_json::Value| json!({ "subject": subject, "pattern": "*", "permissions": ["envs:read"] });
         for (subject, name) in [
             (json!({ "type": "user", "email": "Robin@Example.com" }), robin.id.to_string()),
@@ -94,6 +95,7 @@ on_both! {
         for (subject, expected) in [
             (json!({ "type": "user", "email": "nobody@example.com" }), "subject.email"),
             (json!({ "type": "user", "email": "nobody" }), "subject.email"),
+            (json!({ "type": "user", "email": claimed.email }), "subject.email"),
             (json!({ "type": "user", "id": "usr_00000000000000000000000000" }), "subject.id"),
             (json!({ "type": "user", "id": id.to_string() }), "subject.id"),
             (json!({ "type": "user", "name": "robin" }), "subject.name"),

@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Operation] = &[
         "add_member",
         Gate::Org(MembersInvite),
         201,
-        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+        |world, _| json!({ "user_id": world.outsider.id.to_string(), "role": "viewer" }),
     ),
     write(
         "update_member",

@@ -55,6 +55,7 @@ impl SendMail {
             Template::ResetPassword => self.reset_password(mail.challenge).await,
             Template::Invite => self.invite(&mail).await,
             Template::NewSignIn
+            | Template::SessionReused
             | Template::PasswordChanged
             | Template::SecondFactorChanged
             | Template::RecoveryCodeUsed

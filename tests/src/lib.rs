@@ -29,6 +29,7 @@ pub mod schema;
 pub mod sealed;
 pub mod servers;
 pub mod smtp;
+pub mod statements;
 
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;

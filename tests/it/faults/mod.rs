@@ -7,6 +7,7 @@ mod load;
 mod postgres;
 mod receivers;
 mod redis;
+mod rotation;
 mod start;
 mod watch;
 mod worker;

@@ -1,15 +1,19 @@
 //! Secrets over HTTP.
 
+mod bad_input;
 mod bulk;
 mod changes;
 mod concurrency;
 mod formats;
 mod limits;
+mod linear;
 mod listing;
+mod model;
 mod preconditions;
 mod promotion;
 mod revisions;
 mod roles;
+mod statements;
 mod transfer;
 mod values;
 mod versions;

@@ -64,6 +64,7 @@ impl From<Change> for EnvironmentEvent {
             key,
             status: outcome.into(),
             version,
+            reason: None,
         };
         Self {
             action: Some(action),

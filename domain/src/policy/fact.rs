@@ -104,8 +104,8 @@ impl<'a> View<'a> {
     fn rule(&self, rule: &AclRule, about: &NamedSubject, held: &[Membership]) -> Ground {
         let subject = match rule.subject {
             Subject::User(_) | Subject::ServiceAccount(_) => about.clone(),
-            Subject::Role(role) => {
-                let held = held.iter().find(|held| held.role == role);
+            Subject::Role(id) => {
+                let held = held.iter().find(|held| held.role == id);
                 NamedSubject {
                     subject: rule.subject,
                     label: held.map(|held| held.role_name.clone()).unwrap_or_default(),

@@ -40,7 +40,7 @@ pub(super) struct Gate {
 struct Sealed {
     id: SecretId,
     version: i64,
-    sealed_value: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
 }
 
 impl Gate {
@@ -127,7 +127,7 @@ impl Gate {
         }
         let marks: Vec<_> = (2..self.kept.len() + 2).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT s.id, s.version, v.sealed_value
+            "SELECT s.id, s.version, v.sealed_value AS value
              FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
              WHERE s.environment_id = $1 AND s.id IN ({})",
             marks.join(", ")
@@ -142,7 +142,7 @@ impl Gate {
         for row in rows {
             let Some(key) = self.kept.get(&row.id) else { continue };
             let gone = || Error::internal("a live secret whose current version is gone");
-            let sealed = row.sealed_value.ok_or_else(gone)?;
+            let sealed = row.value.ok_or_else(gone)?;
             let data_key = store.of_blob(from, &sealed).await?;
             let value = open_with(&data_key, &sealed, &place.aad(row.id, row.version, SecretField::Value))?;
             opened.push((key.clone(), row.version, value));

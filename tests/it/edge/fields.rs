@@ -360,7 +360,9 @@ fn good_body(id: &str) -> Value {
         "verify_registration" | "sign_in_with_code" => json!({ "challenge_token": "srm_chl_x", "code": "123456" }),
         "complete_registration" => json!({ "registration_token": "srm_chl_x", "password": PASSWORD }),
         "resend_registration_code" => json!({ "challenge_token": "srm_chl_x" }),
-        "request_sign_in_code" | "request_password_reset" | "add_email" => json!({ "email": "new@example.com" }),
+        "request_sign_in_code" | "request_password_reset" | "add_email" | "create_invite" | "create_project_invite" => {
+            json!({ "email": "new@example.com" })
+        }
         "reset_password" => json!({ "token": "srm_lnk_x", "password": PASSWORD }),
         "update_me" => json!({ "first_name": "New" }),
         "verify_email_address" => json!({ "code": "123456" }),
@@ -384,7 +386,7 @@ fn good_body(id: &str) -> Value {
         "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
         "create_service_account" => json!({ "name": "new" }),
         "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
-        "confirm_session" => json!({ "password": PASSWORD }),
+        "confirm_session" | "accept_invite" => json!({ "password": PASSWORD }),
         "change_password" => json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" }),
         "enable_second_factor" => json!({ "code": "000000" }),
         "verify_second_factor" => json!({ "challenge_token": "srm_chl_x", "code": "000000" }),
@@ -396,8 +398,6 @@ fn good_body(id: &str) -> Value {
         }
         "explain_access" => json!({ "permission": "org:read" }),
         "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
-        "create_invite" | "create_project_invite" => json!({ "email": "new@example.com" }),
-        "accept_invite" => json!({ "password": PASSWORD }),
         "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),

@@ -35,7 +35,7 @@ on_both! {
             by.get(&acme.path(&query)).await.problem(404, "not_found");
         }
         explain(&vera, Value::Null, &reading("K")).await.problem(403, "forbidden");
-        explain(&t.person("eve").await, Value::Null, &reading("K")).await.problem(404, "not_found");
+        explain(t.person("eve").await.client(), Value::Null, &reading("K")).await.problem(404, "not_found");
     }
 
     async fn people_of_elsewhere_are_nobody_whoever_they_are(t: TestApp) {

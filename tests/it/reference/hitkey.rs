@@ -1,4 +1,4 @@
-//! HitKey: registering by code, profile, second factor, several addresses, finding people, projects that are joined,
+//! `HitKey`: registering by code, profile, second factor, several addresses, finding people, projects that are joined,
 //! left and handed over.
 
 use harness::mailbox::{REGISTER, RESET, VERIFY, expect_code, expect_token};

@@ -69,7 +69,7 @@ fn concurrent(backend: Backend) {
 
 impl Field {
     /// Until the writers are done.
-    async fn run(self: &Arc<Self>, writes: u64) {
+    async fn run(self: &Arc<Self>, count: u64) {
         let mut others = JoinSet::new();
         for _ in 0..READERS {
             let field = self.clone();
@@ -81,7 +81,7 @@ impl Field {
         }
         let field = self.clone();
         others.spawn(async move { field.stage_on().await });
-        let each = writes / WRITERS;
+        let each = count / WRITERS;
         let writer = |writer: u64| {
             let field = self.clone();
             async move { field.write_on(writer, each).await }

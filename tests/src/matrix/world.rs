@@ -302,11 +302,8 @@ async fn colleague(org: &Org<'_>, project: ProjectId) -> String {
     colleague.id.to_string()
 }
 
-/// Fills one organisation; answers also who is invited to it.
-async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> (Side, Person) {
-    let owner: &Client = org.owner.client();
-    let made = org.project(project).await;
-    let shown = owner.get(&made.path).await.expect(200).json();
+/// The environments of a project as it is shown.
+fn environments(shown: &serde_json::Value) -> Vec<EnvSeed> {
     let env = |env: &serde_json::Value| EnvSeed {
         id: env["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"),
         slug: env["slug"].as_str().expect("a slug").to_owned(),
@@ -315,12 +312,16 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
             .and_then(|class| class.parse().ok())
             .expect("a class"),
     };
-    let envs: Vec<_> = shown["environments"]
-        .as_array()
-        .expect("environments")
-        .iter()
-        .map(env)
-        .collect();
+    let list = shown["environments"].as_array().expect("environments");
+    list.iter().map(env).collect()
+}
+
+/// Fills one organisation; answers also who is invited to it.
+async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> (Side, Person) {
+    let owner: &Client = org.owner.client();
+    let made = org.project(project).await;
+    let shown = owner.get(&made.path).await.expect(200).json();
+    let envs = environments(&shown);
     for env in &envs {
         let path = made.env(&env.slug).secret(key);
         for value in ["old", &env.slug] {

@@ -20,6 +20,15 @@ check:
 test *arguments:
     tests/run.sh {{arguments}}
 
+# What must hold when things break, for a minute where CI takes seconds; arguments go to cargo test.
+faults *arguments:
+    STRONGROOM_TEST_FAULT_SECONDS=60 tests/run.sh faults {{arguments}}
+
+# Longer histories of secrets, and more of them, than CI has time for: against a model, and by many callers at once.
+histories *arguments:
+    STRONGROOM_TEST_HISTORIES=100 STRONGROOM_TEST_STEPS=150 tests/run.sh secrets::model {{arguments}}
+    STRONGROOM_TEST_WRITES=50000 tests/run.sh secrets::linear {{arguments}}
+
 # Format check and lints, as CI runs them.
 lint:
     cargo fmt --all --check

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::webhooks::catalogue::Deliveries;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, webhooks};
+use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -25,6 +25,8 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "get_invite",
+    "accept_invite",
     "get_setup_status",
     "create_admin",
     "get_health",
@@ -44,6 +46,9 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedToken.token",
     "CreatedWebhook.secret",
     "CreatedServiceAccount.client_secret",
+    "CreatedInvite.token",
+    "AcceptedInvite.access_token",
+    "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
     "AuditEvent.hash",
     "AuditVerification.head_hash",
@@ -57,6 +62,7 @@ pub type Apis = (
     service_accounts::Apis,
     members::Apis,
     projects::Apis,
+    templates::Apis,
     secrets::Apis,
     webhooks::Apis,
     audit::Apis,
@@ -73,6 +79,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, &'static dyn Deliveries> 
         service_accounts::apis(app),
         members::apis(app),
         projects::apis(app),
+        templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
         audit::apis(app),

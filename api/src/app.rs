@@ -11,6 +11,8 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::secrets::WarmReads;
+use domain::secrets::watchers::Watchers;
 use url::Url;
 
 use crate::http::write::Write;
@@ -23,6 +25,8 @@ pub struct App {
     pub throttle: Throttle,
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
+    pub warm: WarmReads,
+    pub watchers: Arc<Watchers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     /// Where people reach this instance.

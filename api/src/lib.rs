@@ -18,4 +18,5 @@ pub mod server;
 pub mod service_accounts;
 pub mod setup;
 pub mod tags;
+pub mod templates;
 pub mod webhooks;

@@ -48,6 +48,19 @@ fn reset_password_script() -> Response {
 }
 
 #[handler]
+fn invite() -> Response {
+    page("text/html; charset=utf-8", include_str!("../assets/pages/invite.html"))
+}
+
+#[handler]
+fn invite_script() -> Response {
+    page(
+        "text/javascript; charset=utf-8",
+        include_str!("../assets/pages/invite.js"),
+    )
+}
+
+#[handler]
 fn style() -> Response {
     page("text/css; charset=utf-8", include_str!("../assets/pages/page.css"))
 }
@@ -59,5 +72,7 @@ pub fn add(routes: Route) -> Route {
         .at("/pages/verify-email.js", get(verify_email_script))
         .at("/reset-password", get(reset_password))
         .at("/pages/reset-password.js", get(reset_password_script))
+        .at("/invite", get(invite))
+        .at("/pages/invite.js", get(invite_script))
         .at("/pages/page.css", get(style))
 }

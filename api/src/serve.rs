@@ -15,6 +15,8 @@ use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::secrets::WarmReads;
+use domain::secrets::watchers::{WatchLimits, Watchers};
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -23,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name};
+use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Worker, process_name};
 
 use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
@@ -41,6 +43,9 @@ use crate::server::{self, ServerLimits};
 const ROOT_KEY_FILE: &str = "root.key";
 /// How long changes whose client has left may take after the server has stopped.
 const CHANGES_DRAIN: Duration = Duration::from_secs(10);
+
+/// Bytes.
+const MEBIBYTE: u64 = 1024 * 1024;
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +200,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
+    let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
@@ -202,10 +208,12 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     let app = Arc::new(App {
         db: db.clone(),
         keys,
-        passwords: Passwords::new(ambient.passwords, default_permits()),
+        passwords,
         throttle: Throttle::default(),
         bell,
         reads,
+        warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        watchers: Watchers::new(db.clone(), WatchLimits::default()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
@@ -219,19 +227,22 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         uncapped_peers: config.trusted_proxies.clone(),
         ..Default::default()
     };
+    let beside = Beside {
+        looking: tokio::spawn(
+            app.watchers
+                .clone()
+                .run(notices(&config)?, shutdown.clone().cancelled_owned()),
+        ),
+        changes,
+        worker,
+        reads: reads_writer,
+        db,
+    };
     let task = tokio::spawn(async move {
         if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
             tracing::error!(%error, "the server has stopped");
         }
-        changes.close();
-        if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
-            tracing::warn!("changes were still under way at the end; what was not committed is undone");
-        }
-        if let Some(worker) = worker {
-            let _ = worker.await;
-        }
-        let _ = reads_writer.await;
-        db.close().await;
+        beside.end().await;
     });
     Ok(Started {
         address,
@@ -241,6 +252,40 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         app,
         task,
     })
+}
+
+/// What runs beside the server and ends after it.
+struct Beside {
+    changes: TaskTracker,
+    looking: JoinHandle<()>,
+    worker: Option<JoinHandle<()>>,
+    reads: JoinHandle<()>,
+    db: Db,
+}
+
+impl Beside {
+    /// Waits until everything is written, then closes the database.
+    async fn end(self) {
+        let Self {
+            changes,
+            looking,
+            worker,
+            reads,
+            db,
+        } = self;
+        changes.close();
+        if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
+            tracing::warn!("changes were still under way at the end; what was not committed is undone");
+        }
+        // It has ended with the shutdown, unless the server broke down by itself.
+        looking.abort();
+        let _ = looking.await;
+        if let Some(worker) = worker {
+            let _ = worker.await;
+        }
+        let _ = reads.await;
+        db.close().await;
+    }
 }
 
 async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::token::Token>, StartError> {
@@ -257,6 +302,14 @@ fn bell(config: &Config, name: &str) -> Result<Arc<dyn Bell>, Error> {
     match &config.redis {
         None => Ok(Arc::new(LocalBell::default())),
         Some(url) => Ok(Arc::new(RedisBell::open(url, name)?)),
+    }
+}
+
+/// The way to the other processes that are watched through; without Redis they look once a second.
+fn notices(config: &Config) -> Result<Option<Arc<dyn Bell>>, Error> {
+    match &config.redis {
+        None => Ok(None),
+        Some(url) => Ok(Some(Arc::new(RedisNotices::open(url)?))),
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Tag {
     Projects,
     /// Where secrets live; the class decides who may read.
     Environments,
+    /// Which keys the environments of a project must have, and what their values must be like.
+    Templates,
     /// Values under keys, every change a version, every environment a history.
     Secrets,
     /// Signed events to your own servers.

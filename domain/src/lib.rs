@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
+//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
@@ -30,4 +30,5 @@ pub mod projects;
 pub mod secrets;
 pub mod service_accounts;
 pub mod setup;
+pub mod templates;
 pub mod webhooks;

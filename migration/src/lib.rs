@@ -9,7 +9,9 @@ mod m20260101_000002_secrets;
 mod m20260101_000003_journal_and_jobs;
 mod m20260301_000001_identity;
 mod m20260401_000001_secrets_engine;
-mod m20260501_000001_key_rotation;
+mod m20260501_000001_invite_mails;
+mod m20260501_000002_templates;
+mod m20260501_000003_key_rotation;
 
 pub struct Migrator;
 
@@ -21,7 +23,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000003_journal_and_jobs::Migration),
             Box::new(m20260301_000001_identity::Migration),
             Box::new(m20260401_000001_secrets_engine::Migration),
-            Box::new(m20260501_000001_key_rotation::Migration),
+            Box::new(m20260501_000001_invite_mails::Migration),
+            Box::new(m20260501_000002_templates::Migration),
+            Box::new(m20260501_000003_key_rotation::Migration),
         ]
     }
 }

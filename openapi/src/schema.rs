@@ -40,6 +40,33 @@ pub fn upgrade(schema: &mut Value) {
     single_value_to_const(map);
 }
 
+/// Where references to component schemas point.
+const COMPONENT: &str = "#/components/schemas/";
+
+/// Puts component schemas in the place of the references to them. `inside` are the names of those that `value` is part
+/// of: one that is part of itself is not written out for ever, it may hold anything there.
+pub fn write_out(value: &mut Value, schemas: &Map<String, Value>, inside: &mut Vec<String>) {
+    let reference = value.get("$ref").and_then(Value::as_str);
+    if let Some(name) = reference.and_then(|target| target.strip_prefix(COMPONENT)) {
+        let name = name.to_owned();
+        let known = schemas.get(&name).filter(|_| !inside.contains(&name));
+        *value = known.cloned().unwrap_or_else(|| json!({}));
+        inside.push(name);
+        write_out_parts(value, schemas, inside);
+        inside.pop();
+    } else {
+        write_out_parts(value, schemas, inside);
+    }
+}
+
+fn write_out_parts(value: &mut Value, schemas: &Map<String, Value>, inside: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|part| write_out(part, schemas, inside)),
+        Value::Array(parts) => parts.iter_mut().for_each(|part| write_out(part, schemas, inside)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Puts `value` under `to` where `from` stood, so that the author's order stays.
 pub fn replace(map: &mut Map<String, Value>, from: &str, to: &str, value: Value) {
     let mut value = Some(value);
@@ -177,6 +204,20 @@ mod tests {
     #[track_caller]
     fn check(before: Value, after: &Value) {
         assert_eq!(upgraded(before), after.to_string());
+    }
+
+    #[test]
+    fn references_are_written_out_and_circles_end() {
+        let schemas = json!({
+            "A": {"type": "object", "properties": {"b": {"$ref": "#/components/schemas/B"}, "n": {"type": "integer"}}},
+            "B": {"type": "array", "items": {"allOf": [{"$ref": "#/components/schemas/A"}, {"description": "d"}]}},
+        });
+        let mut schema =
+            json!({"items": {"$ref": "#/components/schemas/A"}, "x": {"$ref": "#/components/schemas/Gone"}});
+        write_out(&mut schema, schemas.as_object().unwrap(), &mut Vec::new());
+        let b = json!({"type": "array", "items": {"allOf": [{}, {"description": "d"}]}});
+        let a = json!({"type": "object", "properties": {"b": b, "n": {"type": "integer"}}});
+        assert_eq!(schema, json!({"items": a, "x": {}}));
     }
 
     #[test]

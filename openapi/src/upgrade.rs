@@ -3,13 +3,14 @@
 mod operation;
 mod prune;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::mem;
 
 use serde_json::{Map, Value};
 
 use crate::{merge, schema};
+
+use self::operation::Components;
 
 /// The JSON Schema dialect that every schema of a 3.1 document is written in.
 const DIALECT: &str = "https://spec.openapis.org/oas/3.1/dialect/base";
@@ -62,13 +63,13 @@ pub fn upgrade(spec30: &str) -> Result<Value, UpgradeError> {
     if !version.is_some_and(|version| version.starts_with("3.0.")) {
         return Err(UpgradeError::Version(version.map(str::to_owned)));
     }
-    let containers = containers(&root);
+    let components = components(&root);
     if let Some(Value::Object(paths)) = root.get_mut("paths") {
         *paths = with_braces(mem::take(paths))?;
-        paths.values_mut().for_each(|item| path_item(item, &containers));
+        paths.values_mut().for_each(|item| path_item(item, &components));
     }
     if let Some(Value::Object(webhooks)) = root.get_mut("webhooks") {
-        webhooks.values_mut().for_each(|item| path_item(item, &containers));
+        webhooks.values_mut().for_each(|item| path_item(item, &components));
     }
     if let Some(Value::Object(schemas)) = root
         .get_mut("components")
@@ -91,14 +92,10 @@ pub fn to_pretty(document: &Value) -> String {
     format!("{document:#}\n")
 }
 
-/// Names of the component schemas that are arrays or objects: only for those does `explode` mean anything.
-fn containers(root: &Map<String, Value>) -> BTreeSet<String> {
+/// The component schemas as they are before their upgrade.
+fn components(root: &Map<String, Value>) -> Components {
     let schemas = root.get("components").and_then(|components| components.get("schemas"));
-    let schemas = schemas.and_then(Value::as_object).into_iter().flatten();
-    schemas
-        .filter(|(_, schema)| operation::is_container(schema))
-        .map(|(name, _)| name.clone())
-        .collect()
+    Components::new(schemas.and_then(Value::as_object).cloned().unwrap_or_default())
 }
 
 /// Turns every path template into the OpenAPI spelling; two spellings of one path are joined.
@@ -127,12 +124,12 @@ fn braces(path: &str) -> String {
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-fn path_item(item: &mut Value, containers: &BTreeSet<String>) {
+fn path_item(item: &mut Value, components: &Components) {
     let Some(methods) = item.as_object_mut() else { return };
     methods
         .values_mut()
         .filter_map(Value::as_object_mut)
-        .for_each(|operation| operation::upgrade(operation, containers));
+        .for_each(|operation| operation::upgrade(operation, components));
 }
 
 #[cfg(test)]
@@ -198,6 +195,20 @@ mod tests {
             document["components"]["schemas"]["A"]["type"],
             json!(["string", "null"])
         );
+    }
+
+    #[test]
+    fn what_only_an_event_stream_names_is_written_out_and_nowhere_else() {
+        let event = json!({"type": "object", "properties": {"keys": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}}});
+        let stream = json!({"type": "array", "items": {"$ref": "#/components/schemas/Event"}});
+        let answer = json!({"responses": {"200": {"content": {"text/event-stream": {"schema": stream}}}}});
+        let spec = json!({"openapi": "3.0.0", "info": {}, "paths": {"/a": {"get": answer}},
+            "components": {"schemas": {"Event": event, "Key": {"type": "string", "nullable": true}}}});
+        let document = upgrade(&spec.to_string()).unwrap();
+        let media = &document["paths"]["/a"]["get"]["responses"]["200"]["content"]["text/event-stream"];
+        let key = &media["schema"]["x-itemSchema"]["properties"]["keys"]["items"];
+        assert_eq!(key, &json!({"type": ["string", "null"]}));
+        assert_eq!(document["components"]["schemas"], json!({}));
     }
 
     #[test]

@@ -64,10 +64,19 @@ fn servers() -> &'static Servers {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the harness is told by the environment where its servers are"
+    reason = "the harness is told by the environment where its servers are, and how much a test is to do"
 )]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// A number that whoever runs the tests has set: how much a test is to do, or from which seed.
+///
+/// # Panics
+/// When it is set to something else.
+pub fn number_from_environment(name: &str) -> Option<u64> {
+    let text = environment(name)?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
 /// An empty database of this run, migrated once and copied for every test.
@@ -334,15 +343,22 @@ pub(crate) fn fresh_root_key() -> String {
 /// # Panics
 /// When the test does, or takes too long.
 pub fn run<F: Future<Output = ()>>(test: F) {
+    run_for(Duration::from_mins(2), test);
+}
+
+/// The same for a test that can be told to do more.
+///
+/// # Panics
+/// When the test does, or takes too long.
+pub fn run_for<F: Future<Output = ()>>(limit: Duration, test: F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_mins(2), test)
-            .await
-            .expect("the test ends within two minutes");
+        let ended = tokio::time::timeout(limit, test).await;
+        assert!(ended.is_ok(), "the test does not end within {limit:?}");
     });
     runtime.shutdown_background();
 }

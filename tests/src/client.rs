@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+
+use crate::events::Events;
 
 /// How a client proves who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,31 @@ impl Client {
             .expect("an answer")
     }
 
+    /// A request with everything that this client sends along.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .headers(self.headers.clone());
+        match &self.credential {
+            Credential::None => request,
+            Credential::Bearer(token) => request.bearer_auth(token),
+            Credential::ApiKey(key) => request.header("X-API-Key", key),
+            Credential::Cookie(token) => request
+                .header("Cookie", format!("strongroom={token}"))
+                .header("X-Requested-With", "strongroom")
+                .header("Origin", &self.base),
+        }
+    }
+
+    /// Opens a stream of events; it is refused or begins at once.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn events(&self, path: &str) -> Events {
+        Events::new(self.request(Method::GET, path).send().await.expect("an answer"))
+    }
+
     /// Sends, and tells when no answer came.
     ///
     /// # Errors
@@ -145,19 +172,7 @@ impl Client {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .headers(self.headers.clone());
-        request = match &self.credential {
-            Credential::None => request,
-            Credential::Bearer(token) => request.bearer_auth(token),
-            Credential::ApiKey(key) => request.header("X-API-Key", key),
-            Credential::Cookie(token) => request
-                .header("Cookie", format!("strongroom={token}"))
-                .header("X-Requested-With", "strongroom")
-                .header("Origin", &self.base),
-        };
+        let mut request = self.request(method, path);
         if let Some((content_type, bytes)) = body {
             request = request.header("Content-Type", content_type).body(bytes);
         }

@@ -18,6 +18,7 @@
 pub mod app;
 pub mod authenticator;
 pub mod client;
+pub mod events;
 pub mod mailbox;
 pub mod matrix;
 pub mod operations;
@@ -28,9 +29,11 @@ pub mod schema;
 pub mod sealed;
 pub mod servers;
 pub mod smtp;
+pub mod statements;
 
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
+pub use events::{Event, Events};
 pub use people::{EnvPath, Org, Person, Project};
 pub use receiver::Receiver;

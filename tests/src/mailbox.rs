@@ -42,6 +42,8 @@ pub const SIGN_IN: &str = "Your sign-in code";
 pub const REGISTER: &str = "Your registration code";
 /// Subject of the mail that resets a password.
 pub const RESET: &str = "Reset your password";
+/// Subject of the mail that invites.
+pub const INVITE: &str = "You have an invitation";
 
 /// The mails of a subject to an address, oldest first.
 pub fn letters(mailbox: &impl Mailbox, to: &str, subject: &str) -> Vec<String> {

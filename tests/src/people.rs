@@ -75,6 +75,17 @@ impl TestApp {
         }
     }
 
+    /// Registers `name@example.com` and proves the address, as its mail would: for tests that are about something else.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn proved_person(&self, name: &str) -> Person {
+        let person = self.person(name).await;
+        let prove = "UPDATE user_emails SET verified_at = created_at WHERE verified_at IS NULL AND canonical";
+        self.sql(&format!("{prove} = '{}'", person.email)).await;
+        person
+    }
+
     /// An organisation of this slug, owned by a new person `slug-owner`.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 
 use domain::crypto::SecretPlace;
 use domain::crypto::key_store::KeyScope;
-use domain::kernel::{Reads, Rng};
+use domain::kernel::{Db, Reads, Rng};
 use domain::secrets::entity::{secret, version};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
@@ -27,14 +27,22 @@ pub async fn all(t: &TestApp) -> Vec<version::Model> {
 /// # Panics
 /// When there is none.
 pub async fn version(t: &TestApp, key: &str, number: i64) -> version::Model {
+    version_in(t.db(), key, number).await
+}
+
+/// The same, of a database.
+///
+/// # Panics
+/// When there is none.
+pub async fn version_in(db: &Db, key: &str, number: i64) -> version::Model {
     let secret = secret::Entity::find()
         .filter(secret::Column::Key.eq(key))
-        .one(t.db().conn())
+        .one(db.conn())
         .await
         .expect("read the secret")
         .expect("a secret of this key");
     version::Entity::find_by_id((secret.id, number))
-        .one(t.db().conn())
+        .one(db.conn())
         .await
         .expect("read the version")
         .expect("a version of this number")
@@ -45,7 +53,15 @@ pub async fn version(t: &TestApp, key: &str, number: i64) -> version::Model {
 /// # Panics
 /// When the database refuses.
 pub async fn put_value(t: &TestApp, row: &version::Model, sealed: &[u8]) {
-    let tx = t.db().begin_write().await.expect("open a transaction");
+    put_value_in(t.db(), row, sealed).await;
+}
+
+/// The same, in a database.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn put_value_in(db: &Db, row: &version::Model, sealed: &[u8]) {
+    let tx = db.begin_write().await.expect("open a transaction");
     let sql = "UPDATE secret_versions SET sealed_value = $3 WHERE secret_id = $1 AND version = $2";
     let values = [row.secret_id.into(), row.version.into(), sealed.to_vec().into()];
     let written = tx.execute_raw(tx.sql(sql, values)).await.expect("write the version");

@@ -8,7 +8,7 @@
 //! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
-//! | [`redis_bell`] | the doorbell between processes; without it the sweeper is enough |
+//! | [`redis_bell`] | the doorbell between processes, and notices of changes that every API hears; both can be absent |
 //!
 //! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
 
@@ -29,5 +29,5 @@ mod worker;
 mod tests;
 
 pub use mailer::Mailer;
-pub use redis_bell::RedisBell;
+pub use redis_bell::{RedisBell, RedisNotices};
 pub use worker::{Deps, Slots, Worker, process_name};

@@ -2,6 +2,7 @@
 //! or absent, the sweepers find every job within a second.
 
 mod listener;
+mod notices;
 mod ringer;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,13 @@ use async_trait::async_trait;
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::{Error, Result, Secret};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::listener::Listener;
 use self::ringer::Ringer;
+
+pub use self::notices::RedisNotices;
 
 /// The stream.
 const STREAM: &str = "strongroom:bell";
@@ -25,6 +28,8 @@ const STREAM: &str = "strongroom:bell";
 const GROUP: &str = "workers";
 /// The field of an entry that holds the lane.
 const LANE: &str = "l";
+/// Entries that the stream keeps, about. Older ones are rings that nobody heard, and the sweepers did their work.
+const KEPT: usize = 10_000;
 /// Time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(1);
 /// Pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
@@ -52,11 +57,9 @@ impl RedisBell {
     /// # Errors
     /// [`Error::Internal`] for a URL that cannot be used.
     pub fn open(url: &Secret<String>, consumer: &str) -> Result<Self> {
-        // The library's own text could repeat the URL, which holds the password.
-        let client =
-            Client::open(url.expose().as_str()).map_err(|_| Error::internal("STRONGROOM_REDIS_URL cannot be used"))?;
+        let client = open_client(url)?;
         let outgoing = Arc::new(LocalBell::default());
-        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing));
+        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing), "ringing", add_to_stream);
         Ok(Self {
             client,
             consumer: consumer.to_owned(),
@@ -95,6 +98,24 @@ impl Bell for RedisBell {
     }
 }
 
+fn open_client(url: &Secret<String>) -> Result<Client> {
+    // The library's own text could repeat the URL, which holds the password.
+    Client::open(url.expose().as_str()).map_err(|_| Error::internal("STRONGROOM_REDIS_URL cannot be used"))
+}
+
+fn add_to_stream(pipeline: &mut Pipeline, lane: &str) {
+    pipeline
+        .cmd("XADD")
+        .arg(STREAM)
+        .arg("MAXLEN")
+        .arg("~")
+        .arg(KEPT)
+        .arg("*")
+        .arg(LANE)
+        .arg(lane)
+        .ignore();
+}
+
 /// Connects; every answer must come within `response`.
 async fn connect(client: &Client, response: Duration) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
@@ -129,7 +150,7 @@ impl Health {
     /// Notes a failure and waits before the next try.
     async fn down(&mut self, error: &redis::RedisError) {
         if self.is_up.replace(false) != Some(false) {
-            tracing::warn!(what = self.what, %error, "Redis cannot be reached: workers look for jobs once a second");
+            tracing::warn!(what = self.what, %error, "Redis cannot be reached: workers and watchers look once a second");
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

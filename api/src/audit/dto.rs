@@ -6,7 +6,7 @@ use domain::journal::entity::event;
 use domain::journal::{Fault, Verification};
 use domain::kernel::id::{
     AclRuleId, CredentialId, EmailId, EnvId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, SessionId,
-    UserId, WebhookId,
+    TemplateKeyId, UserId, WebhookId,
 };
 use domain::webhooks::payload::actor_id;
 use poem_openapi::Object;
@@ -73,6 +73,7 @@ fn resource_id(kind: &str, id: uuid::Uuid) -> String {
         "project" => ProjectId(id).to_string(),
         "environment" => EnvId(id).to_string(),
         "secret" => SecretId(id).to_string(),
+        "template_key" => TemplateKeyId(id).to_string(),
         "webhook" => WebhookId(id).to_string(),
         "email" => EmailId(id).to_string(),
         "invite" => InviteId(id).to_string(),

@@ -32,12 +32,13 @@ pub struct MePatch {
 impl AccountApi {
     /// Show the signed-in account
     ///
-    /// With the organisations that it belongs to.
+    /// With the organisations that it belongs to; a token that is bound to one organisation is shown that one.
     #[oai(path = "/v1/auth/me", method = "get", operation_id = "get_me")]
     async fn get_me(&self, caller: Caller) -> Result<Json<Me>, ApiError> {
         let user = caller.user()?;
         let account = account::get(&self.0.db, user).await?;
-        let orgs = account::orgs(&self.0.db, user).await?;
+        let mut orgs = account::orgs(&self.0.db, user).await?;
+        orgs.retain(|org| caller.reaches(org.id));
         Ok(Json(Me::new(&account, orgs)))
     }
 

@@ -1,7 +1,6 @@
 //! Accounts and tokens as the API shows them.
 
 use domain::auth::account::{Account, OwnOrg};
-use domain::auth::entity::credential;
 use domain::auth::session::{SessionTokens, Transport as DomainTransport};
 use domain::kernel::Timestamp;
 use domain::orgs::organisation::Organisation;
@@ -230,119 +229,6 @@ impl Me {
             sso_enabled: false,
             orgs,
             created_at,
-        }
-    }
-}
-
-/// A new personal token.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub struct NewToken {
-    /// What it is for, up to 200 characters.
-    pub name: String,
-    /// Days until it ends, 1 to 3650. Absent: it does not end.
-    pub expires_days: Option<i64>,
-    /// The permissions that it may use, such as `secrets:read@dev`. Absent: all that its owner has.
-    pub scopes: Option<Vec<String>>,
-    /// Where it works: `project/environment/key`, each a name, `*`, a beginning with `*`, or `@class` for
-    /// environments. Needs `org`. Absent: everywhere.
-    #[oai(default)]
-    pub patterns: Vec<String>,
-    /// Id or slug of the one organisation that it works in. Absent: in all of its owner's.
-    pub org: Option<String>,
-}
-
-/// A personal token, without the token itself.
-#[derive(Clone, Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct Token {
-    /// Id of the token: `tok_…`.
-    pub id: String,
-    /// What it is for.
-    pub name: String,
-    /// What every such token begins with.
-    pub prefix: String,
-    /// Its last four characters.
-    pub last_four: String,
-    /// The permissions that it may use; absent: all that its owner has.
-    pub scopes: Option<Vec<String>>,
-    /// The one organisation that it works in.
-    pub org_id: Option<String>,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last used, to the minute.
-    pub last_used_at: Option<Time>,
-    /// When it ends; absent: never.
-    pub expires_at: Option<Time>,
-}
-
-impl From<credential::Model> for Token {
-    fn from(row: credential::Model) -> Self {
-        Self {
-            id: row.id.to_string(),
-            name: row.name,
-            prefix: row.prefix,
-            last_four: row.last_four,
-            scopes: row.scopes.and_then(|text| serde_json::from_str(&text).ok()),
-            org_id: row.org_id.map(|id| id.to_string()),
-            created_at: row.created_at.into(),
-            last_used_at: row.last_used_at.map(Into::into),
-            expires_at: row.expires_at.map(Into::into),
-        }
-    }
-}
-
-/// A new personal token, shown this once.
-#[derive(Clone, Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct CreatedToken {
-    /// The token: `srm_pat_…`. It is not stored and cannot be shown again.
-    pub token: String,
-    /// Id of the token: `tok_…`.
-    pub id: String,
-    /// What it is for.
-    pub name: String,
-    /// What every such token begins with.
-    pub prefix: String,
-    /// Its last four characters.
-    pub last_four: String,
-    /// The permissions that it may use; absent: all that its owner has.
-    pub scopes: Option<Vec<String>>,
-    /// The one organisation that it works in.
-    pub org_id: Option<String>,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last used, to the minute.
-    pub last_used_at: Option<Time>,
-    /// When it ends; absent: never.
-    pub expires_at: Option<Time>,
-}
-
-impl CreatedToken {
-    pub fn new(token: &domain::crypto::token::Token, row: credential::Model) -> Self {
-        let Token {
-            id,
-            name,
-            prefix,
-            last_four,
-            scopes,
-            org_id,
-            created_at,
-            last_used_at,
-            expires_at,
-        } = row.into();
-        let token = token.expose().to_owned();
-        Self {
-            token,
-            id,
-            name,
-            prefix,
-            last_four,
-            scopes,
-            org_id,
-            created_at,
-            last_used_at,
-            expires_at,
         }
     }
 }

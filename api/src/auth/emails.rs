@@ -157,7 +157,7 @@ impl EmailsApi {
     )]
     async fn send_email_verification(&self, caller: Caller) -> Result<Done, ApiError> {
         let tx = self.0.begin_write().await?;
-        verification::send_to_default(&tx, &caller).await?;
+        verification::send_to_default(&tx, self.0.keys.token_mac(), &caller).await?;
         tx.commit(Done::Done).await
     }
 
@@ -180,11 +180,12 @@ impl EmailsApi {
 
     /// Add an address
     ///
-    /// A link and a code go there. Once verified it signs in like the default one. The default address is told.
+    /// A link and a code go there, unless three went there within the hour. Once verified it signs in like the default
+    /// one. The default address is told.
     #[oai(path = "/v1/auth/emails", method = "post", operation_id = "add_email")]
     async fn add_email(&self, caller: Caller, body: Json<NewEmail>) -> Result<EmailAdded, ApiError> {
         let tx = self.0.begin_write().await?;
-        let added = address::add(&tx, &caller, &body.0.email).await?;
+        let added = address::add(&tx, self.0.keys.token_mac(), &caller, &body.0.email).await?;
         tx.commit(EmailAdded::Created(Json(added.into()))).await
     }
 
@@ -225,7 +226,7 @@ impl EmailsApi {
         email: Path<String>,
     ) -> Result<Done, ApiError> {
         let tx = self.0.begin_write().await?;
-        address::resend(&tx, &caller, &email).await?;
+        address::resend(&tx, self.0.keys.token_mac(), &caller, &email).await?;
         tx.commit(Done::Done).await
     }
 

@@ -11,6 +11,7 @@ pub mod second_factor;
 pub mod session;
 pub mod sessions;
 pub mod sign_in;
+pub mod token_dto;
 pub mod tokens;
 pub mod users;
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use domain::auth::challenge::code::Begun;
 use domain::auth::{email_first, register};
 use domain::kernel::config::Registration as Policy;
+use domain::kernel::text::Email;
 use domain::kernel::{Problem, ProblemCode, Reads, Secret, Timestamp};
+use domain::members::accepting;
+use domain::members::invite_token::Proof;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
@@ -36,6 +39,9 @@ pub struct Registration {
     /// Up to 100 characters.
     #[oai(default)]
     pub last_name: String,
+    /// The token of an invitation: `srm_inv_…`. Then a `password` is needed.
+    #[oai(write_only)]
+    pub invite_token: Option<String>,
 }
 
 /// Something that goes on with a mailed code.
@@ -138,6 +144,24 @@ fn require_open(policy: Policy) -> Result<(), ApiError> {
     }
 }
 
+/// Refuses where not even an invitation makes an account.
+pub(crate) fn require_not_closed(policy: Policy) -> Result<(), ApiError> {
+    match policy {
+        Policy::Open | Policy::EmailFirst | Policy::Invite => Ok(()),
+        Policy::Closed => require_open(policy),
+    }
+}
+
+/// Refuses an account of an address that nobody has proved, where that comes first.
+fn allow_unproved(policy: Policy) -> Result<(), ApiError> {
+    match policy {
+        Policy::Open | Policy::Invite | Policy::Closed => Ok(()),
+        Policy::EmailFirst => Err(closed(
+            "Addresses are proved first here: register without `password`, and send it after the code.",
+        )),
+    }
+}
+
 #[OpenApi(tag = "Tag::Auth")]
 impl RegistrationApi {
     /// Register
@@ -145,6 +169,10 @@ impl RegistrationApi {
     /// With a password: makes an account and its personal organisation, signs in, and mails a link and a code that
     /// verify the address. Without: mails a code to the address, whoever has it; the registration goes on with
     /// `/v1/auth/register/verify`.
+    ///
+    /// With the token of an invitation it also works where accounts are made by invitation only. The token of its mail
+    /// verifies the address and accepts the invitation at once; any other lets the account be made, which accepts once
+    /// its address is verified.
     #[oai(path = "/v1/auth/register", method = "post", operation_id = "register_account")]
     async fn register_account(&self, body: Json<Registration>) -> Result<RegistrationAnswer, ApiError> {
         let Registration {
@@ -153,24 +181,36 @@ impl RegistrationApi {
             transport,
             first_name,
             last_name,
+            invite_token,
         } = body.0;
-        require_open(self.0.registration)?;
-        let Some(password) = password else {
-            let tx = self.0.begin_write().await?;
-            let begun = email_first::begin(&tx, self.0.keys.token_mac(), &email, &origin()).await?;
-            let answer = RegistrationAnswer::Begun(Json(CodeChallenge::new(&begun, tx.now())));
-            return tx.commit_bookkeeping(answer).await;
-        };
-        if self.0.registration == Policy::EmailFirst {
-            return Err(closed(
-                "Addresses are proved first here: register without `password`, and send it after the code.",
-            ));
+        let policy = self.0.registration;
+        match &invite_token {
+            None => require_open(policy)?,
+            Some(_) => require_not_closed(policy)?,
         }
+        let Some(password) = password else {
+            return match invite_token {
+                None => self.begin_registration(&email).await,
+                Some(_) => Err(Problem::field("password", "required", "is required with `invite_token`").into()),
+            };
+        };
         let password = Secret::new(password);
         let checked = register::Registration::check(&email, &password, &first_name, &last_name)?;
+        let mailed = self.mailed_token(invite_token, &checked.email).await?;
+        if mailed.is_none() {
+            allow_unproved(policy)?;
+        }
         let hash = self.0.passwords.hash(password).await?;
         let tx = self.0.begin_write().await?;
-        let made = register::register(&tx, &self.0.keys, checked, hash, transport.into(), &origin()).await?;
+        let (keys, transport, origin) = (&self.0.keys, transport.into(), origin());
+        let made = match mailed {
+            None => register::register(&tx, keys, checked, hash, transport, &origin).await?,
+            Some(token) => {
+                let (made, _) =
+                    accepting::accept_with_new_account(&tx, keys, &token, checked, hash, transport, &origin).await?;
+                made
+            }
+        };
         let session = Session::new(&made.account, Some(&made.org), &made.tokens, tx.now());
         tx.commit(RegistrationAnswer::Created(
             Json(session),
@@ -255,5 +295,26 @@ impl RegistrationApi {
         let begun = email_first::begin_again(&tx, self.0.keys.token_mac(), token, &origin()).await?;
         let answer = RegistrationBegun::Begun(Json(CodeChallenge::new(&begun, tx.now())));
         tx.commit_bookkeeping(answer).await
+    }
+}
+
+impl RegistrationApi {
+    async fn begin_registration(&self, email: &str) -> Result<RegistrationAnswer, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let begun = email_first::begin(&tx, self.0.keys.token_mac(), email, &origin()).await?;
+        let answer = RegistrationAnswer::Begun(Json(CodeChallenge::new(&begun, tx.now())));
+        tx.commit_bookkeeping(answer).await
+    }
+
+    /// The token of an invitation, if it proves the address.
+    async fn mailed_token(&self, token: Option<String>, email: &Email) -> Result<Option<String>, ApiError> {
+        let Some(token) = token else { return Ok(None) };
+        let macs = self.0.keys.token_mac();
+        Ok(
+            match accepting::for_registration(&self.0.db, macs, &token, email).await? {
+                Proof::Mailed => Some(token),
+                Proof::Shown => None,
+            },
+        )
     }
 }

@@ -6,11 +6,11 @@ use domain::auth::throttle::{Attempt, Subject};
 use domain::auth::{pending, second_factor};
 use domain::kernel::{Reads, Secret};
 use poem_openapi::payload::Json;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::dto::Session;
 use super::qr;
-use super::session::{Done, SignedIn, cookie};
+use super::session::{Done, SignedIn, cookie, cookie_of};
 use crate::app::App;
 use crate::http::authenticate::origin;
 use crate::http::caller::Caller;
@@ -97,6 +97,13 @@ pub struct VerifySecondFactor {
     pub code: String,
 }
 
+#[derive(Clone, ApiResponse)]
+pub enum SecondFactorEnabled {
+    /// It is on.
+    #[oai(status = 200)]
+    Ok(Json<RecoveryCodes>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
 #[OpenApi(tag = "Tag::Auth")]
 impl SecondFactorApi {
     /// Show the second factor
@@ -126,17 +133,19 @@ impl SecondFactorApi {
 
     /// Switch the second factor on
     ///
-    /// With a code of the prepared seed. Other sessions end. Keep the recovery codes: they are shown this once. Needs a
-    /// recent sign-in.
+    /// With a code of the prepared seed. Other sessions end, this one goes on; if a cookie carries it, under a new cookie.
+    /// Keep the recovery codes: they are shown this once. Needs a recent sign-in.
     #[oai(path = "/v1/auth/2fa/enable", method = "post", operation_id = "enable_second_factor")]
     async fn enable_second_factor(
         &self,
         caller: Caller,
         body: Json<EnableSecondFactor>,
-    ) -> Result<Json<RecoveryCodes>, ApiError> {
+    ) -> Result<SecondFactorEnabled, ApiError> {
         let tx = self.0.begin_write().await?;
-        let codes = second_factor::enable(&tx, &self.0.keys, &caller, &body.0.code).await?;
-        tx.commit(Json(codes.into())).await
+        let enabled = second_factor::enable(&tx, &self.0.keys, &caller, &body.0.code).await?;
+        let cookie = enabled.renewed.map(|token| cookie_of(&self.0, &token));
+        let body = Json(enabled.recovery_codes.into());
+        tx.commit(SecondFactorEnabled::Ok(body, cookie)).await
     }
 
     /// Switch the second factor off

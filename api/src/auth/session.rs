@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::auth::amr::Method;
 use domain::auth::{password, refresh, session};
+use domain::crypto::token::Token;
 use domain::kernel::{Problem, ProblemCode, Reads, Secret};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -51,13 +52,14 @@ pub enum Done {
 
 /// The cookie of a session; `None` for bearer transport.
 pub(crate) fn cookie(app: &App, tokens: &session::SessionTokens) -> Option<String> {
+    tokens.refresh.is_none().then(|| cookie_of(app, &tokens.access))
+}
+
+/// The cookie that carries a token.
+pub(crate) fn cookie_of(app: &App, token: &Token) -> String {
     let secure = if app.is_https() { "; Secure" } else { "" };
-    let name = cookie_name(app.is_https());
-    let token = tokens.access.expose();
-    tokens
-        .refresh
-        .is_none()
-        .then(|| format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_MAX_AGE}{secure}"))
+    let (name, token) = (cookie_name(app.is_https()), token.expose());
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_MAX_AGE}{secure}")
 }
 
 pub(crate) fn no_cookie(app: &App) -> String {
@@ -81,7 +83,7 @@ impl SessionApi {
             password,
             transport,
         } = body.0;
-        let account = password::check(self.0.checks(), &email, Secret::new(password)).await?;
+        let account = password::check(self.0.checks(), &email, Secret::new(password), &origin()).await?;
         let tx = self.0.begin_write().await?;
         let macs = self.0.keys.token_mac();
         let begun = session::begin(&tx, macs, &account, transport.into(), Method::Password, &origin()).await?;

@@ -10,10 +10,10 @@ use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::kernel::{Problem, Secret};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::dto::Transport;
-use super::session::Done;
+use super::session::{Done, cookie_of};
 use crate::app::App;
 use crate::audit::dto::AuditEvent;
 use crate::http::caller::Caller;
@@ -98,6 +98,13 @@ pub struct Confirmed {
     pub confirmed_until: Time,
 }
 
+#[derive(Clone, ApiResponse)]
+pub enum SessionConfirmed {
+    /// The person was confirmed.
+    #[oai(status = 200)]
+    Ok(Json<Confirmed>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
 #[OpenApi(tag = "Tag::Auth")]
 impl SessionsApi {
     /// List sessions
@@ -156,9 +163,10 @@ impl SessionsApi {
     ///
     /// Dangerous acts need a sign-in or a confirmation within the last ten minutes; without one they answer
     /// `step_up_required`. An account with a second factor shows a code, one without it its password, one with neither
-    /// a mailed code. A wrong proof is answered with the `methods` that the account can show.
+    /// a mailed code. A wrong proof is answered with the `methods` that the account can show. A session that a cookie
+    /// carries goes on under a new cookie.
     #[oai(path = "/v1/auth/sudo", method = "post", operation_id = "confirm_session")]
-    async fn confirm_session(&self, caller: Caller, body: Json<Confirmation>) -> Result<Json<Confirmed>, ApiError> {
+    async fn confirm_session(&self, caller: Caller, body: Json<Confirmation>) -> Result<SessionConfirmed, ApiError> {
         let Confirmation {
             password,
             code,
@@ -173,9 +181,12 @@ impl SessionsApi {
         let subject = Subject::account(self.0.keys.token_mac(), Attempt::SecondFactor, caller.session_user()?);
         let confirm = async {
             let tx = self.0.begin_write().await?;
-            let until = sudo::confirm(&tx, &self.0.keys, &caller, checked).await?;
-            let confirmed_until = until.into();
-            tx.commit(Json(Confirmed { confirmed_until })).await
+            let sudo::Confirmed { until, renewed } = sudo::confirm(&tx, &self.0.keys, &caller, checked).await?;
+            let body = Json(Confirmed {
+                confirmed_until: until.into(),
+            });
+            let cookie = renewed.map(|token| cookie_of(&self.0, &token));
+            tx.commit(SessionConfirmed::Ok(body, cookie)).await
         };
         Box::pin(self.0.throttle.guard(&self.0.db, subject, confirm)).await
     }

@@ -8,8 +8,8 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::dto::{CreatedToken, NewToken, Token};
 use super::session::Done;
+use super::token_dto::{CreatedToken, NewToken, Token};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::page::List;
@@ -29,7 +29,7 @@ pub enum TokenCreated {
 impl TokensApi {
     /// List personal tokens
     ///
-    /// Those of the caller that were not revoked, newest first.
+    /// Those of the caller that were not revoked, newest first, with all that each is narrowed to.
     #[oai(path = "/v1/auth/tokens", method = "get", operation_id = "list_tokens")]
     async fn list_tokens(
         &self,
@@ -66,7 +66,7 @@ impl TokensApi {
             org,
         };
         let made = token::create(&tx, self.0.keys.token_mac(), &caller, new).await?;
-        tx.commit(TokenCreated::Created(Json(CreatedToken::new(&made.token, made.row))))
+        tx.commit(TokenCreated::Created(Json(CreatedToken::new(&made.token, made.shown))))
             .await
     }
 

@@ -130,10 +130,10 @@ fn check_text(content_type: &str, bytes: &[u8]) -> Result<()> {
     let malformed = |detail: &'static str| problem(ProblemCode::MalformedRequest, detail);
     let text = std::str::from_utf8(bytes).map_err(|_| malformed("The body is not valid UTF-8."))?;
     if text.contains('\0') {
-        return Err(nul());
+        return Err(nul(None));
     }
     if is_json {
-        json::check(bytes).map_err(flawed)?;
+        json::check(bytes).map_err(|flaw| flawed(flaw, bytes))?;
     }
     if is_form {
         head::check_encoded(text).map_err(malformed)?;
@@ -141,18 +141,21 @@ fn check_text(content_type: &str, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn flawed(flaw: Flaw) -> Error {
+fn flawed(flaw: Flaw, bytes: &[u8]) -> Error {
     let malformed = |detail: String| problem(ProblemCode::MalformedRequest, detail);
     match flaw {
         Flaw::Syntax { line, column } => malformed(format!("The body is no JSON from line {line}, column {column}.")),
         Flaw::TooDeep => malformed(format!("The body may be nested {} levels deep.", json::MAX_DEPTH)),
         Flaw::DuplicateKey => malformed("An object in the body has two members of one name.".to_owned()),
-        Flaw::Nul => nul(),
+        Flaw::Nul => nul(json::place_of_nul(bytes)),
     }
 }
 
-fn nul() -> Error {
-    Problem::field("body", "format", "must not contain U+0000").into()
+/// The place is that of the field, if it can be told.
+fn nul(place: Option<String>) -> Error {
+    let field = place.filter(|place| !place.is_empty());
+    let field = field.unwrap_or_else(|| "body".to_owned());
+    Problem::field(field, "format", "must not contain U+0000").into()
 }
 
 #[cfg(test)]

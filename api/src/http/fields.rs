@@ -9,6 +9,8 @@ use poem::Request;
 use poem::http::Method;
 use serde_json::Value;
 
+use super::json::joined;
+
 /// The body of this request, as it was admitted.
 #[derive(Clone)]
 pub struct Admitted(pub bytes::Bytes);
@@ -183,12 +185,7 @@ impl Schemas {
 
 impl Fault {
     fn within(mut self, outer: &str) -> Self {
-        let dot = if self.field.is_empty() || self.field.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
-        self.field = format!("{outer}{dot}{}", self.field);
+        self.field = joined(outer, &self.field);
         self
     }
 }

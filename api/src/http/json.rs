@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
+/// Longest name of a member that is repeated to the caller, bytes.
+const MAX_NAME_LEN: usize = 64;
 
 /// Why a body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,48 @@ pub fn check(bytes: &[u8]) -> Result<(), Flaw> {
             column: error.column(),
         })
     })
+}
+
+/// Where the first text with U+0000 stands in a body: `filters.keys[1]`. `None` for one in a name, and for a body that
+/// cannot be read to its end.
+pub fn place_of_nul(bytes: &[u8]) -> Option<String> {
+    nul_within(&serde_json::from_slice(bytes).ok()?)
+}
+
+fn nul_within(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(joined(&format!("[{index}]"), &nul_within(item)?))),
+        // What a caller calls a member may be anything: such a place is told no closer.
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            let inner = nul_within(member)?;
+            Some(if is_plain(name) {
+                joined(name, &inner)
+            } else {
+                String::new()
+            })
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// Whether a name is short and plain enough to repeat.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !name.is_empty() && name.len() <= MAX_NAME_LEN && name.bytes().all(plain)
+}
+
+/// The path of a place within another: `filters` and `keys[1]` are `filters.keys[1]`.
+pub fn joined(outer: &str, inner: &str) -> String {
+    let dot = if inner.is_empty() || inner.starts_with('[') {
+        ""
+    } else {
+        "."
+    };
+    format!("{outer}{dot}{inner}")
 }
 
 /// Visits a value and keeps nothing of it.
@@ -170,6 +215,20 @@ mod tests {
         assert_eq!(check(br#"{"a":"x\u0000y"}"#), Err(Flaw::Nul));
         assert_eq!(check(br#"{"a\u0000":1}"#), Err(Flaw::Nul));
         assert_eq!(check(br#"{"a":"\\u0000"}"#), Ok(()));
+    }
+
+    #[test]
+    fn nul_is_placed_by_the_names_of_the_api_and_by_none_of_the_callers_making() {
+        let place = |text: &str| place_of_nul(text.as_bytes());
+        assert_eq!(place(r#"{"name":"a","slug":"x\u0000y"}"#).as_deref(), Some("slug"));
+        let nested = r#"{"filters":{"keys":["a","\u0000"]},"name":"\u0000"}"#;
+        assert_eq!(place(nested).as_deref(), Some("filters.keys[1]"));
+        assert_eq!(place(r#"[{"a":"\u0000"}]"#).as_deref(), Some("[0].a"));
+        assert_eq!(place(r#"{"secrets":{"A B":"\u0000"}}"#).as_deref(), Some("secrets"));
+        for text in [r#"{"a\u0000":1}"#, r#"{"a":"\u0000""#, r#""x""#] {
+            assert_eq!(place(text), None, "{text}");
+        }
+        assert_eq!(place(r#""\u0000""#).as_deref(), Some(""));
     }
 
     #[test]

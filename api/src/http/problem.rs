@@ -41,6 +41,8 @@ pub enum ProblemCode {
     Conflict,
     EmailTaken,
     LastOwner,
+    AlreadyMember,
+    AlreadyInvited,
     InviteUnusable,
     InUse,
     SlugTaken,
@@ -51,6 +53,7 @@ pub enum ProblemCode {
     UriTooLong,
     UnsupportedMediaType,
     InvalidField,
+    TemplateViolation,
     StepUpRequired,
     RateLimited,
     HeadersTooLarge,
@@ -63,7 +66,8 @@ pub enum ProblemCode {
 /// One field that is wrong.
 #[derive(Clone, Debug, Object)]
 pub struct FieldError {
-    /// Path of the field: `url`, `filters.projects[0]`; `body` when it is the whole body.
+    /// Path of the field: `url`, `filters.projects[0]`; `body` when it is the whole body; with `template_violation` a
+    /// key: `DB_URL`.
     pub field: String,
     /// Machine-readable: `required`, `too_long`, `format`, …
     pub reason: String,
@@ -87,7 +91,8 @@ pub struct ProblemBody {
     pub code: ProblemCode,
     /// Quote it when you report the problem. The same as in `X-Request-Id`.
     pub request_id: String,
-    /// Every field that is wrong, with `invalid_field`.
+    /// Every field that is wrong, with `invalid_field`; every key that the template does not allow, with
+    /// `template_violation`.
     pub errors: Option<Vec<FieldError>>,
     /// The version that is there now, with `version_mismatch`.
     pub current_version: Option<i64>,
@@ -238,7 +243,7 @@ pub enum ApiError {
     /// The media type is not supported.
     #[oai(status = 415)]
     UnsupportedMediaType(ProblemJson),
-    /// A field has a value that it cannot take.
+    /// A field has a value that it cannot take, or the template of a protected environment does not allow the change.
     #[oai(status = 422)]
     InvalidField(ProblemJson),
     /// A fresh sign-in is needed.
@@ -280,6 +285,8 @@ impl From<Problem> for ApiError {
             ProblemCode::Conflict
             | ProblemCode::EmailTaken
             | ProblemCode::LastOwner
+            | ProblemCode::AlreadyMember
+            | ProblemCode::AlreadyInvited
             | ProblemCode::InviteUnusable
             | ProblemCode::InUse
             | ProblemCode::SlugTaken
@@ -288,7 +295,7 @@ impl From<Problem> for ApiError {
             ProblemCode::VersionMismatch => Self::VersionMismatch(body),
             ProblemCode::BodyTooLarge => Self::TooLarge(body),
             ProblemCode::UnsupportedMediaType => Self::UnsupportedMediaType(body),
-            ProblemCode::InvalidField => Self::InvalidField(body),
+            ProblemCode::InvalidField | ProblemCode::TemplateViolation => Self::InvalidField(body),
             ProblemCode::StepUpRequired => Self::StepUpRequired(body),
             ProblemCode::RateLimited => Self::RateLimited(body, retry_after),
             ProblemCode::Internal => Self::Internal(body),
@@ -314,16 +321,15 @@ impl Judged for ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        log_fault(&error);
+        let context = RequestContext::current();
+        let request_id = context.as_ref().map_or("", |context| context.request_id.as_str());
+        log_fault(&error, request_id);
         error.into_problem().into()
     }
 }
 
 /// Logs a fault of ours, once, where it leaves the domain. `request_id` ties it to what the caller was told.
-fn log_fault(error: &Error) {
-    let request_id = RequestContext::current()
-        .map(|context| context.request_id.clone())
-        .unwrap_or_default();
+pub fn log_fault(error: &Error, request_id: &str) {
     match error {
         Error::Problem(_) => {}
         Error::Internal(text) => tracing::error!(request_id, error = %text, "internal fault"),

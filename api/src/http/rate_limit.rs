@@ -20,9 +20,10 @@ use super::problem::respond;
 
 /// Requests a minute of one IPv4 address or IPv6 /64. Source: design of the API, rate limits.
 const PER_MINUTE: f64 = 300.0;
-/// What they are counted for: changes that need no credential.
-const GUARDED: [&str; 12] = [
+/// What they are counted for: changes that need no credential, and looks at invitations.
+const GUARDED: [&str; 13] = [
     "/v1/auth/login",
+    "/v1/auth/token/refresh",
     "/v1/auth/register",
     "/v1/auth/register/verify",
     "/v1/auth/register/complete",
@@ -35,8 +36,10 @@ const GUARDED: [&str; 12] = [
     "/v1/auth/email/verify",
     "/v1/setup/create-admin",
 ];
-/// The same, with a token in between.
-const GUARDED_INVITES: (&str, &str) = ("/v1/invites/", "/accept");
+/// Behind this comes the token of an invitation.
+const INVITES: &str = "/v1/invites/";
+/// Behind that, to accept it.
+const ACCEPT: &str = "/accept";
 /// Addresses that have been quiet are forgotten every so many requests.
 const FORGET_EVERY: u32 = 1024;
 
@@ -112,9 +115,12 @@ fn quota(scale: f64) -> Option<Quota> {
 
 fn is_guarded(request: &Request) -> bool {
     let path = request.uri().path();
-    let (before, after) = GUARDED_INVITES;
-    *request.method() == Method::POST
-        && (GUARDED.contains(&path) || (path.starts_with(before) && path.ends_with(after)))
+    let invitation = path.strip_prefix(INVITES);
+    match *request.method() {
+        Method::POST => GUARDED.contains(&path) || invitation.is_some_and(|rest| rest.ends_with(ACCEPT)),
+        Method::GET | Method::HEAD => invitation.is_some(),
+        _ => false,
+    }
 }
 
 impl Counting {
@@ -221,7 +227,13 @@ mod tests {
         ] {
             assert_eq!(knock(&limit, method, path, "2001:db8::1"), Ok(None), "{path}");
         }
-        assert!(knock(&limit, Method::POST, "/v1/invites/srm_inv_x/accept", "2001:db8::1").is_err());
+        for (method, path) in [
+            (Method::POST, "/v1/invites/srm_inv_x/accept"),
+            (Method::GET, "/v1/invites/srm_inv_x"),
+            (Method::HEAD, "/v1/invites/srm_inv_x"),
+        ] {
+            assert!(knock(&limit, method, path, "2001:db8::1").is_err(), "{path}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct MemberRole {
     pub expires_at: Option<Time>,
 }
 
-fn listed(classes: ClassSet) -> Vec<EnvClass> {
+pub(super) fn listed(classes: ClassSet) -> Vec<EnvClass> {
     classes.iter().map(EnvClass::from).collect()
 }
 
@@ -131,7 +131,7 @@ impl From<member::Member> for Member {
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub struct NewMember {
-    /// An address of somebody who has an account.
+    /// An address that somebody with an account has verified.
     pub email: Option<String>,
     /// Id of an account, `usr_…`, or of a service account of this organisation, `sa_…`.
     pub user_id: Option<String>,

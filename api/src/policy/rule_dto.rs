@@ -3,6 +3,7 @@
 use domain::access::Principal;
 use domain::access::facts::{Effect as DomainEffect, Subject as DomainSubject};
 use domain::policy::access_rule;
+use domain::policy::put_rule::NewRule;
 use domain::policy::subject::{NamedSubject, SubjectInput, SubjectKind};
 use poem_openapi::{Enum, Object};
 
@@ -40,7 +41,7 @@ pub struct SubjectReference {
     pub kind: SubjectType,
     /// Id of the user (`usr_…`), service account (`sa_…`) or role (`rol_…`).
     pub id: Option<String>,
-    /// Instead of `id`: the address of a user's account.
+    /// Instead of `id`: an address that a user has verified.
     pub email: Option<String>,
     /// Instead of `id`: the name of a service account or role.
     pub name: Option<String>,
@@ -143,6 +144,25 @@ pub struct NewAccessRule {
     pub expires_at: Option<Time>,
 }
 
+impl From<NewAccessRule> for NewRule {
+    fn from(rule: NewAccessRule) -> Self {
+        let NewAccessRule {
+            subject,
+            pattern,
+            permissions,
+            effect,
+            expires_at,
+        } = rule;
+        Self {
+            subject: subject.into(),
+            pattern,
+            permissions,
+            effect: effect.into(),
+            expires_at: expires_at.map(|Time(at)| at),
+        }
+    }
+}
+
 /// An allow or deny rule.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
@@ -153,6 +173,9 @@ pub struct AccessRule {
     pub subject: Subject,
     /// Where it applies, in the names of today; what is deleted shows its id.
     pub pattern: String,
+    /// Whether its pattern names a project or environment that is deleted. Then it applies nowhere, unless that is
+    /// restored.
+    pub stale: bool,
     /// What it adds or takes away.
     pub permissions: Vec<String>,
     /// Whether it adds or takes away.
@@ -173,6 +196,7 @@ impl From<access_rule::AccessRule> for AccessRule {
             id,
             subject,
             pattern,
+            is_stale,
             permissions,
             effect,
             expires_at,
@@ -188,6 +212,7 @@ impl From<access_rule::AccessRule> for AccessRule {
             id: id.to_string(),
             subject: subject.into(),
             pattern,
+            stale: is_stale,
             permissions,
             effect: effect.into(),
             expires_at: expires_at.map(Into::into),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::access::{self, grant};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::policy::access_rule::{self, RuleFilter};
-use domain::policy::put_rule::{self, NewRule, Outcome};
+use domain::policy::put_rule::{self, Outcome};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -76,23 +76,9 @@ impl AccessRulesApi {
         org: Path<String>,
         body: Json<NewAccessRule>,
     ) -> Result<AccessRulePut, ApiError> {
-        let NewAccessRule {
-            subject,
-            pattern,
-            permissions,
-            effect,
-            expires_at,
-        } = body.0;
         let tx = self.0.begin_write().await?;
         let access = access::org::<grant::AclManage>(&*tx, &caller, &org).await?;
-        let new = NewRule {
-            subject: subject.into(),
-            pattern,
-            permissions,
-            effect: effect.into(),
-            expires_at: expires_at.map(|at| at.0),
-        };
-        let (rule, outcome) = put_rule::put(&tx, &caller, &access, new).await?;
+        let (rule, outcome) = put_rule::put(&tx, &caller, &access, body.0.into()).await?;
         let rule = Json(rule.into());
         match outcome {
             Outcome::Created => tx.commit(AccessRulePut::Created(rule)).await,

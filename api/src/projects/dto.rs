@@ -3,6 +3,7 @@
 use domain::access::{BuiltinRole, EnvClass as DomainClass};
 use domain::projects::environment::{self, EnvironmentPatch as DomainEnvironmentPatch};
 use domain::projects::joining::Joining;
+use domain::projects::template_gate::TemplateGate as DomainGate;
 use domain::projects::{project, settings};
 use poem_openapi::{Enum, Object};
 
@@ -57,6 +58,35 @@ impl From<bool> for ProjectJoinPolicy {
     }
 }
 
+/// Which writes and promotions the project's template can refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum TemplateGate {
+    /// None.
+    #[default]
+    Off,
+    /// Those into protected environments.
+    Protected,
+}
+
+impl From<DomainGate> for TemplateGate {
+    fn from(gate: DomainGate) -> Self {
+        match gate {
+            DomainGate::Off => Self::Off,
+            DomainGate::Protected => Self::Protected,
+        }
+    }
+}
+
+impl From<TemplateGate> for DomainGate {
+    fn from(gate: TemplateGate) -> Self {
+        match gate {
+            TemplateGate::Off => Self::Off,
+            TemplateGate::Protected => Self::Protected,
+        }
+    }
+}
+
 /// A new project.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
@@ -87,6 +117,9 @@ pub struct ProjectReplacement {
     pub join_policy: ProjectJoinPolicy,
     /// What joining gives: name or id of a role of projects that is not above yours. Absent: `viewer`.
     pub join_role: Option<String>,
+    /// Which writes and promotions the template can refuse.
+    #[oai(default)]
+    pub template_gate: TemplateGate,
 }
 
 impl From<ProjectReplacement> for settings::ProjectPatch {
@@ -97,6 +130,7 @@ impl From<ProjectReplacement> for settings::ProjectPatch {
             description,
             join_policy,
             join_role,
+            template_gate,
         } = all;
         Self {
             name: Some(name),
@@ -104,6 +138,7 @@ impl From<ProjectReplacement> for settings::ProjectPatch {
             description: Some(description),
             is_open: Some(join_policy == ProjectJoinPolicy::Open),
             join_role: join_role.or_else(|| Some(BuiltinRole::PROJECT_VIEWER.name.to_owned())),
+            template_gate: Some(template_gate.into()),
         }
     }
 }
@@ -122,6 +157,8 @@ pub struct ProjectPatch {
     pub join_policy: Option<ProjectJoinPolicy>,
     /// What joining gives: name or id of a role of projects that is not above yours.
     pub join_role: Option<String>,
+    /// Which writes and promotions the template can refuse. What is stored already is not held to it.
+    pub template_gate: Option<TemplateGate>,
 }
 
 impl From<ProjectPatch> for settings::ProjectPatch {
@@ -132,6 +169,7 @@ impl From<ProjectPatch> for settings::ProjectPatch {
             description,
             join_policy,
             join_role,
+            template_gate,
         } = patch;
         Self {
             name,
@@ -139,6 +177,7 @@ impl From<ProjectPatch> for settings::ProjectPatch {
             description,
             is_open: join_policy.map(|policy| policy == ProjectJoinPolicy::Open),
             join_role,
+            template_gate: template_gate.map(Into::into),
         }
     }
 }
@@ -161,6 +200,8 @@ pub struct Project {
     pub join_policy: ProjectJoinPolicy,
     /// What joining gives: the name of a built-in role, or the id of one of the organisation's own.
     pub join_role: String,
+    /// Which writes and promotions the template can refuse.
+    pub template_gate: TemplateGate,
     /// Those of its environments that the caller may know of.
     pub environments: Vec<Environment>,
     /// When it was made.
@@ -181,6 +222,7 @@ impl From<project::Project> for Project {
                 is_open,
                 role: join_role,
             },
+            template_gate,
             environments,
             created_at,
             updated_at,
@@ -193,6 +235,7 @@ impl From<project::Project> for Project {
             role,
             join_policy: is_open.into(),
             join_role: BuiltinRole::reference(join_role),
+            template_gate: template_gate.into(),
             environments: environments.into_iter().map(Into::into).collect(),
             created_at: created_at.into(),
             updated_at: updated_at.into(),
@@ -210,7 +253,7 @@ pub struct NewEnvironment {
     pub slug: Option<String>,
     /// What it is for. Absent: inferred from the slug, and `prod` when that says nothing.
     pub class: Option<EnvClass>,
-    /// Whether writes and promotions into it are gated.
+    /// Whether writes and promotions into it are gated: by the template, if the project's `template_gate` says so.
     #[oai(default)]
     pub protected: bool,
 }
@@ -225,7 +268,7 @@ pub struct EnvironmentReplacement {
     pub slug: String,
     /// What it is for.
     pub class: EnvClass,
-    /// Whether writes and promotions into it are gated.
+    /// Whether writes and promotions into it are gated: by the template, if the project's `template_gate` says so.
     #[oai(default)]
     pub protected: bool,
 }
@@ -257,7 +300,7 @@ pub struct EnvironmentPatch {
     pub slug: Option<String>,
     /// What it is for. Roles that read by class are affected at once.
     pub class: Option<EnvClass>,
-    /// Whether writes and promotions into it are gated.
+    /// Whether writes and promotions into it are gated: by the template, if the project's `template_gate` says so.
     pub protected: Option<bool>,
 }
 
@@ -289,7 +332,7 @@ pub struct Environment {
     pub name: String,
     /// What it is for.
     pub class: EnvClass,
-    /// Whether writes and promotions into it are gated.
+    /// Whether writes and promotions into it are gated: by the template, if the project's `template_gate` says so.
     pub protected: bool,
     /// Number of its last change; 0 before the first.
     pub revision: i64,

@@ -112,6 +112,9 @@ pub enum KeyStatus {
     Deleted,
     /// The same was stored already.
     Unchanged,
+    /// The template of the environment, which is protected, does not allow it. With `dry_run` only: any other change
+    /// is refused.
+    Blocked,
 }
 
 impl From<Outcome> for KeyStatus {
@@ -129,11 +132,14 @@ impl From<Outcome> for KeyStatus {
 
 /// One key of a change.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct ChangedKey {
     /// The key.
     pub key: String,
     /// What becomes of it.
     pub status: KeyStatus,
+    /// Why it is blocked: `template: ` and `missing`, `empty`, `enum`, `pattern`, `too_short` or `too_long`.
+    pub reason: Option<String>,
     /// Number of its version afterwards; of a deleted one the last.
     pub version: i64,
 }
@@ -154,10 +160,19 @@ impl From<BulkResult> for ChangedKeys {
             results,
             is_written: _,
         } = done;
-        let entry = |KeyResult { key, outcome, version }| ChangedKey {
-            key,
-            status: outcome.into(),
-            version,
+        let entry = |result| {
+            let KeyResult {
+                key,
+                outcome,
+                version,
+                fault,
+            } = result;
+            ChangedKey {
+                key,
+                status: fault.map_or(outcome.into(), |_| KeyStatus::Blocked),
+                reason: fault.map(|fault| fault.blocks().to_owned()),
+                version,
+            }
         };
         Self {
             revision,

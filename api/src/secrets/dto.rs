@@ -1,15 +1,20 @@
 //! Secrets as the API shows them.
 
-use domain::kernel::Secret;
+use std::sync::Arc;
+
 use domain::kernel::id::{ServiceAccountId, UserId};
+use domain::kernel::{Result, Secret, Timestamp};
 use domain::secrets::list::{KeyInfo, Listing};
 use domain::secrets::read::Opened;
 use domain::secrets::version::VersionInfo;
 use domain::secrets::write::Written;
 use domain::secrets::{NewValue, Stepped};
 use poem_openapi::Object;
+use poem_openapi::types::ToJSON;
+use serde::Serialize;
 
 use crate::http::page::{Pagination, pagination};
+use crate::http::ready_json::ReadyJson;
 use crate::http::time::Time;
 
 /// A secret to be made.
@@ -141,8 +146,8 @@ pub struct SecretValue {
     pub updated_at: Time,
 }
 
-impl From<Opened> for SecretValue {
-    fn from(opened: Opened) -> Self {
+impl From<&Opened> for SecretValue {
+    fn from(opened: &Opened) -> Self {
         let Opened {
             id,
             key,
@@ -154,12 +159,12 @@ impl From<Opened> for SecretValue {
         } = opened;
         Self {
             id: id.to_string(),
-            key,
+            key: key.clone(),
             value: value.expose().clone(),
-            version,
+            version: *version,
             comment: comment.expose().clone(),
-            created_at: created_at.into(),
-            updated_at: updated_at.into(),
+            created_at: (*created_at).into(),
+            updated_at: (*updated_at).into(),
         }
     }
 }
@@ -193,32 +198,71 @@ pub struct SecretList {
     pub pagination: Option<Pagination>,
 }
 
-impl From<Listing<Opened>> for SecretList {
-    fn from(listing: Listing<Opened>) -> Self {
+impl SecretList {
+    /// The list as it is answered.
+    ///
+    /// # Errors
+    /// [`domain::kernel::Error::Internal`].
+    pub fn ready(listing: &Listing<Arc<Opened>>) -> Result<ReadyJson<Self>> {
+        let entry = |opened: &'_ Arc<Opened>| opened.key.len() + opened.value.expose().len() + ENTRY_ROOM;
+        let room = listing.page.data.iter().map(entry).sum();
         let pagination = listing.is_paged.then(|| pagination(&listing.page, None));
-        let entry = |opened: Opened| {
-            let Opened {
-                id: _,
-                key,
-                value,
-                comment,
-                version,
-                created_at: _,
-                updated_at,
-            } = opened;
-            SecretEntry {
-                key,
-                value: value.expose().clone(),
-                version,
-                comment: comment.expose().clone(),
-                updated_at: updated_at.into(),
-            }
-        };
-        Self {
-            data: listing.page.data.into_iter().map(entry).collect(),
+        let content = SecretListText {
+            data: listing
+                .page
+                .data
+                .iter()
+                .map(|opened| SecretEntryText::of(opened))
+                .collect(),
             revision: listing.revision,
-            destroyed: (!listing.destroyed.is_empty()).then_some(listing.destroyed),
-            pagination,
+            destroyed: listing.destroyed.as_slice(),
+            pagination: pagination.and_then(|pagination| pagination.to_json()),
+        };
+        ReadyJson::write(&content, room)
+    }
+}
+
+/// What an entry takes beside key and value, bytes, roughly.
+const ENTRY_ROOM: usize = 128;
+
+/// [`SecretList`], borrowed.
+#[derive(Serialize)]
+struct SecretListText<'a> {
+    data: Vec<SecretEntryText<'a>>,
+    revision: i64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    destroyed: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<serde_json::Value>,
+}
+
+/// [`SecretEntry`], borrowed.
+#[derive(Serialize)]
+struct SecretEntryText<'a> {
+    key: &'a str,
+    value: &'a str,
+    version: i64,
+    comment: &'a str,
+    updated_at: Timestamp,
+}
+
+impl<'a> SecretEntryText<'a> {
+    fn of(opened: &'a Opened) -> Self {
+        let Opened {
+            id: _,
+            key,
+            value,
+            comment,
+            version,
+            created_at: _,
+            updated_at,
+        } = opened;
+        Self {
+            key,
+            value: value.expose(),
+            version: *version,
+            comment: comment.expose(),
+            updated_at: *updated_at,
         }
     }
 }

@@ -13,6 +13,8 @@ pub mod revisions;
 pub mod secrets;
 pub mod transfer;
 pub mod versions;
+mod watch_stream;
+pub mod watching;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub type Apis = (
     promote::PromoteApi,
     transfer::TransferApi,
     data_keys::DataKeysApi,
+    watching::WatchApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -38,5 +41,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         promote::PromoteApi(app.clone()),
         transfer::TransferApi(app.clone()),
         data_keys::DataKeysApi(app.clone()),
+        watching::WatchApi(app.clone()),
     )
 }

@@ -49,7 +49,7 @@ pub enum PromoteActionName {
     Same,
     /// The target loses it.
     Removed,
-    /// The caller may not carry it over.
+    /// The caller may not carry it over, or the template of the target does not allow it.
     Blocked,
 }
 
@@ -60,7 +60,7 @@ impl From<PromoteAction> for PromoteActionName {
             PromoteAction::Changed => Self::Changed,
             PromoteAction::Same => Self::Same,
             PromoteAction::Removed => Self::Removed,
-            PromoteAction::Blocked(_) => Self::Blocked,
+            PromoteAction::Blocked(_) | PromoteAction::Faulty(_) => Self::Blocked,
         }
     }
 }
@@ -73,7 +73,8 @@ pub struct PromotedKey {
     pub key: String,
     /// What becomes of it in the target.
     pub action: PromoteActionName,
-    /// Why it is blocked: `no_read_on_source`, `no_write_on_target`, `no_delete_on_target`.
+    /// Why it is blocked: `no_read_on_source`, `no_write_on_target`, `no_delete_on_target`; or, by the template of a
+    /// protected target, `template: ` and `missing`, `empty`, `enum`, `pattern`, `too_short` or `too_long`.
     pub reason: Option<String>,
     /// Its version in the source.
     pub source_version: Option<i64>,
@@ -92,7 +93,8 @@ pub struct Promotion {
     pub source_revision: i64,
     /// The target's revision: before, or after when it was carried out.
     pub target_revision: i64,
-    /// Every key of the plan, sorted.
+    /// Every key of the plan, sorted. A protected target that is held to its template must be whole afterwards: keys
+    /// that it would lack are here too.
     pub changes: Vec<PromotedKey>,
 }
 
@@ -176,7 +178,7 @@ impl PromoteApi {
             deletes: deletes.as_ref(),
         };
         if dry_run {
-            let plan = promote::dry_run(&*tx, &route, &selection).await?;
+            let plan = promote::dry_run(&*tx, &self.0.keys, &route, &selection).await?;
             return tx.give_up(Json(plan.into())).await;
         }
         let keys = &self.0.keys;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::etag;
 use crate::http::problem::ApiError;
+use crate::http::ready_json::ReadyJson;
 use crate::http::time::Time;
 use crate::http::write::Write;
 use crate::tags::Tag;
@@ -26,7 +27,7 @@ pub struct SecretsApi(pub Arc<App>);
 pub enum Secrets {
     /// The secrets that the caller may read.
     #[oai(status = 200)]
-    Ok(Json<SecretList>, #[oai(header = "ETag")] String),
+    Ok(ReadyJson<SecretList>, #[oai(header = "ETag")] String),
     /// Nothing has changed for this caller since the named `ETag`.
     #[oai(status = 304)]
     NotModified(#[oai(header = "ETag")] String),
@@ -158,9 +159,9 @@ impl SecretsApi {
         if etag::matches(if_none_match.0.as_deref(), &tag) {
             return Ok(Secrets::NotModified(tag));
         }
-        let listing = list::secrets(&self.0.db, &self.0.keys, &access, &selection).await?;
+        let listing = list::secrets(&self.0.db, &self.0.keys, &self.0.warm, &access, &selection).await?;
         self.0.reads.record(list::event(&caller, &access, &listing)).await?;
-        Ok(Secrets::Ok(Json(listing.into()), tag))
+        Ok(Secrets::Ok(SecretList::ready(&listing)?, tag))
     }
 
     /// List keys
@@ -260,13 +261,13 @@ impl SecretsApi {
         if_none_match: Header<Option<String>>,
     ) -> Result<OneSecret, ApiError> {
         let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
-        let opened = read::get(&self.0.db, &self.0.keys, &access, &key, version.0).await?;
+        let opened = read::get(&self.0.db, &self.0.keys, &self.0.warm, &access, &key, version.0).await?;
         let tag = etag::of_version(opened.version);
         if etag::matches(if_none_match.0.as_deref(), &tag) {
             return Ok(OneSecret::NotModified(tag));
         }
         self.0.reads.record(read::event(&caller, &access, &opened)).await?;
-        Ok(OneSecret::Ok(Json(opened.into()), tag))
+        Ok(OneSecret::Ok(Json(SecretValue::from(&*opened)), tag))
     }
 
     /// Store a secret

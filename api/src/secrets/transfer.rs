@@ -163,7 +163,7 @@ impl TransferApi {
             moment: Moment::new(revision.0.as_deref(), at.0.map(|at| at.0))?,
             ..Selection::default()
         };
-        let listing = list::secrets(&self.0.db, &self.0.keys, &access, &selection).await?;
+        let listing = list::secrets(&self.0.db, &self.0.keys, &self.0.warm, &access, &selection).await?;
         let format = format.0.unwrap_or_default();
         let name = format!("{}-{}", access.project.slug, access.env.slug);
         let text = transfer::export(format.into(), &listing, &name)?;
@@ -173,7 +173,7 @@ impl TransferApi {
                 let entries = listing.page.data.into_iter();
                 ExportContent::Json(Json(
                     entries
-                        .map(|opened| (opened.key, opened.value.expose().clone()))
+                        .map(|opened| (opened.key.clone(), opened.value.expose().clone()))
                         .collect(),
                 ))
             }

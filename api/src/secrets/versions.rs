@@ -83,9 +83,9 @@ impl VersionsApi {
         version: Path<i64>,
     ) -> Result<Json<SecretValue>, ApiError> {
         let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
-        let opened = read::get(&self.0.db, &self.0.keys, &access, &key, Some(version.0)).await?;
+        let opened = read::get(&self.0.db, &self.0.keys, &self.0.warm, &access, &key, Some(version.0)).await?;
         self.0.reads.record(read::event(&caller, &access, &opened)).await?;
-        Ok(Json(opened.into()))
+        Ok(Json(SecretValue::from(&*opened)))
     }
 
     /// Destroy a version

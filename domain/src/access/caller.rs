@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 use super::facts::{Actor, Principal};
-use crate::kernel::id::{CredentialId, UserId};
+use crate::kernel::id::{CredentialId, OrgId, UserId};
 use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 
 /// The kinds of principal as the journal names them.
@@ -95,6 +95,11 @@ impl Caller {
     /// Notes that somebody decided about this request.
     pub fn mark_decided(&self) {
         self.decided.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the credential works in an organisation at all.
+    pub fn reaches(&self, org: OrgId) -> bool {
+        self.actor.ceiling.org.is_none_or(|bound| bound == org)
     }
 
     /// The signed-in person, for operations about the caller's own account. Reading one's own account is the

@@ -3,6 +3,8 @@
 //! The credential can only narrow. Then deny rules, memberships and allow rules are asked in that order: a deny
 //! overrides whatever grants, and without a grant the answer is no.
 
+pub mod explain;
+
 use super::facts::{AclRule, Actor, Effect, Facts, Membership, Principal, Resource, Subject};
 use super::pattern::Pattern;
 use super::permission::{GrantSet, Permission, Reach};
@@ -110,6 +112,14 @@ impl Decision {
 /// How a pattern that grants is held against a resource.
 type Fit = fn(&Pattern, &Resource<'_>) -> bool;
 
+fn fit_for(permission: Permission, resource: &Resource<'_>) -> Fit {
+    if permission.acts_on_keys() && resource.env.is_some() && resource.key.is_none() {
+        Pattern::could_match_inside
+    } else {
+        Pattern::matches
+    }
+}
+
 /// Whether the actor may do this to the very resource.
 pub fn decide(
     actor: &Actor,
@@ -135,6 +145,19 @@ pub fn decide_any_key(
     judge(actor, permission, &live, Pattern::could_match_inside)
 }
 
+/// What an operation on the resource asks. A permission on keys is asked of an environment for at least some key; any
+/// other question is about the very resource.
+pub fn decide_for(
+    actor: &Actor,
+    permission: Permission,
+    resource: &Resource<'_>,
+    facts: &Facts,
+    now: Timestamp,
+) -> Decision {
+    let live = Live::new(actor, resource, facts, now);
+    judge(actor, permission, &live, fit_for(permission, resource))
+}
+
 /// Whether the actor may know that the organisation, project or environment exists; what it may not know of is
 /// answered like what is absent. Scopes do not hide, and a key is seen where its environment is.
 pub fn visible(actor: &Actor, resource: &Resource<'_>, facts: &Facts, now: Timestamp) -> bool {
@@ -156,26 +179,16 @@ fn judge(actor: &Actor, permission: Permission, live: &Live<'_>, fit: Fit) -> De
     if let Some(reason) = beyond_ceiling(actor, permission, resource, fit) {
         return Decision::new(reason, None);
     }
-    let class = resource.class();
-    let covering = |rule: &&AclRule| rule.grants.covers(permission, class);
-    // A resource is denied as a whole or not at all, so deny rules are always matched to the letter.
-    let deny = live
-        .rules(Effect::Deny)
-        .filter(covering)
-        .filter(|rule| rule.pattern.matches(resource));
+    let bearing = |rule: &&AclRule| live.bears(rule, permission, fit);
+    let deny = live.rules(Effect::Deny).filter(bearing);
     if let Some(rule) = deny.map(Matched::from).min() {
         return Decision::new(Reason::AclDeny, Some(rule));
     }
-    let roles = live
-        .memberships()
-        .filter(|held| held.effective_grants().covers(permission, class));
+    let roles = live.memberships().filter(|held| live.grants(held, permission));
     if let Some(role) = roles.map(Matched::from).min() {
         return Decision::new(Reason::Role, Some(role));
     }
-    let allow = live
-        .rules(Effect::Allow)
-        .filter(covering)
-        .filter(|rule| fit(&rule.pattern, resource));
+    let allow = live.rules(Effect::Allow).filter(bearing);
     if let Some(rule) = allow.map(Matched::from).min() {
         return Decision::new(Reason::AclAllow, Some(rule));
     }
@@ -245,6 +258,22 @@ impl<'a> Live<'a> {
             let here = rule.org == self.resource.org && rule.is_live(self.now);
             here && rule.effect == effect && self.is_about_me(rule.subject)
         })
+    }
+
+    /// Whether a membership that counts here grants the permission.
+    fn grants(&self, held: &Membership, permission: Permission) -> bool {
+        held.effective_grants().covers(permission, self.resource.class())
+    }
+
+    /// Whether a rule that counts here grants or denies the permission.
+    fn bears(&self, rule: &AclRule, permission: Permission, fit: Fit) -> bool {
+        let resource = self.resource;
+        let fits = match rule.effect {
+            Effect::Allow => fit(&rule.pattern, resource),
+            // A resource is denied as a whole or not at all, so deny rules are always matched to the letter.
+            Effect::Deny => rule.pattern.matches(resource),
+        };
+        fits && rule.grants.covers(permission, resource.class())
     }
 
     fn is_about_me(&self, subject: Subject) -> bool {

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use super::facts::{AclRule, Actor, Ceiling, Facts, Membership, Principal, Subject};
-use super::load::{Row, broken, in_order, membership, rule};
+use super::facts::{AclRule, Actor, Ceiling, Membership, Principal, Subject};
+use super::load::{Row, broken, membership, rule};
 use super::permission::GrantSet;
 use crate::kernel::id::{OrgId, ProjectId, ServiceAccountId, UserId};
 use crate::kernel::{Reads, Result};
@@ -21,31 +21,44 @@ pub struct Holder {
     pub label: String,
     /// Nobody gets in with it.
     pub is_disabled: bool,
-    pub facts: Facts,
+    /// A service account of a deleted project: it is gone with the project, until that is restored.
+    pub is_gone: bool,
+    /// Whether a person can show one; a service account needs none.
+    pub has_second_factor: bool,
+    pub memberships: Vec<Membership>,
 }
 
+/// Everybody of an organisation, people first, each kind by label; and all of its rules. Rules are kept once and not
+/// with each holder: a decision leaves out those that are about others.
+#[derive(Clone, Debug)]
+pub struct Everyone {
+    pub holders: Vec<Holder>,
+    pub rules: Vec<AclRule>,
+}
+
+/// A membership lies at the organisation itself or at one of its projects, which is what the index is by.
 const SQL: &str = "
+    WITH places AS (SELECT o.id FROM orgs o WHERE o.id = $1 UNION ALL SELECT p.id FROM projects p WHERE p.org_id = $1)
     SELECT 'u' AS kind, u.id AS a, CAST(NULL AS uuid) AS b, CAST(NULL AS uuid) AS c, e.address AS t1,
         CAST(NULL AS text) AS t2, CAST(NULL AS text) AS t3, CAST(NULL AS text) AS t4, u.disabled_at AS n1,
-        CAST(NULL AS bigint) AS n2
+        (SELECT COUNT(*) FROM second_factors f
+         WHERE f.user_id = u.id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) AS n2
     FROM users u JOIN user_emails e ON e.user_id = u.id AND e.is_primary
-    WHERE u.id IN (SELECT subject_id FROM memberships WHERE org_id = $1
+    WHERE u.id IN (SELECT m.subject_id FROM memberships m WHERE m.scope_id IN (SELECT id FROM places)
                    UNION SELECT subject_id FROM acl_rules WHERE org_id = $1)
     UNION ALL
-    SELECT 's', s.id, s.project_id, NULL, s.name, NULL, NULL, NULL, s.disabled_at, NULL
-    FROM service_accounts s WHERE s.org_id = $1
+    SELECT 's', s.id, s.project_id, NULL, s.name, NULL, NULL, NULL, s.disabled_at, p.deleted_at
+    FROM service_accounts s LEFT JOIN projects p ON p.id = s.project_id WHERE s.org_id = $1
     UNION ALL
     SELECT 'm', m.role_id, m.project_id, m.subject_id, m.env_classes, r.name, r.permissions, r.audience, m.expires_at, NULL
-    FROM memberships m LEFT JOIN roles r ON r.id = m.role_id WHERE m.org_id = $1
+    FROM memberships m LEFT JOIN roles r ON r.id = m.role_id WHERE m.scope_id IN (SELECT id FROM places)
     UNION ALL
     SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
     FROM acl_rules a WHERE a.org_id = $1";
 
-/// Everybody, people first, each kind by label.
-///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn everyone(from: &impl Reads, org: OrgId) -> Result<Vec<Holder>> {
+pub async fn everyone(from: &impl Reads, org: OrgId) -> Result<Everyone> {
     let rows = Row::find_by_statement(from.sql(SQL, [org.into()]))
         .all(from.conn())
         .await?;
@@ -63,21 +76,18 @@ pub async fn everyone(from: &impl Reads, org: OrgId) -> Result<Vec<Holder>> {
         }
     }
     for holder in &mut holders {
-        let (Principal::User(UserId(id)) | Principal::ServiceAccount(ServiceAccountId(id))) = holder.actor.principal;
-        let facts = &mut holder.facts;
-        facts.memberships = memberships.remove(&id).unwrap_or_default();
-        let is_about = |rule: &&AclRule| match rule.subject {
-            Subject::User(_) | Subject::ServiceAccount(_) => rule.subject == holder.actor.principal.into(),
-            Subject::Role(role) => facts.memberships.iter().any(|held| held.role == role),
-        };
-        facts.rules = rules.iter().filter(is_about).cloned().collect();
-        in_order(facts);
+        holder.memberships = memberships.remove(&id_of(holder)).unwrap_or_default();
     }
     holders.sort_by(|a, b| {
         let key = |of: &Holder| matches!(of.actor.principal, Principal::ServiceAccount(_));
-        (key(a), &a.label).cmp(&(key(b), &b.label))
+        (key(a), &a.label, id_of(a)).cmp(&(key(b), &b.label, id_of(b)))
     });
-    Ok(holders)
+    Ok(Everyone { holders, rules })
+}
+
+fn id_of(holder: &Holder) -> Uuid {
+    let (Principal::User(UserId(id)) | Principal::ServiceAccount(ServiceAccountId(id))) = holder.actor.principal;
+    id
 }
 
 fn holder(org: OrgId, row: Row) -> Result<Holder> {
@@ -91,9 +101,10 @@ fn holder(org: OrgId, row: Row) -> Result<Holder> {
         t3: _,
         t4: _,
         n1,
-        n2: _,
+        n2,
     } = row;
-    let actor = if kind == "u" {
+    let is_person = kind == "u";
+    let actor = if is_person {
         Actor::unlimited(Principal::User(UserId(a)))
     } else {
         Actor {
@@ -105,7 +116,9 @@ fn holder(org: OrgId, row: Row) -> Result<Holder> {
         actor,
         label: t1.ok_or_else(broken("an account"))?,
         is_disabled: n1.is_some(),
-        facts: Facts::default(),
+        is_gone: !is_person && n2.is_some(),
+        has_second_factor: !is_person || n2.is_some_and(|factors| factors > 0),
+        memberships: Vec::new(),
     })
 }
 
@@ -117,10 +130,10 @@ pub async fn held_by(from: &impl Reads, org: OrgId, subject: Subject) -> Result<
     let now = from.now();
     let is_meant = |holder: &Holder| match subject {
         Subject::User(_) | Subject::ServiceAccount(_) => subject == holder.actor.principal.into(),
-        Subject::Role(role) => holder.facts.memberships.iter().any(|held| held.role == role),
+        Subject::Role(role) => holder.memberships.iter().any(|held| held.role == role),
     };
-    let everyone = everyone(from, org).await?;
-    let held = everyone.iter().filter(|holder| is_meant(holder));
-    let live = held.flat_map(|holder| holder.facts.memberships.iter().filter(|held| held.is_live(now)));
+    let Everyone { holders, rules: _ } = everyone(from, org).await?;
+    let held = holders.iter().filter(|holder| is_meant(holder));
+    let live = held.flat_map(|holder| holder.memberships.iter().filter(|held| held.is_live(now)));
     Ok(live.fold(GrantSet::EMPTY, |all, held| all.union(&held.effective_grants())))
 }

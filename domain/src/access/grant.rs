@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 
 use super::caller::Caller;
-use super::decide::{Reason, decide, decide_any_key, visible};
+use super::decide::{Reason, decide, decide_for, visible};
 use super::facts::{EnvRef, ProjectRef, Resource, Subject};
 use super::held::{Held, refusal, role_at};
 use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
@@ -34,7 +34,7 @@ permitted! {
     OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
-    AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify,
+    AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -62,7 +62,7 @@ pub struct EnvAccess<A> {
     pub project: ProjectRow,
     pub env: EnvRow,
     pub(super) held: Held,
-    permission: PhantomData<A>,
+    pub(super) permission: PhantomData<A>,
 }
 
 impl<A> OrgAccess<A> {
@@ -364,12 +364,7 @@ pub async fn env<A: Permitted>(
     let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
     let resource = access.resource();
     // A rule about single keys lets its subject at the secrets of an environment, never at the environment itself.
-    let ask = if A::PERMISSION.acts_on_keys() {
-        decide_any_key
-    } else {
-        decide
-    };
-    let decision = ask(
+    let decision = decide_for(
         &access.held.actor,
         A::PERMISSION,
         &resource,

@@ -1,6 +1,7 @@
 //! One query a request: the organisation, project and environment that a path names, and what the caller was given
 //! there. Nothing of it is cached, so a role that is taken away stops working at the next request.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
@@ -96,16 +97,69 @@ pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], delete
 }
 
 /// A query gives facts in any order; entity tags need one.
-pub(super) fn in_order(facts: &mut Facts) {
+fn in_order(facts: &mut Facts) {
     facts.memberships.sort_by_key(|held| (held.role, held.project));
     facts.rules.sort_by_key(|rule| rule.id);
 }
 
-fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String, Vec<Value>) {
-    let subject = match principal {
+/// Loads several organisations by their ids, with what the principal was given in each. Deleted ones are left out.
+pub async fn load_orgs(
+    from: &impl Reads,
+    principal: Principal,
+    orgs: &[OrgId],
+) -> Result<HashMap<OrgId, (OrgRow, Facts)>> {
+    let mut loaded = HashMap::new();
+    if orgs.is_empty() {
+        return Ok(loaded);
+    }
+    let list: Vec<_> = (2..orgs.len() + 2).map(|n| format!("${n}")).collect();
+    let sql = ORGS.replace("{list}", &list.join(", "));
+    let mut values = vec![Value::from(subject_of(principal))];
+    values.extend(orgs.iter().map(|org| Value::from(*org)));
+    let mut given: HashMap<OrgId, Facts> = HashMap::new();
+    for row in Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await? {
+        if row.kind == "p" {
+            let (org, _, _) = place_of(row)?;
+            loaded.insert(org.id, (org, Facts::default()));
+            continue;
+        }
+        let org = row.c.map(OrgId).ok_or_else(broken("a grant"))?;
+        let facts = given.entry(org).or_default();
+        match row.kind.as_str() {
+            "m" => facts.memberships.extend(membership(org, row)?),
+            _ => facts.rules.push(rule(org, row)?),
+        }
+    }
+    for (id, (_, facts)) in &mut loaded {
+        *facts = given.remove(id).unwrap_or_default();
+    }
+    Ok(loaded)
+}
+
+const ORGS: &str = "
+    SELECT 'p' AS kind, o.id AS a, CAST(NULL AS uuid) AS b, CAST(NULL AS uuid) AS c, o.slug AS t1,
+        CAST(NULL AS text) AS t2, CAST(NULL AS text) AS t3, CAST(NULL AS text) AS t4, CAST(NULL AS bigint) AS n1,
+        CASE WHEN o.require_mfa THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS n2
+    FROM orgs o WHERE o.id IN ({list}) AND o.deleted_at IS NULL
+    UNION ALL
+    SELECT 'm', m.role_id, m.project_id, m.org_id, m.env_classes, r.name, r.permissions, r.audience, m.expires_at, NULL
+    FROM memberships m LEFT JOIN roles r ON r.id = m.role_id
+    WHERE m.subject_id = $1 AND m.org_id IN ({list})
+    UNION ALL
+    SELECT 'r', a.id, a.subject_id, a.org_id, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
+    FROM acl_rules a
+    WHERE a.org_id IN ({list}) AND (a.subject_id = $1
+        OR a.subject_id IN (SELECT m.role_id FROM memberships m WHERE m.subject_id = $1 AND m.org_id = a.org_id))";
+
+fn subject_of(principal: Principal) -> Uuid {
+    match principal {
         Principal::User(id) => id.0,
         Principal::ServiceAccount(id) => id.0,
-    };
+    }
+}
+
+fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String, Vec<Value>) {
+    let subject = subject_of(principal);
     let (org_column, org) = column_and_value::<OrgId>(path.first().copied().unwrap_or_default());
     let mut values = vec![org, Value::from(subject)];
     let mut joins = String::new();

@@ -83,6 +83,22 @@ pub async fn find_by_login(from: &impl Reads, name: &str) -> Result<Option<Accou
         .await?)
 }
 
+/// The account that has proved this address to be its own, disabled or not. Who only claims it is not meant: whoever
+/// names somebody by an address means the person who reads its mail. `canonical` is canonical.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn find_by_proved_address(from: &impl Reads, canonical: &str) -> Result<Option<Account>> {
+    let sql = format!(
+        "{SELECT} WHERE u.realm_id = $2 AND u.id = (SELECT x.user_id FROM user_emails x
+            WHERE x.realm_id = $2 AND x.canonical = $1 AND x.verified_at IS NOT NULL)"
+    );
+    let values = [canonical.into(), uuid::Uuid::nil().into()];
+    Ok(Account::find_by_statement(from.sql(&sql, values))
+        .one(from.conn())
+        .await?)
+}
+
 /// An organisation that an account belongs to.
 #[derive(Clone, Debug)]
 pub struct OwnOrg {

@@ -99,7 +99,7 @@ fn conflict(detail: &'static str) -> Error {
 ///
 /// # Errors
 /// `invalid_field`; `email_taken` when it belongs to an account; `conflict` when the caller has it or has ten.
-pub async fn add(tx: &WriteTx, caller: &Caller, address: &str) -> Result<Address> {
+pub async fn add(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, address: &str) -> Result<Address> {
     let user = caller.session_user()?;
     let address = text::email("email", address)?;
     lock(tx, user).await?;
@@ -124,7 +124,7 @@ pub async fn add(tx: &WriteTx, caller: &Caller, address: &str) -> Result<Address
         created_at: Set(tx.now()),
     };
     let row = email::Entity::insert(row).exec_with_returning(tx.conn()).await?;
-    verification::send(tx, user, row.id).await?;
+    verification::send(tx, macs, user, row.id, &row.canonical).await?;
     tell(tx, Template::AddressAdded, To::Primary(user), &row.address).await?;
     record(tx, caller, user, Action::UserEmailAdded, &row).await?;
     Ok(row.into())
@@ -206,10 +206,10 @@ impl Proved {
 ///
 /// # Errors
 /// `not_found`; `conflict` when the address is verified.
-pub async fn resend(tx: &WriteTx, caller: &Caller, id: &str) -> Result<()> {
+pub async fn resend(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, id: &str) -> Result<()> {
     let user = caller.session_user()?;
     let row = own(tx, user, id).await?;
-    verification::send_again(tx, caller, &row).await
+    verification::send_again(tx, macs, caller, &row).await
 }
 
 /// Makes a verified address the default, where mails go. Tells whether it was not the default before.

@@ -67,8 +67,10 @@ struct Row {
     account_ip_allow: Option<String>,
 }
 
-const SELECT: &str =
-    "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
         c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
         CASE WHEN c.kind = 'personal' THEN (SELECT COUNT(*) FROM second_factors f
             WHERE f.user_id = c.principal_id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) ELSE 0 END AS owner_factors,
@@ -80,7 +82,14 @@ const SELECT: &str =
     LEFT JOIN user_emails e ON e.user_id = u.id AND e.is_primary
     LEFT JOIN service_accounts s ON s.id = c.principal_id AND c.principal_type = 'service_account'
     LEFT JOIN projects p ON p.id = s.project_id
-    WHERE c.secret_mac = $1";
+    WHERE ",
+            $which
+        )
+    };
+}
+
+const BY_TOKEN: &str = select!("c.secret_mac = $1");
+const BY_ID: &str = select!("c.id = $1");
 
 fn refused() -> Error {
     Problem::new(
@@ -102,7 +111,7 @@ pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown,
         .filter(|token| shown.takes(token.kind()))
         .ok_or_else(refused)?;
     let mac = macs.mac(&token).to_vec();
-    let row = Row::find_by_statement(db.sql(SELECT, [mac.into()]))
+    let row = Row::find_by_statement(db.sql(BY_TOKEN, [mac.into()]))
         .one(db.conn())
         .await?
         .ok_or_else(refused)?;
@@ -113,6 +122,23 @@ pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown,
     check_address(&row, &origin)?;
     touch(db, &row, now);
     caller(row, origin)
+}
+
+/// Looks again at the credential of a caller who was let in before, for what goes on after the request. That is no use
+/// of it: a session does not live longer for it.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn again(from: &impl Reads, known: &Caller) -> Result<Caller> {
+    let row = Row::find_by_statement(from.sql(BY_ID, [known.credential.into()]))
+        .one(from.conn())
+        .await?
+        .ok_or_else(refused)?;
+    if !is_live(&row, from.now()) {
+        return Err(refused());
+    }
+    check_address(&row, &known.origin)?;
+    caller(row, known.origin.clone())
 }
 
 fn is_live(row: &Row, now: Timestamp) -> bool {

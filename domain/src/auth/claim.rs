@@ -4,6 +4,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, SqlErr};
 use uuid::Uuid;
 
+use super::account;
 use super::entity::email;
 use super::pending;
 use crate::access::{ActorKind, Origin};
@@ -116,6 +117,8 @@ async fn replace_default(tx: &WriteTx, claim: &email::Model) -> Result<()> {
 /// # Errors
 /// [`Error::Db`].
 pub(super) async fn take_over(tx: &WriteTx, user: UserId) -> Result<()> {
+    // A sign-in with the old password that is under way opens its session before this, or not at all.
+    account::lock(tx, user).await?;
     for sql in [
         "UPDATE credentials SET revoked_at = $2 WHERE principal_id = $1 AND revoked_at IS NULL",
         "UPDATE users SET password_hash = NULL, auth_epoch = auth_epoch + 1, updated_at = $2 WHERE id = $1",

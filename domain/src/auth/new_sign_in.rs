@@ -6,7 +6,7 @@ use sea_orm::FromQueryResult;
 
 use super::account::Account;
 use crate::access::Origin;
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Reads, Result, Timestamp, WriteTx};
 use crate::mail::{self, NewMail, Template, To};
 
 /// How long a place is remembered.
@@ -26,12 +26,16 @@ pub async fn tell(tx: &WriteTx, account: &Account, origin: &Origin) -> Result<()
     if is_known(tx, account, origin).await? {
         return Ok(());
     }
+    let mail = NewMail::new(Template::NewSignIn, To::Primary(account.id));
+    mail::queue(tx, with_place(mail, tx.now(), origin)).await
+}
+
+/// Adds when and from where something was done.
+pub(super) fn with_place(mail: NewMail, at: Timestamp, origin: &Origin) -> NewMail {
     let unknown = || "unknown".to_owned();
-    let mail = NewMail::new(Template::NewSignIn, To::Primary(account.id))
-        .with("ip", origin.ip.clone().unwrap_or_else(unknown))
+    mail.with("ip", origin.ip.clone().unwrap_or_else(unknown))
         .with("user_agent", origin.user_agent.clone().unwrap_or_else(unknown))
-        .with("at", tx.now().to_string());
-    mail::queue(tx, mail).await
+        .with("at", at.to_string())
 }
 
 async fn is_known(tx: &WriteTx, account: &Account, origin: &Origin) -> Result<bool> {

@@ -3,11 +3,11 @@
 use sea_orm::ConnectionTrait;
 
 use super::account::{self, Account};
-use super::sessions;
 use super::throttle::{Attempt, Subject, Throttle};
-use crate::access::Caller;
+use super::{known_place, sessions};
+use crate::access::{Caller, Origin};
 use crate::crypto::password::{Passwords, Verdict, check_strength_of};
-use crate::crypto::token::TokenMacKey;
+use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::UserId;
 use crate::kernel::text;
@@ -36,24 +36,37 @@ fn wrong_details() -> Error {
 ///
 /// # Errors
 /// `invalid_credentials`; `rate_limited` before anything was hashed.
-pub async fn check(with: Checks<'_>, name: &str, password: Secret<String>) -> Result<Account> {
+pub async fn check(with: Checks<'_>, name: &str, password: Secret<String>, origin: &Origin) -> Result<Account> {
     let name = text::login_name(name);
     let found = account::find_by_login(with.db, &name).await?;
-    let subject = match &found {
-        Some(account) => Subject::account(with.macs, Attempt::Password, account.id),
-        None => Subject::name(with.macs, Attempt::Password, &name),
-    };
+    let user = found.as_ref().map(|account| account.id);
+    let subject = subject(with, user, &name, origin).await?;
     let found = found.filter(|account| account.disabled_at.is_none());
     let attempt = verify(with, found, password);
     with.throttle.guard(with.db, subject, attempt).await
+}
+
+/// Against whom a wrong password counts.
+async fn subject(with: Checks<'_>, user: Option<UserId>, name: &str, origin: &Origin) -> Result<Subject> {
+    let is_known = known_place::is_known(with.db, user, origin.ip.as_deref()).await?;
+    Ok(match (user, &origin.ip) {
+        (None, _) => Subject::name(with.macs, Attempt::Password, name),
+        (Some(user), Some(ip)) if is_known => Subject::place(with.macs, Attempt::Password, user, ip),
+        (Some(user), _) => Subject::account(with.macs, Attempt::Password, user),
+    })
 }
 
 /// Checks the password of somebody who is signed in.
 ///
 /// # Errors
 /// `invalid_credentials`; `rate_limited` before anything was hashed.
-pub(super) async fn check_own(with: Checks<'_>, account: Account, password: Secret<String>) -> Result<Account> {
-    let subject = Subject::account(with.macs, Attempt::Password, account.id);
+pub(super) async fn check_own(
+    with: Checks<'_>,
+    account: Account,
+    password: Secret<String>,
+    origin: &Origin,
+) -> Result<Account> {
+    let subject = subject(with, Some(account.id), &account.email, origin).await?;
     let attempt = verify(with, Some(account), password);
     with.throttle.guard(with.db, subject, attempt).await
 }
@@ -106,16 +119,17 @@ pub async fn check_change(
     }
     let known = [account.email.as_str(), &account.first_name, &account.last_name];
     check_strength_of("new_password", &new, &known)?;
-    let account = check_own(with, account, current).await?;
+    let account = check_own(with, account, current, &caller.origin).await?;
     let hash = with.passwords.hash(new).await?;
     Ok(Change { account, hash })
 }
 
-/// Changes the caller's password; other sessions end, and the person is told by mail.
+/// Changes the caller's password; other sessions end, and the person is told by mail. Returns what the session's cookie
+/// carries from now on, if it has one.
 ///
 /// # Errors
 /// `invalid_credentials` when the password was changed meanwhile.
-pub async fn change(tx: &WriteTx, caller: &Caller, change: Change) -> Result<()> {
+pub async fn change(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, change: Change) -> Result<Option<Token>> {
     let Change { account, hash } = change;
     let user = account.id;
     if account::lock(tx, user).await?.auth_epoch != account.auth_epoch {
@@ -123,10 +137,11 @@ pub async fn change(tx: &WriteTx, caller: &Caller, change: Change) -> Result<()>
     }
     store(tx, user, hash).await?;
     sessions::end_others(tx, caller).await?;
+    let renewed = sessions::renew(tx, macs, caller).await?;
     mail::queue(tx, NewMail::new(Template::PasswordChanged, To::Primary(user))).await?;
     let entry = Entry::of_account(user, Action::UserPasswordChanged, Target::User(user));
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(())
+    Ok(renewed)
 }
 
 /// Stores a new password; sign-ins that have begun with the old one are not finished. The caller ends sessions.

@@ -15,12 +15,14 @@ pub struct Recipient {
     pub user: UserId,
     pub email: EmailId,
     pub address: String,
+    /// Empty for an address that nobody has proved: whoever registered with it could write to its owner in our name.
     pub first_name: String,
     pub verified_at: Option<Timestamp>,
     pub disabled_at: Option<Timestamp>,
 }
 
-const SELECT: &str = "SELECT u.id AS \"user\", e.id AS email, e.address, u.first_name, e.verified_at, u.disabled_at
+const SELECT: &str = "SELECT u.id AS \"user\", e.id AS email, e.address, e.verified_at, u.disabled_at,
+        CASE WHEN e.verified_at IS NULL THEN '' ELSE u.first_name END AS first_name
     FROM users u JOIN user_emails e ON e.user_id = u.id";
 
 /// The recipient of a mail to an account. `None` when it or the address is gone, or the account is disabled.

@@ -8,12 +8,14 @@ use uuid::Uuid;
 use super::account::{self, Account};
 use super::amr::Amr;
 use super::entity::credential;
+use super::new_sign_in;
 use super::session::{NewSession, SessionTokens, Transport, open};
 use crate::access::Origin;
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, UserId};
 use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::mail::{self, NewMail, Template, To};
 
 /// A client whose answer was lost may use its refresh token once more within this time.
 const LOST_ANSWER: Duration = Duration::from_secs(30);
@@ -25,31 +27,27 @@ pub enum Refreshed {
     ReuseDetected,
 }
 
-/// Trades a refresh token for new tokens. A token that was traded before ends the whole family, unless the answer to
-/// the first trade was lost: within 30 seconds, and only while the successor was never used.
+fn refused() -> Problem {
+    Problem::new(
+        ProblemCode::Unauthenticated,
+        "The refresh token is unknown, expired or revoked. Sign in again.",
+    )
+}
+
+/// Trades a refresh token for new tokens; the session ends when it would have ended. A token that was traded before ends
+/// the whole family, unless the answer to the first trade was lost: within 30 seconds, and only while the successor was
+/// never used.
 ///
 /// # Errors
 /// `unauthenticated` for a token that is no live refresh token.
 pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origin) -> Result<Refreshed> {
-    let refused = || {
-        Problem::new(
-            ProblemCode::Unauthenticated,
-            "The refresh token is unknown, expired or revoked. Sign in again.",
-        )
-    };
     let token = Token::parse(text)
         .ok()
         .filter(|token| token.kind() == TokenKind::Refresh)
         .ok_or_else(refused)?;
-    let row = locked_refresh(tx, &macs.mac(&token)).await?.ok_or_else(refused)?;
+    let row = locked(tx, &macs.mac(&token)).await?;
     let family = row.family_id.ok_or_else(refused)?;
-    if row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= tx.now()) {
-        return Err(refused().into());
-    }
     let account = account::get(tx, UserId(row.principal_id)).await?;
-    if account.disabled_at.is_some() {
-        return Err(refused().into());
-    }
     let origin = origin.clone().by_user(account.id, &account.email);
     if let Some(successor) = row.replaced_by
         && !answer_was_lost(tx, successor).await?
@@ -63,6 +61,7 @@ pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Orig
         family,
         auth_time: row.auth_time,
         amr: &Amr::from_column(row.amr.as_deref())?,
+        ends_at: row.expires_at,
     };
     let (id, tokens) = open(tx, macs, session, &origin).await?;
     let sql = "UPDATE credentials SET replaced_by = $2, last_used_at = $3 WHERE id = $1";
@@ -78,18 +77,28 @@ pub async fn refresh(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Orig
     Ok(Refreshed::Tokens(Box::new(account), tokens))
 }
 
-/// The row of a refresh token, locked: of two that trade it at once, the second sees what the first did.
-async fn locked_refresh(tx: &WriteTx, mac: &[u8]) -> Result<Option<credential::Model>> {
-    use sea_orm::QuerySelect;
-    let query = credential::Entity::find()
-        .filter(credential::Column::SecretMac.eq(mac.to_vec()))
-        .filter(credential::Column::Kind.eq("refresh"));
-    // SQLite has no row locks and needs none: the transaction holds the only write lock.
-    let query = match tx.backend() {
-        crate::kernel::Backend::Postgres => query.lock_exclusive(),
-        crate::kernel::Backend::Sqlite => query,
+/// The row of a live refresh token. Its account is locked: what ends sessions waits or was first, and of two that trade
+/// one token at once the second sees what the first did.
+async fn locked(tx: &WriteTx, mac: &[u8]) -> Result<credential::Model> {
+    let found = by_mac(tx, mac).await?.ok_or_else(refused)?;
+    let standing = match account::lock(tx, UserId(found.principal_id)).await {
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => return Err(refused().into()),
+        standing => standing?,
     };
-    Ok(query.one(tx.conn()).await?)
+    let row = by_mac(tx, mac).await?.ok_or_else(refused)?;
+    let is_over = row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= tx.now());
+    if is_over || standing.disabled_at.is_some() {
+        return Err(refused().into());
+    }
+    Ok(row)
+}
+
+async fn by_mac(tx: &WriteTx, mac: &[u8]) -> Result<Option<credential::Model>> {
+    Ok(credential::Entity::find()
+        .filter(credential::Column::SecretMac.eq(mac.to_vec()))
+        .filter(credential::Column::Kind.eq("refresh"))
+        .one(tx.conn())
+        .await?)
 }
 
 async fn answer_was_lost(tx: &WriteTx, successor: CredentialId) -> Result<bool> {
@@ -107,11 +116,14 @@ async fn revoke_family_but(tx: &WriteTx, family: Uuid, keep: CredentialId) -> Re
     Ok(())
 }
 
+/// Ends a session whose refresh token has come twice, and tells its person.
 async fn end_family(tx: &WriteTx, account: &Account, family: Uuid, origin: &Origin) -> Result<Refreshed> {
     let sql = "UPDATE credentials SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL";
     tx.conn()
         .execute_raw(tx.sql(sql, [family.into(), tx.now().into()]))
         .await?;
+    let mail = NewMail::new(Template::SessionReused, To::Primary(account.id));
+    mail::queue(tx, new_sign_in::with_place(mail, tx.now(), origin)).await?;
     let entry = Entry::of_account(account.id, Action::SessionReuseDetected, Target::Session(family));
     journal::record(tx, origin, entry).await?;
     Ok(Refreshed::ReuseDetected)

@@ -117,6 +117,7 @@ pub async fn register(
         first_name,
         last_name,
     } = registration;
+    let canonical = email.canonical.clone();
     let new = NewAccount {
         email,
         verified: false,
@@ -125,7 +126,7 @@ pub async fn register(
         password_hash: Some(password_hash),
     };
     let (account, email, org) = create_account(tx, keys, new).await?;
-    verification::send(tx, account.id, email).await?;
+    verification::send(tx, keys.token_mac(), account.id, email, &canonical).await?;
     begin_first_session(tx, keys, account, org, transport, origin).await
 }
 
@@ -148,6 +149,7 @@ pub async fn begin_first_session(
         family: tx.new_id()?,
         auth_time: Some(tx.now()),
         amr: &Amr::of(Method::Password),
+        ends_at: None,
     };
     let (session, tokens) = session::open(tx, keys.token_mac(), session, origin).await?;
     let mut origin = origin.clone().by_user(id, &account.email);

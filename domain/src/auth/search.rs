@@ -60,9 +60,11 @@ pub async fn search(from: &impl Reads, caller: &Caller, query: &str, org: Option
                 .id,
         ),
     };
-    // Whoever knows an address whole learns nothing by finding it.
+    // Whoever knows an address whole learns nothing by finding it; so it is shown, and not the default one.
     let sql = format!(
-        "SELECT u.id, e.address AS email, u.first_name, u.last_name
+        "SELECT u.id, COALESCE((SELECT x.address FROM user_emails x
+                WHERE x.user_id = u.id AND x.canonical = $3 AND x.verified_at IS NOT NULL), e.address) AS email,
+            u.first_name, u.last_name
          FROM users u JOIN user_emails e ON e.user_id = u.id AND e.is_primary
          WHERE u.realm_id = $4 AND u.disabled_at IS NULL AND u.id <> $1
            AND (({PART} AND {SHARED}) OR ({WHOLE} AND ($6 IS NULL OR {SHARED})))

@@ -13,7 +13,7 @@ use crate::access::Caller;
 use crate::access::grant::require_recent_sign_in;
 use crate::crypto::aad::{Aad, Purpose};
 use crate::crypto::key_store::KeyStore;
-use crate::crypto::token::TokenMacKey;
+use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{FactorId, UserId};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
@@ -137,12 +137,19 @@ pub async fn prepare(tx: &WriteTx, keys: &KeyStore, caller: &Caller) -> Result<P
     })
 }
 
-/// Puts the prepared seed in force, with a code of it; other sessions end. Returns the recovery codes.
+/// What switching a second factor on came to.
+pub struct Enabled {
+    pub recovery_codes: Vec<Secret<String>>,
+    /// What the session's cookie carries from now on, if it has one.
+    pub renewed: Option<Token>,
+}
+
+/// Puts the prepared seed in force, with a code of it; other sessions end.
 ///
 /// # Errors
 /// `invalid_field` for a wrong code; `conflict` when nothing is prepared, or it is on already; `step_up_required`,
 /// `session_required`.
-pub async fn enable(tx: &WriteTx, keys: &KeyStore, caller: &Caller, code: &str) -> Result<Vec<Secret<String>>> {
+pub async fn enable(tx: &WriteTx, keys: &KeyStore, caller: &Caller, code: &str) -> Result<Enabled> {
     let user = locked(tx, caller, false).await?;
     let row = generators(tx, user).await?.into_iter().next();
     let row = row.ok_or_else(|| conflict("There is nothing to switch on: prepare a second factor first."))?;
@@ -154,12 +161,15 @@ pub async fn enable(tx: &WriteTx, keys: &KeyStore, caller: &Caller, code: &str) 
     tx.conn()
         .execute_raw(tx.sql(sql, [row.id.into(), tx.now().into()]))
         .await?;
-    let codes = recovery::replace(tx, keys.token_mac(), user).await?;
+    let recovery_codes = recovery::replace(tx, keys.token_mac(), user).await?;
     sessions::end_others(tx, caller).await?;
-    sessions::proved(tx, caller, Method::Otp).await?;
+    let renewed = sessions::proved(tx, keys.token_mac(), caller, Method::Otp).await?;
     tell(tx, user, "It was switched on. Other sessions have ended.").await?;
     record(tx, caller, user, Action::UserSecondFactorEnabled).await?;
-    Ok(codes)
+    Ok(Enabled {
+        recovery_codes,
+        renewed,
+    })
 }
 
 /// Switches the second factor off; other sessions end.

@@ -24,7 +24,7 @@ use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 const SESSION_TTL: Duration = Duration::from_hours(30 * 24);
 /// A bearer access token's life.
 pub const ACCESS_TTL: Duration = Duration::from_hours(1);
-/// A refresh token's life; each use starts a new one.
+/// A session that is prolonged with refresh tokens ends after this long, however often it was. Source: ASVS 5.0, 10.4.8.
 const REFRESH_TTL: Duration = Duration::from_hours(90 * 24);
 
 /// How the client carries its session.
@@ -97,6 +97,7 @@ pub(super) async fn sign_in(
         family,
         auth_time: Some(tx.now()),
         amr,
+        ends_at: None,
     };
     let (id, tokens) = open(tx, macs, session, origin).await?;
     let sql = "UPDATE users SET last_login_at = $2 WHERE id = $1";
@@ -119,6 +120,8 @@ pub(super) struct NewSession<'a> {
     /// When the person last proved who they are: prolonging a session proves nothing.
     pub auth_time: Option<Timestamp>,
     pub amr: &'a Amr,
+    /// When it ends, however it is prolonged; `None` for one that begins now.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// Inserts the credentials of a session; the caller journals.
@@ -130,11 +133,12 @@ pub(super) async fn open(
 ) -> Result<(CredentialId, SessionTokens)> {
     let now = tx.now();
     let access = Token::generate(tx.rng(), TokenKind::Session)?;
+    let ends_at = session.ends_at.unwrap_or(now + REFRESH_TTL);
     let (expires_at, idle, refresh) = match session.transport {
         Transport::Cookie => (now + SESSION_TTL, Some(now + IDLE_TTL), None),
         Transport::Bearer => {
             let refresh = Token::generate(tx.rng(), TokenKind::Refresh)?;
-            (now + ACCESS_TTL, None, Some(refresh))
+            (ends_at.min(now + ACCESS_TTL), None, Some(refresh))
         }
     };
     let row = row(tx, macs, &session, origin, &access)?;
@@ -150,7 +154,7 @@ pub(super) async fn open(
         rows.push(credential::ActiveModel {
             id: Set(tx.new_id()?),
             kind: Set("refresh".to_owned()),
-            expires_at: Set(Some(now + REFRESH_TTL)),
+            expires_at: Set(Some(ends_at)),
             idle_expires_at: Set(None),
             ..self::row(tx, macs, &session, origin, refresh)?
         });
@@ -182,6 +186,7 @@ fn row(
         family,
         auth_time,
         amr,
+        ends_at: _,
     } = session;
     Ok(credential::ActiveModel {
         principal_type: Set("user".to_owned()),
@@ -212,6 +217,7 @@ fn row(
 /// `session_required` for an API token.
 pub async fn sign_out(tx: &WriteTx, caller: &Caller) -> Result<()> {
     let user = caller.session_user()?;
+    account::lock(tx, user).await?;
     let sql = "UPDATE credentials SET revoked_at = $2
                WHERE revoked_at IS NULL AND family_id = (SELECT family_id FROM credentials WHERE id = $1)";
     tx.conn()

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter};
 use uuid::Uuid;
 
+use super::account;
 use super::amr::{Amr, Method};
 use super::entity::credential;
 use super::pending;
 use super::session::Transport;
 use crate::access::Caller;
+use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{SessionId, UserId};
 use crate::kernel::page::{Page, PageRequest};
@@ -111,6 +113,7 @@ fn session(caller: &Caller, family: Uuid, began: Option<Timestamp>, rows: &[cred
 pub async fn revoke(tx: &WriteTx, caller: &Caller, id: &str) -> Result<()> {
     let user = caller.session_user()?;
     let id: SessionId = id.parse().map_err(|_| Problem::not_found())?;
+    account::lock(tx, user).await?;
     let rows = live(tx, user).await?;
     if !rows.iter().any(|row| row.family_id == Some(id.0)) {
         return Err(Problem::not_found().into());
@@ -131,6 +134,7 @@ pub async fn revoke(tx: &WriteTx, caller: &Caller, id: &str) -> Result<()> {
 /// `session_required`.
 pub async fn revoke_others(tx: &WriteTx, caller: &Caller) -> Result<usize> {
     let user = caller.session_user()?;
+    account::lock(tx, user).await?;
     let current = family(tx, caller).await?;
     let mut others: Vec<_> = live(tx, user)
         .await?
@@ -159,7 +163,7 @@ pub(super) async fn family(from: &impl Reads, caller: &Caller) -> Result<Uuid> {
 }
 
 /// Ends every session of the caller's account but this one, with the sign-ins that wait for a second factor; the
-/// caller journals. Personal tokens go on: they have owners of their own to look after them.
+/// caller has locked the account, and journals. Personal tokens go on: they have owners of their own to look after them.
 pub(super) async fn end_others(tx: &WriteTx, caller: &Caller) -> Result<()> {
     let user = caller.session_user()?;
     let sql = "UPDATE credentials SET revoked_at = $3
@@ -170,7 +174,8 @@ pub(super) async fn end_others(tx: &WriteTx, caller: &Caller) -> Result<()> {
     pending::end_all(tx, user).await
 }
 
-/// Ends every session of an account, with the sign-ins that wait for a second factor; the caller journals.
+/// Ends every session of an account, with the sign-ins that wait for a second factor; the caller has locked the account,
+/// and journals.
 ///
 /// # Errors
 /// [`Error::Db`].
@@ -183,14 +188,32 @@ pub async fn end_all(tx: &WriteTx, user: UserId) -> Result<()> {
     pending::end_all(tx, user).await
 }
 
-/// Notes in the caller's session that its person has just proved who they are, and how.
-pub(super) async fn proved(tx: &WriteTx, caller: &Caller, method: Method) -> Result<()> {
+/// Gives a session that a cookie carries a new token, for whoever proved who they are: the old one is refused from the
+/// next request on, so that whoever planted or copied it is left behind. `None` for a session that is prolonged with
+/// refresh tokens: it gets new tokens every hour. Source: ASVS 5.0, 7.2.4.
+pub(super) async fn renew(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller) -> Result<Option<Token>> {
+    let token = Token::generate(tx.rng(), TokenKind::Session)?;
+    // Only those of cookies end by resting.
+    let sql = "UPDATE credentials SET secret_mac = $2, last_four = $3
+               WHERE id = $1 AND idle_expires_at IS NOT NULL AND revoked_at IS NULL";
+    let values = [
+        caller.credential.into(),
+        macs.mac(&token).to_vec().into(),
+        token.last_four().into(),
+    ];
+    let renewed = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok((renewed.rows_affected() == 1).then_some(token))
+}
+
+/// Notes in the caller's session that its person has just proved who they are, and how. Returns the new token that goes
+/// into its cookie, if it has one: see [`renew`].
+pub(super) async fn proved(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, method: Method) -> Result<Option<Token>> {
     let amr = amr(tx, caller).await?.with(method);
     let sql = "UPDATE credentials SET amr = $2, auth_time = $3
                WHERE revoked_at IS NULL AND family_id = (SELECT family_id FROM credentials WHERE id = $1)";
     let values = [caller.credential.into(), amr.to_column()?.into(), tx.now().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    Ok(())
+    renew(tx, macs, caller).await
 }
 
 /// Notes in the caller's session that the account has no second factor any more.

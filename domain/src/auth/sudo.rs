@@ -12,6 +12,7 @@ use super::throttle::{Attempt, Subject};
 use crate::access::Caller;
 use crate::access::grant::RECENT_SIGN_IN;
 use crate::crypto::key_store::KeyStore;
+use crate::crypto::token::Token;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
 
@@ -61,7 +62,7 @@ pub async fn check(with: Checks<'_>, caller: &Caller, shown: Shown) -> Result<Ch
     let account = account::get(with.db, user).await?;
     if account.has_password() {
         let password = password.ok_or_else(|| wanted(&["password"]))?;
-        password::check_own(with, account, password).await?;
+        password::check_own(with, account, password, &caller.origin).await?;
         return Ok(Checked::Password);
     }
     let (Some(code), Some(token)) = (code, challenge_token) else {
@@ -76,11 +77,19 @@ pub async fn check(with: Checks<'_>, caller: &Caller, shown: Shown) -> Result<Ch
     Ok(Checked::MailedCode(Box::new(proved)))
 }
 
-/// Notes the confirmation in the caller's session, its refresh token included. Returns until when it counts.
+/// A session whose person was confirmed.
+pub struct Confirmed {
+    /// Until when it counts.
+    pub until: Timestamp,
+    /// What its cookie carries from now on, if it has one.
+    pub renewed: Option<Token>,
+}
+
+/// Notes the confirmation in the caller's session, its refresh token included.
 ///
 /// # Errors
 /// `invalid_credentials` for a wrong code.
-pub async fn confirm(tx: &WriteTx, keys: &KeyStore, caller: &Caller, checked: Checked) -> Result<Timestamp> {
+pub async fn confirm(tx: &WriteTx, keys: &KeyStore, caller: &Caller, checked: Checked) -> Result<Confirmed> {
     let user = caller.session_user()?;
     let method = match checked {
         Checked::Password => Method::Password,
@@ -92,9 +101,10 @@ pub async fn confirm(tx: &WriteTx, keys: &KeyStore, caller: &Caller, checked: Ch
             .await?
             .ok_or_else(pending::wrong_code)?,
     };
-    sessions::proved(tx, caller, method).await?;
+    let renewed = sessions::proved(tx, keys.token_mac(), caller, method).await?;
     let session = sessions::family(tx, caller).await?;
     let entry = Entry::of_account(user, Action::SessionConfirmed, Target::Session(session));
     journal::record(tx, &caller.origin, entry.with("method", method.as_str())).await?;
-    Ok(tx.now() + RECENT_SIGN_IN)
+    let until = tx.now() + RECENT_SIGN_IN;
+    Ok(Confirmed { until, renewed })
 }

@@ -1,5 +1,6 @@
 //! Soft delays after failures. Failures are counted against an account, or against the name that was tried when there
-//! is none, so that known and unknown names are slowed alike. Nobody is ever locked out: the longest delay is a minute.
+//! is none, so that known and unknown names are slowed alike. Nobody is ever locked out: the longest delay is a minute,
+//! and wrong passwords from elsewhere do not count where the account's person signs in from, see `known_place`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub enum Attempt {
     SecondFactor,
     /// A code that was mailed.
     MailedCode,
+    /// Having an address mailed, which no failure is about: see `mail_limit`.
+    VerificationMail,
 }
 
 impl Attempt {
@@ -35,6 +38,7 @@ impl Attempt {
             Self::Password => "throttle:password",
             Self::SecondFactor => "throttle:second_factor",
             Self::MailedCode => "throttle:mailed_code",
+            Self::VerificationMail => "throttle:verification_mail",
         }
     }
 }
@@ -49,13 +53,18 @@ impl Subject {
         Self(macs.mac_text(attempt.purpose(), &user.to_string()))
     }
 
+    /// An account at a place that it was signed in to from before.
+    pub fn place(macs: &TokenMacKey, attempt: Attempt, user: UserId, ip: &str) -> Self {
+        Self(macs.mac_text(attempt.purpose(), &format!("{user}@{ip}")))
+    }
+
     /// A canonical name that no account has.
     pub fn name(macs: &TokenMacKey, attempt: Attempt, canonical: &str) -> Self {
         // Ids have an underscore behind three letters; the colon keeps names apart from them.
         Self(macs.mac_text(attempt.purpose(), &format!("name:{canonical}")))
     }
 
-    fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         self.0.to_vec()
     }
 }
@@ -209,6 +218,8 @@ mod tests {
             Subject::account(&macs, Attempt::Password, user),
             Subject::account(&macs, Attempt::SecondFactor, user),
             Subject::account(&macs, Attempt::MailedCode, user),
+            Subject::place(&macs, Attempt::Password, user, "192.0.2.1"),
+            Subject::place(&macs, Attempt::Password, user, "192.0.2.2"),
             Subject::name(&macs, Attempt::Password, &user.to_string()),
             Subject::name(&macs, Attempt::Password, "dana@example.com"),
         ];

@@ -7,14 +7,15 @@ use sea_orm::{
 };
 
 use super::entity::credential;
+use super::personal_token::{self, PersonalToken};
 use crate::access::grant::TokensManage;
 use crate::access::pattern::{Pattern, PatternText};
-use crate::access::{self, Caller, GrantSet};
+use crate::access::{self, Caller, GrantSet, OrgAccess};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, OrgId, UserId};
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::{Error, Problem, Reads, Result, WriteTx, text};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx, text};
 use crate::projects::lookup;
 
 const DAY: u64 = 24 * 3600;
@@ -38,7 +39,7 @@ pub struct NewToken {
 
 /// A new token, shown this once.
 pub struct CreatedToken {
-    pub row: credential::Model,
+    pub shown: PersonalToken,
     pub token: Token,
 }
 
@@ -60,15 +61,9 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
     let scopes = scopes.as_deref().map(checked_scopes).transpose()?;
     let org = match org {
         None => None,
-        Some(org) => Some(
-            access::grant::visible_org::<TokensManage>(tx, caller, &org)
-                .await
-                .map_err(|_| Problem::field("org", "unknown", "is no organisation of yours"))?
-                .org
-                .id,
-        ),
+        Some(org) => Some(own_org(tx, caller, &org).await?),
     };
-    let patterns = resolved_patterns(tx, org, &patterns).await?;
+    let patterns = resolved_patterns(tx, org.as_ref(), &patterns).await?;
     let token = Token::generate(tx.rng(), TokenKind::Personal)?;
     let row = credential::ActiveModel {
         id: Set(tx.new_id()?),
@@ -85,7 +80,7 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
         } else {
             Some(json(&patterns)?)
         }),
-        org_id: Set(org),
+        org_id: Set(org.map(|access| access.org.id)),
         family_id: Set(None),
         replaced_by: Set(None),
         auth_time: Set(None),
@@ -101,7 +96,18 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
     let row = credential::Entity::insert(row).exec_with_returning(tx.conn()).await?;
     let entry = Entry::of_account(user, Action::TokenCreated, Target::Token(row.id.0)).with("name", row.name.clone());
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(CreatedToken { row, token })
+    let shown = personal_token::shown(tx, caller, vec![row]).await?.into_iter().next();
+    let shown = shown.ok_or_else(|| Error::internal("a token was not shown"))?;
+    Ok(CreatedToken { shown, token })
+}
+
+/// An organisation that the owner may know of, to bind a token to.
+async fn own_org(tx: &WriteTx, caller: &Caller, org: &str) -> Result<OrgAccess<TokensManage>> {
+    let found = access::grant::visible_org::<TokensManage>(tx, caller, org).await;
+    found.map_err(|error| match error.code() {
+        Some(ProblemCode::NotFound) => Problem::field("org", "unknown", "is no organisation of yours").into(),
+        Some(_) | None => error,
+    })
 }
 
 /// A JSON column.
@@ -136,11 +142,16 @@ fn checked_scopes(scopes: &[String]) -> Result<Vec<String>> {
     Ok(grants.to_list())
 }
 
-async fn resolved_patterns(tx: &WriteTx, org: Option<OrgId>, patterns: &[String]) -> Result<Vec<Pattern>> {
+/// Patterns by ids. Only what the owner may know of can be named: to be told of anything else would be to learn of it.
+async fn resolved_patterns(
+    tx: &WriteTx,
+    org: Option<&OrgAccess<TokensManage>>,
+    patterns: &[String],
+) -> Result<Vec<Pattern>> {
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
-    let org = org.ok_or_else(|| {
+    let access = org.ok_or_else(|| {
         Problem::field(
             "patterns",
             "conflict",
@@ -150,16 +161,19 @@ async fn resolved_patterns(tx: &WriteTx, org: Option<OrgId>, patterns: &[String]
     if patterns.len() > MAX_PATTERNS {
         return Err(Problem::field("patterns", "too_many", format!("must be at most {MAX_PATTERNS}")).into());
     }
-    let places = lookup::all(tx, org).await?;
+    let places = lookup::all(tx, access.org.id).await?;
+    let project = |slug: &str| places.project(slug).filter(|project| access.sees_project(*project));
     let mut resolved = Vec::with_capacity(patterns.len());
     for (index, pattern) in patterns.iter().enumerate() {
         let field = || format!("patterns[{index}]");
         let parsed = PatternText::parse(pattern).map_err(|e| Problem::field(field(), "format", e.to_string()))?;
+        let env = |id, slug: &str| {
+            let project = places.names().project(id)?;
+            let env = places.environment(id, slug)?;
+            access.sees_env(project, env).then_some(env.id)
+        };
         let pattern = parsed
-            .resolve(
-                |slug| places.project(slug),
-                |project, slug| places.environment(project, slug),
-            )
+            .resolve(|slug| project(slug).map(|project| project.id), env)
             .map_err(|e| Problem::field(field(), "unknown", e.to_string()))?;
         resolved.push(pattern);
     }
@@ -170,7 +184,7 @@ async fn resolved_patterns(tx: &WriteTx, org: Option<OrgId>, patterns: &[String]
 ///
 /// # Errors
 /// `forbidden` for a service account.
-pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<credential::Model>> {
+pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<PersonalToken>> {
     let user = caller.user()?;
     let query = credential::Entity::find()
         .filter(credential::Column::PrincipalId.eq(user.0))
@@ -180,9 +194,9 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
     let newest = query
         .order_by_desc(credential::Column::CreatedAt)
         .order_by_desc(credential::Column::Id);
-    let data = newest.offset(page.offset).limit(page.limit).all(from.conn()).await?;
+    let rows = newest.offset(page.offset).limit(page.limit).all(from.conn()).await?;
     Ok(Page {
-        data,
+        data: personal_token::shown(from, caller, rows).await?,
         request: page,
         total,
     })

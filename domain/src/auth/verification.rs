@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::challenge::{self, Purpose, Subject, code};
 use super::entity::email;
-use super::{account, claim};
+use super::{account, claim, mail_limit};
 use crate::access::{Caller, Origin};
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
@@ -17,14 +17,16 @@ use crate::mail::{self, NewMail, Template, To};
 
 /// How long a verification link works.
 const LINK_TTL: Duration = Duration::from_hours(24);
-/// Mails to one address within an hour.
-const MAILS_AN_HOUR: i64 = 3;
 
-/// Queues the verification mail of an address.
+/// Queues the verification mail of an address of an account. Beyond three mails to the address none goes out until an
+/// hour after the third. `canonical` is the address in its canonical form.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn send(tx: &WriteTx, user: UserId, email: EmailId) -> Result<()> {
+pub async fn send(tx: &WriteTx, macs: &TokenMacKey, user: UserId, email: EmailId, canonical: &str) -> Result<()> {
+    if !mail_limit::admits(tx, macs, canonical).await? {
+        return Ok(());
+    }
     mail::queue(tx, NewMail::new(Template::VerifyEmail, To::Email { user, email })).await
 }
 
@@ -32,36 +34,22 @@ pub async fn send(tx: &WriteTx, user: UserId, email: EmailId) -> Result<()> {
 ///
 /// # Errors
 /// `conflict` when the address is verified already.
-pub async fn send_to_default(tx: &WriteTx, caller: &Caller) -> Result<()> {
+pub async fn send_to_default(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller) -> Result<()> {
     let row = email::Entity::find()
         .filter(email::Column::UserId.eq(caller.session_user()?))
         .filter(email::Column::IsPrimary.eq(true))
         .one(tx.conn())
         .await?
         .ok_or_else(Problem::not_found)?;
-    send_again(tx, caller, &row).await
+    send_again(tx, macs, caller, &row).await
 }
 
-#[derive(FromQueryResult)]
-struct Count {
-    n: i64,
-}
-
-/// Queues another verification mail for an address of the caller's, unless three went there within the hour.
-pub(super) async fn send_again(tx: &WriteTx, caller: &Caller, row: &email::Model) -> Result<()> {
+/// Queues another verification mail for an address of the caller's.
+pub(super) async fn send_again(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, row: &email::Model) -> Result<()> {
     if row.verified_at.is_some() {
         return Err(Problem::new(ProblemCode::Conflict, "The address is verified already.").into());
     }
-    let sql = "SELECT COUNT(*) AS n FROM mails WHERE email_id = $1 AND template = $2 AND created_at > $3";
-    let values = [
-        row.id.into(),
-        Template::VerifyEmail.as_str().into(),
-        (tx.now() - Duration::from_hours(1)).into(),
-    ];
-    let sent = Count::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
-    if sent.is_none_or(|sent| sent.n < MAILS_AN_HOUR) {
-        send(tx, row.user_id, row.id).await?;
-    }
+    send(tx, macs, row.user_id, row.id, &row.canonical).await?;
     let entry = Entry::of_account(row.user_id, Action::UserVerificationRequested, Target::Email(row.id));
     journal::record(tx, &caller.origin, entry).await?;
     Ok(())
@@ -113,10 +101,17 @@ pub async fn verify(tx: &WriteTx, macs: &TokenMacKey, text: &str, origin: &Origi
     else {
         return Err(refused().into());
     };
-    claim::prove(tx, email).await?;
     let account = account::get(tx, user).await?;
-    let origin = origin.clone().by_user(user, &account.email);
+    prove(tx, user, email, &origin.clone().by_user(user, &account.email)).await
+}
+
+/// Verifies an address of an account whose person showed what was mailed there, and ends what others claim of it.
+///
+/// # Errors
+/// `email_taken` when another account proved the address first.
+pub async fn prove(tx: &WriteTx, user: UserId, email: EmailId, origin: &Origin) -> Result<()> {
+    claim::prove(tx, email).await?;
     let entry = Entry::of_account(user, Action::UserEmailVerified, Target::Email(email));
-    journal::record(tx, &origin, entry).await?;
+    journal::record(tx, origin, entry).await?;
     Ok(())
 }

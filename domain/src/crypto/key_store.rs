@@ -132,6 +132,11 @@ impl KeyStore {
         &self.token_mac
     }
 
+    /// What goes into the hashes of passwords. It lasts as long as the key that tokens are looked up with.
+    pub fn password_key(&self) -> Secret<[u8; 32]> {
+        Secret::new(self.token_mac.mac_text("password_key", ""))
+    }
+
     /// Seals what belongs to no organisation.
     pub fn instance(&self) -> &DataKey {
         &self.instance

@@ -1,4 +1,5 @@
-//! Passwords: Argon2id (RFC 9106), stored as PHC strings.
+//! Passwords: Argon2id (RFC 9106), stored as PHC strings. A key of the instance goes into each hash, so that whoever
+//! reads the database alone has nothing to try passwords against.
 //!
 //! A password is what its person types, however the keyboard composes it: it is brought into NFKC before it is hashed,
 //! which the Unicode standard promises not to change for assigned characters. Source: RFC 8265 §4.2, NIST SP 800-63B.
@@ -22,6 +23,10 @@ pub const MIN_LEN: usize = 8;
 pub const MAX_LEN: usize = 1024;
 /// Length of a salt, bytes. Source: RFC 9106 §3.1.
 const SALT_LEN: usize = 16;
+/// Stands before a PHC string, which itself begins with `$`, when the instance's key went into the hash.
+const KEYED: &str = "k1";
+/// For hashes that no key went into. Source: RFC 9106 §3.2, where the length of the key is zero then.
+const NO_KEY: &[u8] = &[];
 
 /// Argon2id costs below the floor of OWASP ASVS 5.0, or that Argon2 does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +60,7 @@ impl Params {
             passes,
             lanes,
         };
-        let known = (1..=16).contains(&lanes) && params.argon2().is_ok();
+        let known = (1..=16).contains(&lanes) && params.argon2(NO_KEY).is_ok();
         (known && memory_kib >= floor).then_some(params).ok_or(ParamsError)
     }
 
@@ -68,25 +73,25 @@ impl Params {
         }
     }
 
-    fn argon2(self) -> Result<Argon2<'static>> {
-        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, None)
-            .map_err(|_| Error::internal("Argon2 does not take these costs"))?;
-        Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    fn argon2(self, key: &[u8]) -> Result<Argon2<'_>> {
+        let refused = |_| Error::internal("Argon2 does not take these costs");
+        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, None).map_err(refused)?;
+        Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params).map_err(refused)
     }
 
-    /// What every PHC string of these costs begins with.
-    fn phc_prefix(self) -> String {
+    /// What every stored hash of these costs begins with.
+    fn stored_prefix(self) -> String {
         let Self {
             memory_kib,
             passes,
             lanes,
         } = self;
-        format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$")
+        format!("{KEYED}$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$")
     }
 
-    /// A PHC string of these costs that nobody's password belongs to: a salt and a hash of zeros.
+    /// A stored hash of these costs that nobody's password belongs to: a salt and a hash of zeros.
     fn decoy(self) -> String {
-        format!("{}{}${}", self.phc_prefix(), "A".repeat(22), "A".repeat(43))
+        format!("{}{}${}", self.stored_prefix(), "A".repeat(22), "A".repeat(43))
     }
 }
 
@@ -106,7 +111,7 @@ impl Default for Params {
 pub enum Verdict {
     /// It is the password.
     Right,
-    /// It is the password, hashed with other costs than today's: hash it again.
+    /// It is the password, hashed with other costs than today's or without the instance's key: hash it again.
     RightButOutdated,
     /// It is not, or there is no such account.
     Wrong,
@@ -116,51 +121,54 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Passwords {
     params: Params,
+    key: Secret<[u8; 32]>,
     permits: Arc<Semaphore>,
     // Salts must be unique for ever, so they come from the system even where a test seeds everything else.
     rng: Rng,
 }
 
 impl Passwords {
-    /// At most `permits` hashes run at once, at least one; see [`default_permits`].
-    pub fn new(params: Params, permits: usize) -> Self {
+    /// `key` goes into every hash: without it, or with another, no password is right. At most `permits` hashes run at
+    /// once, at least one; see [`default_permits`].
+    pub fn new(params: Params, key: Secret<[u8; 32]>, permits: usize) -> Self {
         let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             params,
+            key,
             permits: Arc::new(Semaphore::new(permits)),
             rng: Rng::system(),
         }
     }
 
-    /// Hashes a password into a PHC string.
+    /// Hashes a password into what is stored of it.
     ///
     /// # Errors
     /// [`Error::Internal`] when the machine fails: no memory, no random numbers.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
         let salt = self.rng.bytes::<SALT_LEN>()?;
-        let (params, password) = (self.params, composed(&password));
+        let (params, key, password) = (self.params, self.key.clone(), composed(&password));
         self.run(move || {
             let hash = params
-                .argon2()?
+                .argon2(key.expose())?
                 .hash_password_with_salt(password.expose().as_bytes(), &salt);
-            hash.map(|hash| hash.to_string())
+            hash.map(|hash| format!("{KEYED}{hash}"))
                 .map_err(|_| Error::internal("Argon2 cannot hash"))
         })
         .await
     }
 
-    /// Verifies a password against a stored PHC string. `None` stands for an account that is unknown or has no
-    /// password: it takes as long as a real one, and is always wrong.
+    /// Verifies a password against what is stored, which may be a PHC string that no key went into. `None` stands for an
+    /// account that is unknown or has no password: it takes as long as a real one, and is always wrong.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the stored string cannot be read, or the machine fails.
-    pub async fn verify(&self, password: Secret<String>, phc: Option<String>) -> Result<Verdict> {
-        let (params, password) = (self.params, composed(&password));
+    /// [`Error::Internal`] when what is stored cannot be read, or the machine fails.
+    pub async fn verify(&self, password: Secret<String>, stored: Option<String>) -> Result<Verdict> {
+        let (params, key, password) = (self.params, self.key.clone(), composed(&password));
         self.run(move || {
-            let known = phc.is_some();
-            let phc = phc.unwrap_or_else(|| params.decoy());
-            let right = matches(&password, &phc)?;
-            Ok(match (known && right, phc.starts_with(&params.phc_prefix())) {
+            let known = stored.is_some();
+            let stored = stored.unwrap_or_else(|| params.decoy());
+            let right = matches(&password, &stored, key.expose())?;
+            Ok(match (known && right, stored.starts_with(&params.stored_prefix())) {
                 (true, true) => Verdict::Right,
                 (true, false) => Verdict::RightButOutdated,
                 (false, _) => Verdict::Wrong,
@@ -196,10 +204,16 @@ fn composed(password: &Secret<String>) -> Secret<String> {
     Secret::new(text)
 }
 
-fn matches(password: &Secret<String>, phc: &str) -> Result<bool> {
+fn matches(password: &Secret<String>, stored: &str, key: &[u8]) -> Result<bool> {
     let unreadable = || Error::internal("a stored password hash cannot be read");
+    let (phc, key) = match stored.strip_prefix(KEYED) {
+        Some(phc) => (phc, key),
+        None => (stored, NO_KEY),
+    };
     let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
-    match Argon2::default().verify_password(password.expose().as_bytes(), &hash) {
+    // The costs are those of the hash.
+    let hasher = Params::default().argon2(key)?;
+    match hasher.verify_password(password.expose().as_bytes(), &hash) {
         Ok(()) => Ok(true),
         Err(HashError::PasswordInvalid) => Ok(false),
         Err(_) => Err(unreadable()),

@@ -7,15 +7,21 @@ fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
 
+const KEY: [u8; 32] = [7; 32];
+
+fn passwords(params: Params, permits: usize) -> Passwords {
+    Passwords::new(params, Secret::new(KEY), permits)
+}
+
 fn cheap() -> Passwords {
-    Passwords::new(Params::cheap_for_tests(), 2)
+    passwords(Params::cheap_for_tests(), 2)
 }
 
 #[tokio::test]
 async fn verifies_what_it_hashed_and_nothing_else() {
     let passwords = cheap();
     let phc = passwords.hash(secret("correct horse")).await.unwrap();
-    assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+    assert!(phc.starts_with("k1$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
     assert_ne!(phc, passwords.hash(secret("correct horse")).await.unwrap());
     assert_eq!(
         passwords
@@ -49,7 +55,7 @@ async fn composed_and_decomposed_letters_are_one_password() {
 #[tokio::test]
 async fn hashes_of_other_costs_are_right_but_outdated() {
     let phc = cheap().hash(secret("correct horse")).await.unwrap();
-    let dearer = Passwords::new(
+    let dearer = passwords(
         Params {
             passes: 2,
             ..Params::cheap_for_tests()
@@ -86,6 +92,8 @@ async fn a_broken_hash_is_our_fault_and_keeps_its_text_to_itself() {
     for phc in [
         "",
         "canary",
+        "k1canary",
+        "k2$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR",
         "$argon2id$v=19$m=64,t=1,p=1$canary",
         "$canary$v=19$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR",
     ] {
@@ -106,16 +114,35 @@ async fn an_unknown_account_is_always_wrong() {
     }
 }
 
+#[tokio::test]
+async fn without_the_instances_key_no_password_is_right() {
+    let stored = cheap().hash(secret("correct horse")).await.unwrap();
+    let bare = stored.strip_prefix(KEYED).unwrap().to_owned();
+    let other = Passwords::new(Params::cheap_for_tests(), Secret::new([8; 32]), 1);
+    for (passwords, stored) in [(&cheap(), &bare), (&other, &stored), (&other, &bare)] {
+        let verdict = passwords.verify(secret("correct horse"), Some(stored.clone())).await;
+        assert_eq!(verdict.unwrap(), Verdict::Wrong, "{stored}");
+    }
+    // The key is Argon2's own, as the standard has it: others can check what we store, given the key.
+    let hasher = Argon2::new_with_secret(&KEY, Algorithm::Argon2id, Version::V0x13, argon2::Params::DEFAULT).unwrap();
+    let hash = PasswordHash::new(&bare).unwrap();
+    assert!(hasher.verify_password(b"correct horse", &hash).is_ok());
+}
+
 // It must be a readable hash: one that is not would be answered at once, and with an error.
 #[test]
 fn the_decoy_is_a_hash_of_the_current_costs() {
-    assert!(!matches(&secret("correct horse"), &Params::cheap_for_tests().decoy()).unwrap());
-    assert!(Params::default().decoy().starts_with(&Params::default().phc_prefix()));
+    assert!(!matches(&secret("correct horse"), &Params::cheap_for_tests().decoy(), &KEY).unwrap());
+    assert!(
+        Params::default()
+            .decoy()
+            .starts_with(&Params::default().stored_prefix())
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_account_takes_as_long_as_a_known_one() {
-    let passwords = Passwords::new(Params::new(19_456, 2, 1).unwrap(), 1);
+    let passwords = passwords(Params::new(19_456, 2, 1).unwrap(), 1);
     let phc = passwords.hash(secret("correct horse")).await.unwrap();
     let mut fastest = [Duration::MAX; 2];
     // The fastest of several, taken in turns, and on a busy machine of many: another process can only make one slower,
@@ -162,7 +189,7 @@ async fn no_more_run_at_once_than_permits_allow() {
 
 #[tokio::test]
 async fn a_request_that_goes_away_keeps_its_permit_until_the_hash_ends() {
-    let passwords = Passwords::new(Params::cheap_for_tests(), 1);
+    let passwords = passwords(Params::cheap_for_tests(), 1);
     let (started, has_started) = tokio::sync::oneshot::channel();
     let (finish, may_finish) = std::sync::mpsc::channel::<()>();
     let request = tokio::spawn({
@@ -186,7 +213,7 @@ async fn a_request_that_goes_away_keeps_its_permit_until_the_hash_ends() {
 
 #[test]
 fn zero_permits_would_wait_for_ever() {
-    assert_eq!(Passwords::new(Params::default(), 0).permits.available_permits(), 1);
+    assert_eq!(passwords(Params::default(), 0).permits.available_permits(), 1);
     assert!(default_permits() > 0);
 }
 

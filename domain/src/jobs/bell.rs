@@ -1,4 +1,5 @@
-//! The doorbell: tells workers which lanes have work. A ring that is lost costs a second, never a job.
+//! The doorbell: tells workers which lanes have work, and APIs which environments have changed. A ring that is lost costs
+//! a second, never a job or a change.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +9,11 @@ use tokio::sync::Notify;
 
 #[async_trait]
 pub trait Bell: Send + Sync {
-    /// Rings for these lanes. Never fails and never waits long: the sweeper repairs a ring that is lost.
-    async fn ring(&self, lanes: &[String]);
+    /// Rings for these lanes, or environments. Never fails and never waits long: those who listen look for themselves
+    /// too, once a second.
+    async fn ring(&self, names: &[String]);
 
-    /// Waits until somebody rings; returns the lanes rung since the last call.
+    /// Waits until somebody rings; returns what was rung for since the last call.
     async fn next(&self) -> Vec<String>;
 }
 
@@ -24,11 +26,11 @@ pub struct LocalBell {
 
 #[async_trait]
 impl Bell for LocalBell {
-    async fn ring(&self, lanes: &[String]) {
+    async fn ring(&self, names: &[String]) {
         self.rung
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(lanes.iter().cloned());
+            .extend(names.iter().cloned());
         self.wake.notify_one();
     }
 

@@ -95,6 +95,9 @@ actions! {
     EnvironmentCreated = "environment.created", true, "An environment was made.";
     EnvironmentUpdated = "environment.updated", true, "An environment's name, slug, class or protection changed.";
     EnvironmentDeleted = "environment.deleted", true, "An environment was deleted.";
+    TemplateKeyCreated = "template.key_created", true, "A key was added to a project's template.";
+    TemplateKeyUpdated = "template.key_updated", true, "A key of a project's template changed.";
+    TemplateKeyDeleted = "template.key_deleted", true, "A key was removed from a project's template.";
     SecretCreated = "secret.created", true, "A secret was made, or made again after it was deleted.";
     SecretUpdated = "secret.updated", true, "A secret has a new version.";
     SecretDeleted = "secret.deleted", true, "A secret was deleted; its versions are kept.";

@@ -9,7 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, UserId,
+    AclRuleId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, TemplateKeyId,
+    UserId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -23,6 +24,7 @@ pub enum Target {
     Project(ProjectId),
     Environment(EnvId),
     Secret(SecretId),
+    TemplateKey(TemplateKeyId),
     Webhook(Uuid),
     Email(EmailId),
     Invite(InviteId),
@@ -41,6 +43,7 @@ impl Target {
             Self::Project(id) => ("project", id.0),
             Self::Environment(id) => ("environment", id.0),
             Self::Secret(id) => ("secret", id.0),
+            Self::TemplateKey(id) => ("template_key", id.0),
             Self::Webhook(id) => ("webhook", id),
             Self::Email(id) => ("email", id.0),
             Self::Invite(id) => ("invite", id.0),

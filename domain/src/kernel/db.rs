@@ -12,8 +12,10 @@ use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use super::id::EnvId;
 use super::{Clock, Error, Result, Rng, Timestamp};
 
 /// How long a query waits for a free connection, or a write for SQLite's write lock.
@@ -22,6 +24,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// Readers of SQLite's WAL. Measured: 4 to 8 saturate two cores.
 const SQLITE_READERS: u32 = 6;
+/// Changed environments that a listener may be behind before it misses some.
+const UNHEARD: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -46,6 +50,7 @@ pub struct Db {
     backend: Backend,
     clock: Clock,
     rng: Rng,
+    changed: broadcast::Sender<EnvId>,
 }
 
 impl Db {
@@ -54,6 +59,7 @@ impl Db {
     /// # Errors
     /// [`Error::Db`] when the database cannot be reached.
     pub async fn connect(url: &str, clock: Clock, rng: Rng) -> Result<Self> {
+        let (changed, _) = broadcast::channel(UNHEARD);
         if url.starts_with("sqlite:") {
             let write = Database::connect(sqlite_options(url, 1)).await?;
             let read = Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
@@ -63,6 +69,7 @@ impl Db {
                 backend: Backend::Sqlite,
                 clock,
                 rng,
+                changed,
             });
         }
         let pool = Database::connect(postgres_options(url)).await?;
@@ -72,6 +79,7 @@ impl Db {
             backend: Backend::Postgres,
             clock,
             rng,
+            changed,
         })
     }
 
@@ -86,6 +94,12 @@ impl Db {
 
     pub fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    /// Hears of each environment that a transaction of this process has changed, once it is committed. A listener that
+    /// is too slow misses some.
+    pub fn changed_environments(&self) -> broadcast::Receiver<EnvId> {
+        self.changed.subscribe()
     }
 
     /// Opens a transaction that will change something. On SQLite it takes the write lock at once (`BEGIN IMMEDIATE`):
@@ -106,6 +120,7 @@ impl Db {
             rng: self.rng.clone(),
             ids: AtomicU16::new(0),
             effects: Mutex::default(),
+            changed: self.changed.clone(),
         })
     }
 
@@ -284,11 +299,24 @@ impl Reads for Snapshot {
 #[derive(Default)]
 struct Effects {
     lanes: BTreeSet<String>,
+    environments: BTreeSet<EnvId>,
     journal_rows: u32,
 }
 
-/// One transaction that changes something. It carries the instant that all of its rows share and the lanes to ring
-/// once it is committed; it will not commit a change that the journal knows nothing of.
+impl Effects {
+    /// Tells this process which environments have changed; returns the lanes to ring.
+    fn tell(self, changed: &broadcast::Sender<EnvId>) -> Vec<String> {
+        for env in self.environments {
+            // Nobody may be listening.
+            let _ = changed.send(env);
+        }
+        self.lanes.into_iter().collect()
+    }
+}
+
+/// One transaction that changes something. It carries the instant that all of its rows share, and what is to be told
+/// once it is committed: lanes to ring, environments to look at. It will not commit a change that the journal knows
+/// nothing of.
 pub struct WriteTx {
     tx: DatabaseTransaction,
     backend: Backend,
@@ -296,6 +324,7 @@ pub struct WriteTx {
     rng: Rng,
     ids: AtomicU16,
     effects: Mutex<Effects>,
+    changed: broadcast::Sender<EnvId>,
 }
 
 impl Deref for WriteTx {
@@ -329,6 +358,15 @@ impl WriteTx {
             .insert(lane);
     }
 
+    /// Notes an environment whose watchers must look once this transaction is committed.
+    pub(crate) fn will_tell(&self, env: EnvId) {
+        self.effects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .environments
+            .insert(env);
+    }
+
     /// Notes that the journal has a row for this change. Only the journal calls it.
     pub(crate) fn note_journal_row(&self) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).journal_rows += 1;
@@ -345,7 +383,7 @@ impl WriteTx {
             return Err(Error::internal("a change without a journal row was not committed"));
         }
         self.tx.commit().await?;
-        Ok(effects.lanes.into_iter().collect())
+        Ok(effects.tell(&self.changed))
     }
 
     /// Commits bookkeeping that is no event of anybody's: claims, attempts, `last_used_at`, idempotency.
@@ -355,7 +393,7 @@ impl WriteTx {
     pub async fn commit_bookkeeping(self) -> Result<Vec<String>> {
         let effects = self.effects.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.tx.commit().await?;
-        Ok(effects.lanes.into_iter().collect())
+        Ok(effects.tell(&self.changed))
     }
 
     /// Gives everything up.

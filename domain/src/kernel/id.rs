@@ -123,6 +123,8 @@ typed_ids! {
     EnvId = "env",
     /// One secret, under whatever key it goes today.
     SecretId = "sec",
+    /// A key of a project's template.
+    TemplateKeyId = "tpl",
     /// A role, built in or made by an organisation.
     RoleId = "rol",
     /// A role held at an organisation or a project.

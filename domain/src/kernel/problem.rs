@@ -74,13 +74,17 @@ problem_codes! {
     EmailTaken = "email_taken", 409, "The e-mail address is taken";
     /// It would leave an organisation or project without an owner.
     LastOwner = "last_owner", 409, "An owner must remain";
+    /// Whoever is meant is a member already.
+    AlreadyMember = "already_member", 409, "A member already";
+    /// An invitation to this address is out already.
+    AlreadyInvited = "already_invited", 409, "Invited already";
     /// The invitation is used up, expired or revoked.
     InviteUnusable = "invite_unusable", 409, "The invitation can no longer be used";
     /// Others still use it; `force` takes it from them.
     InUse = "in_use", 409, "It is in use";
     /// The slug is in use.
     SlugTaken = "slug_taken", 409, "The slug is taken";
-    /// A secret of this key exists.
+    /// A secret of this key exists, or the template has the key.
     KeyTaken = "key_taken", 409, "The key is taken";
     /// The idempotency key was used with another request.
     IdempotencyKeyReused = "idempotency_key_reused", 409, "The idempotency key belongs to another request";
@@ -94,6 +98,8 @@ problem_codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not supported";
     /// A field has a value that it cannot take; `errors` names each.
     InvalidField = "invalid_field", 422, "A field is invalid";
+    /// The environment is protected, and the project's template does not allow the change; `errors` names each key.
+    TemplateViolation = "template_violation", 422, "The template does not allow it";
     /// A fresh sign-in is needed for this.
     StepUpRequired = "step_up_required", 428, "Confirm that it is you";
     /// Too many requests; `Retry-After` tells when to come back.
@@ -199,6 +205,20 @@ impl Error {
         Self::Internal(text.into())
     }
 
+    /// The same of a part of a request: its fields are named by their place in the whole.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Problem(mut problem) => {
+                for error in &mut problem.errors {
+                    error.field = format!("{outer}.{}", error.field).into();
+                }
+                Self::Problem(problem)
+            }
+            Self::Db(_) | Self::Internal(_) => self,
+        }
+    }
+
     /// The code of the caller's problem; `None` for a fault of ours.
     pub fn code(&self) -> Option<ProblemCode> {
         match self {
@@ -277,6 +297,14 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), before);
         assert!(ProblemCode::ALL.iter().all(|code| (400..600).contains(&code.status())));
+    }
+
+    #[test]
+    fn fields_of_a_part_are_named_by_their_place_in_the_whole() {
+        let error = Error::from(Problem::field("pattern", "format", "is none")).within("what_if.rule");
+        assert_eq!(error.into_problem().errors[0].field, "what_if.rule.pattern");
+        let fault = Error::internal("dek 7 missing").within("what_if.rule");
+        assert_eq!(fault.code(), None);
     }
 
     #[test]

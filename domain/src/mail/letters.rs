@@ -6,7 +6,7 @@ use url::Url;
 use super::letter::{Letter, Rendered, link};
 use super::template::Template;
 use crate::crypto::token::Token;
-use crate::kernel::Secret;
+use crate::kernel::{Secret, Timestamp};
 
 const NOT_YOU: &str = "If you did not ask for this, ignore this mail.";
 
@@ -60,6 +60,47 @@ pub fn reset_password(base_url: &Url, first_name: &str, token: &Token) -> Render
         .render()
 }
 
+/// The address of the page that shows an invitation and accepts it.
+pub fn invite_link(base_url: &Url, token: &Token) -> String {
+    link(base_url, "/invite", token)
+}
+
+/// What the mail of an invitation says.
+pub struct Invitation {
+    pub org: String,
+    pub project: Option<String>,
+    pub role: String,
+    /// Name and address.
+    pub invited_by: String,
+    pub expires_at: Timestamp,
+}
+
+/// Invites somebody.
+pub fn invite(base_url: &Url, invitation: Invitation, token: &Token) -> Rendered {
+    let Invitation {
+        org,
+        project,
+        role,
+        invited_by,
+        expires_at,
+    } = invitation;
+    let mut facts = vec![("Organisation", org)];
+    facts.extend(project.map(|project| ("Project", project)));
+    facts.extend([
+        ("Role", role),
+        ("Invited by", invited_by),
+        ("Good until", expires_at.to_string()),
+    ]);
+    Letter::to("", "You have an invitation")
+        .text("you are invited to work with others in Strongroom.")
+        .facts(facts)
+        .button("See the invitation", invite_link(base_url, token))
+        .text("The link is for you alone: whoever opens it can join in your place. It works once.")
+        .text("For programs: POST to /v1/invites/<token>/accept.")
+        .text("If you do not know who invites you, ignore this mail: nobody joins without the link.")
+        .render()
+}
+
 /// A mail that only tells of something, from its stored data. `None` for a template that brings a code or a link.
 pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -> Option<Rendered> {
     let fact = |name: &str| match data.get(name) {
@@ -77,6 +118,13 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
                 ("Program", fact("user_agent")),
             ])
             .text("Was it not you? Change your password and end your other sessions."),
+        Template::SessionReused => letter("One of your sessions was ended")
+            .text("its refresh token was used twice, as if somebody had copied it. The session has ended for everybody who had it; sign in again where you need it.")
+            .facts(vec![
+                ("Time", fact("at")),
+                ("Address", fact("ip")),
+                ("Program", fact("user_agent")),
+            ]),
         Template::PasswordChanged => letter("Your password was changed")
             .text("the password of your account was changed. Your other sessions have ended."),
         Template::SecondFactorChanged => letter("Two-factor sign-in was changed").text(fact("what")),
@@ -92,7 +140,11 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
         Template::DefaultAddressChanged => letter("Your default address was changed")
             .text("another e-mail address is now the default of your account. Mails go there from now on.")
             .facts(vec![("Address", fact("address"))]),
-        Template::VerifyEmail | Template::SignInCode | Template::RegistrationCode | Template::ResetPassword => {
+        Template::VerifyEmail
+        | Template::SignInCode
+        | Template::RegistrationCode
+        | Template::ResetPassword
+        | Template::Invite => {
             return None;
         }
     };
@@ -121,10 +173,32 @@ mod tests {
     }
 
     #[test]
+    fn an_invitation_says_who_invites_where_to() {
+        let token = Token::generate(&Rng::seeded(1), TokenKind::Invite).unwrap();
+        let base = Url::parse("https://vault.example.com").unwrap();
+        let says = |project: Option<&str>| Invitation {
+            org: "<i>Acme</i>".to_owned(),
+            project: project.map(str::to_owned),
+            role: "developer".to_owned(),
+            invited_by: "Dana Scully (dana@example.com)".to_owned(),
+            expires_at: Timestamp(1_900_000_000_000_000),
+        };
+        let mail = invite(&base, says(Some("Web")), &token);
+        let link = format!("https://vault.example.com/invite#token={}", token.expose());
+        assert!(mail.text.contains(&link) && mail.html.contains(&link));
+        assert!(
+            mail.text
+                .contains("Project: Web\nRole: developer\nInvited by: Dana Scully (dana@example.com)\n")
+        );
+        assert!(mail.text.contains("Organisation: <i>Acme</i>\n") && !mail.html.contains("<i>"));
+        assert!(!invite(&base, says(None), &token).text.contains("Project"));
+    }
+
+    #[test]
     fn every_template_is_a_notice_or_brings_a_secret() {
         let data = Map::from_iter([("address".to_owned(), Value::from("<i>@example.com"))]);
         let notices: Vec<_> = Template::ALL.iter().filter_map(|t| notice(*t, "Dana", &data)).collect();
-        assert_eq!(notices.len(), Template::ALL.len() - 4);
+        assert_eq!(notices.len(), Template::ALL.len() - 5);
         for mail in &notices {
             assert!(
                 mail.text.starts_with("Hello Dana,\n\n") && !mail.html.contains("<i>"),

@@ -24,7 +24,9 @@ templates! {
     SignInCode = "sign_in_code_v1", "Brings the code of a sign-in without a password.";
     RegistrationCode = "registration_code_v1", "Brings the code of a registration, or tells that there is an account already.";
     ResetPassword = "reset_password_v1", "Brings the link that resets a password.";
+    Invite = "invite_v1", "Brings the link of an invitation. Data: `number`, from which the link follows under our key.";
     NewSignIn = "new_sign_in_v1", "Tells of a sign-in from a place not seen before. Data: `ip`, `user_agent`, `at`.";
+    SessionReused = "session_reused_v1", "Tells that a session was ended because its refresh token came twice. Data: `ip`, `user_agent`, `at`.";
     PasswordChanged = "password_changed_v1", "Tells that the password was changed or reset.";
     SecondFactorChanged = "second_factor_changed_v1", "Tells of a change to two-factor sign-in. Data: `what`, a sentence.";
     RecoveryCodeUsed = "recovery_code_used_v1", "Tells that a recovery code was used. Data: `left`, a number.";

@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQ
 use super::assignment::Assignment;
 use super::entity::membership;
 use crate::access::role::RoleLevel;
-use crate::access::{BuiltinRole, ClassSet, Principal};
+use crate::access::{ClassSet, Principal};
 use crate::auth::token;
 use crate::kernel::id::{MembershipId, OrgId, ProjectId, RoleId, ServiceAccountId, UserId};
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
@@ -163,12 +163,8 @@ impl HeldRow {
             audience,
             permissions,
         } = self;
-        let role = match (BuiltinRole::by_id(role_id), name, audience, permissions) {
-            (Some(builtin), ..) => builtin.into(),
-            (None, Some(name), Some(audience), Some(permissions)) => {
-                AssignableRole::own(role_id, name, &audience, &permissions)?
-            }
-            (None, ..) => return Ok(None),
+        let Some(role) = AssignableRole::stored(role_id, name, audience, permissions)? else {
+            return Ok(None);
         };
         let classes = env_classes.map(|classes| ClassSet::parse(&classes)).transpose();
         Ok(Some(HeldRole {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::membership::Scope;
 use crate::access::Principal;
+use crate::auth::account;
 use crate::journal::Target;
 use crate::kernel::id::{OrgId, ProjectId, ServiceAccountId, UserId};
 use crate::kernel::text;
@@ -25,8 +26,8 @@ pub fn target(principal: Principal) -> Target {
 }
 
 #[derive(FromQueryResult)]
-struct User {
-    id: UserId,
+struct Count {
+    n: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -39,19 +40,19 @@ struct ServiceAccount {
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn is_active(from: &impl Reads, user: UserId) -> Result<bool> {
-    let sql = "SELECT id FROM users WHERE id = $1 AND realm_id = $2 AND disabled_at IS NULL";
-    let found = User::find_by_statement(from.sql(sql, [user.into(), Uuid::nil().into()]));
-    Ok(found.one(from.conn()).await?.is_some())
+    let sql = "SELECT COUNT(*) AS n FROM users WHERE id = $1 AND realm_id = $2 AND disabled_at IS NULL";
+    let found = Count::find_by_statement(from.sql(sql, [user.into(), Uuid::nil().into()]));
+    Ok(found.one(from.conn()).await?.is_some_and(|count| count.n > 0))
 }
 
-/// The person behind an address: whoever has verified it, or else signs in with it.
+/// The person behind an address: whoever has proved it. Somebody who registered with it and could not read its mail would
+/// get what was meant for its owner.
 async fn by_email(from: &impl Reads, address: &str) -> Result<Option<UserId>> {
     let canonical = text::email("email", address)?.canonical;
-    let sql = "SELECT u.id FROM user_emails e JOIN users u ON u.id = e.user_id
-        WHERE e.realm_id = $2 AND e.canonical = $1 AND (e.verified_at IS NOT NULL OR e.is_primary) AND u.disabled_at IS NULL
-        ORDER BY e.verified_at IS NULL";
-    let found = User::find_by_statement(from.sql(sql, [canonical.into(), Uuid::nil().into()]));
-    Ok(found.one(from.conn()).await?.map(|user| user.id))
+    let found = account::find_by_proved_address(from, &canonical).await?;
+    Ok(found
+        .filter(|account| account.disabled_at.is_none())
+        .map(|account| account.id))
 }
 
 /// Whether a service account of the organisation can hold roles here: one of a project, in that project alone.
@@ -85,7 +86,11 @@ impl Named {
         match (&self.email, &self.user_id) {
             (Some(email), None) => {
                 let user = by_email(from, email).await?;
-                let unknown = || Problem::field("email", "unknown", "has no account; send an invitation instead");
+                // Whether nobody has it, or somebody who has not proved it, is not told.
+                let unknown = || {
+                    let message = "is no address that an account has proved; send an invitation instead";
+                    Problem::field("email", "unknown", message)
+                };
                 Ok(Principal::User(user.ok_or_else(unknown)?))
             }
             (None, Some(id)) => by_id(from, scope, id).await,

@@ -21,6 +21,8 @@ pub struct AccessRule {
     pub subject: NamedSubject,
     /// With the slugs of today: `web/@prod/*`.
     pub pattern: String,
+    /// It names a project or environment that is deleted, by its id, and so applies nowhere until that is back.
+    pub is_stale: bool,
     pub permissions: Vec<String>,
     pub effect: Effect,
     /// From this instant on it counts as absent.
@@ -109,7 +111,8 @@ impl Row {
                 subject,
                 label: label.unwrap_or_default(),
             },
-            pattern: places.text_of(&pattern),
+            pattern: places.names().text_of(&pattern),
+            is_stale: !places.names().has_all_of(&pattern),
             permissions: grants.to_list(),
             effect,
             expires_at,
@@ -162,7 +165,7 @@ pub async fn list(
     let mut wanted = Vec::with_capacity(rows.len());
     for row in rows {
         let said = row.said(org)?;
-        let reaches = project.is_none_or(|(id, slug)| reaches(&said.pattern, org, ProjectRef { id, slug }));
+        let reaches = project.is_none_or(|project| reaches(&said.pattern, org, project));
         if reaches && subject.is_none_or(|id| row.subject_id == id) && effect.is_none_or(|effect| said.effect == effect)
         {
             wanted.push(row);

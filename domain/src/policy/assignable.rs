@@ -41,7 +41,7 @@ impl AssignableRole {
     ///
     /// # Errors
     /// [`Error::Internal`] when the row is broken.
-    pub fn own(id: RoleId, name: String, audience: &str, permissions: &str) -> Result<Self> {
+    fn own(id: RoleId, name: String, audience: &str, permissions: &str) -> Result<Self> {
         let is_app = audience != Audience::Platform.as_str();
         let grants = if is_app {
             GrantSet::EMPTY
@@ -54,6 +54,25 @@ impl AssignableRole {
             is_app,
             grants,
         })
+    }
+
+    /// The role of an id, with the columns of its row if an organisation made it. `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the row is broken.
+    pub fn stored(
+        id: RoleId,
+        name: Option<String>,
+        audience: Option<String>,
+        permissions: Option<String>,
+    ) -> Result<Option<Self>> {
+        match (BuiltinRole::by_id(id), name, audience, permissions) {
+            (Some(builtin), ..) => Ok(Some(builtin.into())),
+            (None, Some(name), Some(audience), Some(permissions)) => {
+                Self::own(id, name, &audience, &permissions).map(Some)
+            }
+            (None, ..) => Ok(None),
+        }
     }
 
     /// Whether it is the one that an organisation or project must never be without.

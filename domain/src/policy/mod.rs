@@ -3,11 +3,15 @@
 pub mod access_rule;
 pub mod assignable;
 pub mod entity;
+pub mod explain;
+pub mod fact;
 mod permissions;
 pub mod put_rule;
+pub mod question;
 pub mod role;
 pub mod role_change;
 pub mod subject;
+pub mod who_can;
 
 use sea_orm::ConnectionTrait;
 

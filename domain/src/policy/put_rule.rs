@@ -19,6 +19,8 @@ use crate::projects::lookup;
 
 /// Rules of one organisation at most.
 const MAX_RULES: u64 = 2000;
+/// The id of a rule that is not made, or is only supposed.
+pub const SUPPOSED: AclRuleId = AclRuleId(uuid::Uuid::nil());
 
 /// What a rule is to say.
 pub struct NewRule {
@@ -40,6 +42,46 @@ pub enum Outcome {
     Unchanged,
 }
 
+/// A rule that may be made, and the one about the same subject and place that it would replace.
+struct Proposal {
+    wanted: AclRule,
+    before: Option<AclRule>,
+}
+
+impl Proposal {
+    /// # Errors
+    /// `invalid_field`; `forbidden` when it would give what the caller does not hold, restrict somebody who holds more,
+    /// or lift what the caller cannot give back.
+    async fn check(from: &impl Reads, access: &OrgAccess<AclManage>, new: NewRule) -> Result<Self> {
+        let org = access.org.id;
+        let subject = resolve(from, org, &new.subject).await?.subject;
+        let wanted = checked(from, org, subject, new).await?;
+        let before = row_about(from, org, subject, &wanted.pattern).await?;
+        let before = before.map(|row| row.said(org)).transpose()?;
+        let proposal = Self { wanted, before };
+        if !proposal.changes_nothing() {
+            proposal.require_right(from, access).await?;
+        }
+        Ok(proposal)
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.before
+            .as_ref()
+            .is_some_and(|before| says_the_same(before, &self.wanted))
+    }
+
+    async fn require_right(&self, from: &impl Reads, access: &OrgAccess<AclManage>) -> Result<()> {
+        if let Some(before) = &self.before
+            && before.is_live(from.now())
+            && lifts(before, &self.wanted)
+        {
+            access.require_lift(self.wanted.subject, &before.grants)?;
+        }
+        require_right(from, access, &self.wanted).await
+    }
+}
+
 /// Makes the rule about a subject and a place say this. Each has one rule at most.
 ///
 /// # Errors
@@ -53,20 +95,11 @@ pub async fn put(
 ) -> Result<(AccessRule, Outcome)> {
     let org = access.org.id;
     lock(tx, org).await?;
-    let subject = resolve(tx, org, &new.subject).await?.subject;
-    let wanted = checked(tx, org, subject, new).await?;
-    let before = row_about(tx, org, subject, &wanted.pattern).await?;
-    let before = before.map(|row| row.said(org)).transpose()?;
-    if let Some(before) = &before {
-        if says_the_same(before, &wanted) {
-            return Ok((shown(tx, org, before.id).await?, Outcome::Unchanged));
-        }
-        if before.is_live(tx.now()) && lifts(before, &wanted) {
-            access.require_lift(subject, &before.grants)?;
-        }
-    }
-    require_right(tx, access, &wanted).await?;
+    let proposal = Proposal::check(tx, access, new).await?;
+    let is_same = proposal.changes_nothing();
+    let Proposal { wanted, before } = proposal;
     let (id, outcome) = match before {
+        Some(before) if is_same => return Ok((shown(tx, org, before.id).await?, Outcome::Unchanged)),
         Some(before) => (before.id, Outcome::Changed),
         None => (tx.new_id()?, Outcome::Created),
     };
@@ -80,8 +113,19 @@ pub async fn put(
     Ok((shown(tx, org, id).await?, outcome))
 }
 
+/// The rule as [`put`] would make it, for a question about what it would change. Nothing is stored. It has the id of the
+/// rule that it would replace, or else [`SUPPOSED`].
+///
+/// # Errors
+/// Those of [`put`].
+pub async fn suppose(from: &impl Reads, access: &OrgAccess<AclManage>, new: NewRule) -> Result<AclRule> {
+    let Proposal { wanted, before } = Proposal::check(from, access, new).await?;
+    let id = before.map_or(SUPPOSED, |before| before.id);
+    Ok(AclRule { id, ..wanted })
+}
+
 /// What is wanted, but for its id.
-async fn checked(tx: &WriteTx, org: OrgId, subject: Subject, new: NewRule) -> Result<AclRule> {
+async fn checked(from: &impl Reads, org: OrgId, subject: Subject, new: NewRule) -> Result<AclRule> {
     let NewRule {
         subject: _,
         pattern,
@@ -89,13 +133,13 @@ async fn checked(tx: &WriteTx, org: OrgId, subject: Subject, new: NewRule) -> Re
         effect,
         expires_at,
     } = new;
-    let pattern = resolved(tx, org, &pattern).await?;
+    let pattern = resolved(from, org, &pattern).await?;
     let grants = permissions::of_rule(&permissions, effect, &pattern)?;
-    if expires_at.is_some_and(|end| end <= tx.now()) {
+    if expires_at.is_some_and(|end| end <= from.now()) {
         return Err(Problem::field("expires_at", "past", "must lie ahead, or be absent").into());
     }
     Ok(AclRule {
-        id: AclRuleId(uuid::Uuid::nil()),
+        id: SUPPOSED,
         org,
         subject,
         pattern,
@@ -109,8 +153,8 @@ async fn resolved(from: &impl Reads, org: OrgId, text: &str) -> Result<Pattern> 
     let parsed = PatternText::parse(text).map_err(|e| Problem::field("pattern", "format", e.to_string()))?;
     let places = lookup::all(from, org).await?;
     let pattern = parsed.resolve(
-        |slug| places.project(slug),
-        |project, slug| places.environment(project, slug),
+        |slug| places.project(slug).map(|project| project.id),
+        |project, slug| places.environment(project, slug).map(|env| env.id),
     );
     Ok(pattern.map_err(|e| Problem::field("pattern", "unknown", e.to_string()))?)
 }
@@ -131,7 +175,7 @@ fn lifts(before: &AclRule, wanted: &AclRule) -> bool {
 }
 
 /// Nobody gives what they do not hold, and nobody restricts somebody who holds more than they do.
-async fn require_right(tx: &WriteTx, access: &OrgAccess<AclManage>, wanted: &AclRule) -> Result<()> {
+async fn require_right(from: &impl Reads, access: &OrgAccess<AclManage>, wanted: &AclRule) -> Result<()> {
     match wanted.effect {
         Effect::Allow => {
             let reached = match wanted.pattern.class() {
@@ -141,11 +185,11 @@ async fn require_right(tx: &WriteTx, access: &OrgAccess<AclManage>, wanted: &Acl
             access.require_holds(&reached)
         }
         Effect::Deny => {
-            let held = held_by(tx, access.org.id, wanted.subject).await?;
+            let held = held_by(from, access.org.id, wanted.subject).await?;
             let own = match wanted.subject {
                 Subject::User(_) | Subject::ServiceAccount(_) => GrantSet::EMPTY,
                 Subject::Role(role) => {
-                    let found = role::find(tx, access.org.id, &role.to_string(), RoleLevel::Org).await?;
+                    let found = role::find(from, access.org.id, &role.to_string(), RoleLevel::Org).await?;
                     found.map(|role| role.grants()).transpose()?.unwrap_or_default()
                 }
             };

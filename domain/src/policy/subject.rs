@@ -82,9 +82,29 @@ pub struct NamedActor {
     pub label: String,
     /// Nobody gets in with it.
     pub is_disabled: bool,
+    /// A service account of a deleted project: it is gone with the project, until that is restored.
+    pub is_gone: bool,
 }
 
-fn unknown(field: &'static str, message: &'static str) -> Error {
+/// Why somebody is let in nowhere, whatever they were given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inactive {
+    /// The account is switched off.
+    Disabled,
+    /// The organisation wants a second factor of people, and they have none.
+    NoSecondFactor,
+}
+
+impl Inactive {
+    pub(super) fn of(is_disabled: bool, lacks_second_factor: bool) -> Option<Self> {
+        if is_disabled {
+            return Some(Self::Disabled);
+        }
+        lacks_second_factor.then_some(Self::NoSecondFactor)
+    }
+}
+
+pub(super) fn unknown(field: &'static str, message: &'static str) -> Error {
     Problem::field(field, "unknown", message).into()
 }
 
@@ -119,7 +139,22 @@ pub async fn resolve(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Res
 ///
 /// # Errors
 /// `invalid_field` naming what does not lead to anybody.
-pub async fn resolve_actor(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Result<NamedActor> {
+async fn resolve_actor(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Result<NamedActor> {
+    let (field, _) = named(input)?;
+    let message = match input.kind {
+        SubjectKind::User if field == "subject.email" => "is no address that an account has proved",
+        SubjectKind::User => "is nobody's account",
+        SubjectKind::ServiceAccount | SubjectKind::Role => "is no service account of this organisation",
+    };
+    let found = find_actor(from, org, input).await?;
+    found.ok_or_else(|| unknown(field, message))
+}
+
+/// Finds somebody who can act, if there is anybody of that name.
+///
+/// # Errors
+/// `invalid_field` when it is no name at all, or that of a role.
+pub(super) async fn find_actor(from: &impl Reads, org: OrgId, input: &SubjectInput) -> Result<Option<NamedActor>> {
     let (field, name) = named(input)?;
     match input.kind {
         SubjectKind::User => user(from, field, name).await,
@@ -129,7 +164,7 @@ pub async fn resolve_actor(from: &impl Reads, org: OrgId, input: &SubjectInput) 
 }
 
 /// The one field that names the subject, and what it says.
-fn named(input: &SubjectInput) -> Result<(&'static str, &str)> {
+pub(super) fn named(input: &SubjectInput) -> Result<(&'static str, &str)> {
     let SubjectInput {
         kind,
         id,
@@ -157,7 +192,7 @@ fn named(input: &SubjectInput) -> Result<(&'static str, &str)> {
     }
 }
 
-async fn user(from: &impl Reads, field: &'static str, name: &str) -> Result<NamedActor> {
+async fn user(from: &impl Reads, field: &'static str, name: &str) -> Result<Option<NamedActor>> {
     let found = if field == "subject.id" {
         match name.parse::<UserId>() {
             Err(_) => None,
@@ -168,14 +203,14 @@ async fn user(from: &impl Reads, field: &'static str, name: &str) -> Result<Name
             },
         }
     } else {
-        account::find_by_login(from, &text::email(field, name)?.canonical).await?
+        account::find_by_proved_address(from, &text::email(field, name)?.canonical).await?
     };
-    let found = found.ok_or_else(|| unknown(field, "is nobody's account"))?;
-    Ok(NamedActor {
+    Ok(found.map(|found| NamedActor {
         actor: Actor::unlimited(Principal::User(found.id)),
         label: found.email,
         is_disabled: found.disabled_at.is_some(),
-    })
+        is_gone: false,
+    }))
 }
 
 #[derive(FromQueryResult)]
@@ -184,33 +219,41 @@ struct AccountRow {
     name: String,
     project_id: Option<ProjectId>,
     disabled_at: Option<Timestamp>,
+    project_deleted_at: Option<Timestamp>,
 }
 
-async fn service_account(from: &impl Reads, org: OrgId, field: &'static str, name: &str) -> Result<NamedActor> {
-    let absent = || unknown(field, "is no service account of this organisation");
+async fn service_account(from: &impl Reads, org: OrgId, field: &'static str, name: &str) -> Result<Option<NamedActor>> {
     let (column, value) = if field == "subject.id" {
-        let id: ServiceAccountId = name.parse().map_err(|_| absent())?;
+        let Ok(id) = name.parse::<ServiceAccountId>() else {
+            return Ok(None);
+        };
         ("id", sea_orm::Value::from(id))
     } else {
         ("name", name.into())
     };
-    let sql =
-        format!("SELECT id, name, project_id, disabled_at FROM service_accounts WHERE org_id = $1 AND {column} = $2");
+    let sql = format!(
+        "SELECT s.id, s.name, s.project_id, s.disabled_at, p.deleted_at AS project_deleted_at
+         FROM service_accounts s LEFT JOIN projects p ON p.id = s.project_id WHERE s.org_id = $1 AND s.{column} = $2"
+    );
     let row = AccountRow::find_by_statement(from.sql(&sql, [org.into(), value]))
         .one(from.conn())
         .await?;
-    let AccountRow {
-        id,
-        name,
-        project_id,
-        disabled_at,
-    } = row.ok_or_else(absent)?;
-    Ok(NamedActor {
-        actor: Actor {
-            principal: Principal::ServiceAccount(id),
-            ceiling: Ceiling::of_service_account(org, project_id),
-        },
-        label: name,
-        is_disabled: disabled_at.is_some(),
-    })
+    Ok(row.map(|row| {
+        let AccountRow {
+            id,
+            name,
+            project_id,
+            disabled_at,
+            project_deleted_at,
+        } = row;
+        NamedActor {
+            actor: Actor {
+                principal: Principal::ServiceAccount(id),
+                ceiling: Ceiling::of_service_account(org, project_id),
+            },
+            label: name,
+            is_disabled: disabled_at.is_some(),
+            is_gone: project_deleted_at.is_some(),
+        }
+    }))
 }

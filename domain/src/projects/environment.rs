@@ -239,15 +239,22 @@ fn entry(org: OrgId, action: Action, project: ProjectId, env: &Environment) -> E
         .environment(env.id, env.revision)
 }
 
-/// The environments of a project that the caller may know of.
+/// The environments of a project that the caller may know of, in their order.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn known<A>(from: &impl Reads, access: &ProjectAccess<A>) -> Result<Vec<Environment>> {
+    let mut grouped = of_projects(from, &[access.project.id]).await?;
+    let all = grouped.remove(&access.project.id).unwrap_or_default();
+    Ok(all.into_iter().filter(|env| access.sees_env(env.reference())).collect())
+}
+
+/// A page of [`known`].
 ///
 /// # Errors
 /// [`Error::Db`].
 pub async fn list<A>(from: &impl Reads, access: &ProjectAccess<A>, page: PageRequest) -> Result<Page<Environment>> {
-    let mut grouped = of_projects(from, &[access.project.id]).await?;
-    let all = grouped.remove(&access.project.id).unwrap_or_default();
-    let seen: Vec<_> = all.into_iter().filter(|env| access.sees_env(env.reference())).collect();
-    Ok(Page::of(seen, page))
+    Ok(Page::of(known(from, access).await?, page))
 }
 
 /// # Errors
@@ -341,5 +348,6 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &EnvAccess<EnvsManage
     let entry =
         entry(access.org.id, Action::EnvironmentDeleted, access.project.id, &env).with("slug", env.slug.clone());
     journal::record(tx, &caller.origin, entry).await?;
+    tx.will_tell(env.id);
     Ok(())
 }

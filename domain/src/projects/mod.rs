@@ -6,3 +6,4 @@ pub mod joining;
 pub mod lookup;
 pub mod project;
 pub mod settings;
+pub mod template_gate;

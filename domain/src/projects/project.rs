@@ -5,6 +5,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::entity::project;
 use super::environment::{self, Environment};
 use super::joining::Joining;
+use super::template_gate::TemplateGate;
 use crate::access::grant::{ProjectsCreate, ProjectsDelete, ProjectsRead};
 use crate::access::{Caller, OrgAccess, Permission, ProjectAccess, ProjectRef};
 use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
@@ -24,6 +25,7 @@ pub struct Project {
     /// The caller's role in the project, or else in the organisation.
     pub role: Option<String>,
     pub joining: Joining,
+    pub template_gate: TemplateGate,
     pub environments: Vec<Environment>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -31,6 +33,7 @@ pub struct Project {
 
 fn project(row: project::Model, role: Option<&str>, environments: Vec<Environment>) -> Result<Project> {
     let joining = Joining::read(&row)?;
+    let template_gate = TemplateGate::read(&row)?;
     let project::Model {
         id,
         org_id: _,
@@ -39,6 +42,7 @@ fn project(row: project::Model, role: Option<&str>, environments: Vec<Environmen
         description,
         join_policy: _,
         join_role_id: _,
+        template_gate: _,
         created_at,
         updated_at,
         archived_at: _,
@@ -51,6 +55,7 @@ fn project(row: project::Model, role: Option<&str>, environments: Vec<Environmen
         description,
         role: role.map(str::to_owned),
         joining,
+        template_gate,
         environments,
         created_at,
         updated_at,
@@ -103,6 +108,7 @@ pub async fn create(
         description: Set(text::long("description", description, MAX_DESCRIPTION_LEN)?),
         join_policy: Set(Joining::NONE.policy().to_owned()),
         join_role_id: Set(None),
+        template_gate: Set(TemplateGate::default().as_str().to_owned()),
         created_at: Set(tx.now()),
         updated_at: Set(tx.now()),
         archived_at: Set(None),

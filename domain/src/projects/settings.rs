@@ -5,6 +5,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use super::entity::project;
 use super::joining::{self, Joining};
 use super::project::{self as projects, Project, unique_slug};
+use super::template_gate::TemplateGate;
 use crate::access::grant::ProjectsUpdate;
 use crate::access::{Caller, ProjectAccess};
 use crate::journal::{self, Action, Entry, Target};
@@ -21,6 +22,7 @@ pub struct ProjectPatch {
     pub is_open: Option<bool>,
     /// Name or id.
     pub join_role: Option<String>,
+    pub template_gate: Option<TemplateGate>,
 }
 
 /// # Errors
@@ -52,6 +54,7 @@ fn names(patch: &ProjectPatch) -> Vec<&'static str> {
         description,
         is_open,
         join_role,
+        template_gate,
     } = patch;
     let fields = [
         ("name", name.is_some()),
@@ -59,6 +62,7 @@ fn names(patch: &ProjectPatch) -> Vec<&'static str> {
         ("description", description.is_some()),
         ("join_policy", is_open.is_some()),
         ("join_role", join_role.is_some()),
+        ("template_gate", template_gate.is_some()),
     ];
     fields
         .into_iter()
@@ -86,6 +90,9 @@ fn row(
     }
     if let Some(description) = patch.description {
         row.description = Set(text::long("description", &description, MAX_DESCRIPTION_LEN)?);
+    }
+    if let Some(gate) = patch.template_gate {
+        row.template_gate = Set(gate.as_str().to_owned());
     }
     if let Some(joining) = joining {
         row.join_policy = Set(joining.policy().to_owned());

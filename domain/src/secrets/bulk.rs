@@ -6,6 +6,7 @@ use serde_json::Map;
 
 use super::current::{self, Current};
 use super::editor::{Editor, NewValue, Outcome};
+use super::gate::KeyFault;
 use super::key::check_key_named;
 use super::write::check_entry;
 use crate::access::grant::{SecretsBulkDelete, SecretsDelete, SecretsWrite};
@@ -13,6 +14,7 @@ use crate::access::{Caller, EnvAccess};
 use crate::crypto::key_store::KeyStore;
 use crate::journal::Action;
 use crate::kernel::{Problem, Result, WriteTx};
+use crate::templates::Fault;
 
 /// Keys of one call at most. Source: design of the API, limits.
 pub const MAX_KEYS: usize = 1000;
@@ -34,6 +36,9 @@ pub struct KeyResult {
     pub outcome: Outcome,
     /// Its version afterwards; of a deleted one the last.
     pub version: i64,
+    /// Why the template of a protected environment does not allow it. Only a change that was tried has one: any other
+    /// is refused.
+    pub fault: Option<Fault>,
 }
 
 /// What a call comes to.
@@ -78,8 +83,9 @@ fn check_unique<'a>(field: &'static str, keys: impl Iterator<Item = &'a str>) ->
 /// the caller may delete.
 ///
 /// # Errors
-/// `invalid_field` naming the key; `forbidden` when one of the keys is not the caller's to write or delete. Nothing is
-/// written then.
+/// `invalid_field` naming the key; `forbidden` when one of the keys is not the caller's to write or delete;
+/// `template_violation` naming the keys that the template of a protected environment does not allow. Nothing is written
+/// then.
 pub async fn set(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -123,7 +129,25 @@ pub(super) fn result(stepped: super::editor::Stepped) -> KeyResult {
         key: stepped.key,
         outcome: stepped.outcome,
         version: stepped.version,
+        fault: None,
     }
+}
+
+/// Notes what the template says against a change that was tried.
+pub(super) fn note(results: &mut Vec<KeyResult>, faults: Vec<KeyFault>) {
+    for KeyFault { key, version, fault } in faults {
+        match results.iter_mut().find(|result| result.key == key) {
+            Some(result) => result.fault = result.fault.or(Some(fault)),
+            // A required key whose secret takes another one.
+            None => results.push(KeyResult {
+                key,
+                outcome: Outcome::Deleted,
+                version,
+                fault: Some(fault),
+            }),
+        }
+    }
+    results.sort_by(|left, right| left.key.cmp(&right.key));
 }
 
 /// The live secrets that a call does not name.
@@ -134,9 +158,15 @@ async fn not_named(tx: &WriteTx, access: &EnvAccess<SecretsWrite>, names: &[&str
     Ok(all)
 }
 
-async fn finish(editor: Editor<'_>, action: Action, mut results: Vec<KeyResult>, dry_run: bool) -> Result<BulkResult> {
+async fn finish(
+    mut editor: Editor<'_>,
+    action: Action,
+    mut results: Vec<KeyResult>,
+    dry_run: bool,
+) -> Result<BulkResult> {
     results.sort_by(|left, right| left.key.cmp(&right.key));
     if dry_run || editor.is_empty() {
+        note(&mut results, editor.faults().await?);
         return Ok(BulkResult {
             revision: editor.base(),
             results,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::current::Current;
 use super::entity::{change, revision, secret, version};
+use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
 use crate::access::{ActorKind, Caller, EnvAccess};
@@ -15,6 +16,7 @@ use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys, generations};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::templates::{Rules, fault};
 
 /// What is to be stored.
 #[derive(Clone)]
@@ -37,6 +39,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Updated,
+        Self::Renamed,
+        Self::Restored,
+        Self::Deleted,
+        Self::Unchanged,
+    ];
+
+    /// Reads what a change set holds.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -99,11 +115,14 @@ pub(super) struct Editor<'a> {
     steps: Vec<Step>,
     /// Texts that it sealed.
     seals: i64,
+    /// What the change is held to; `None` where it is held to nothing.
+    gate: Option<Gate>,
 }
 
 #[derive(FromQueryResult)]
-struct Revision {
+struct Counted {
     revision: i64,
+    is_gated: i64,
 }
 
 impl<'a> Editor<'a> {
@@ -116,14 +135,24 @@ impl<'a> Editor<'a> {
         access: &EnvAccess<A>,
     ) -> Result<Self> {
         let hold = Hold::on(access.project.id);
+        // Asking for the gate along with the lock, a change that is held to nothing pays nothing.
         let sql = format!(
             "UPDATE environments SET revision = revision + 1, updated_at = $2
-             WHERE id = $1 AND deleted_at IS NULL RETURNING revision, {}",
+             WHERE id = $1 AND deleted_at IS NULL
+             RETURNING revision, CASE WHEN protected AND EXISTS
+                    (SELECT 1 FROM projects p WHERE p.id = $4 AND p.template_gate = 'protected')
+                THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS is_gated, {}",
             hold.column(tx, "$3")
         );
-        let values = [access.env.id.into(), tx.now().into(), hold.number().into()];
-        let counted = Revision::find_by_statement(tx.sql(&sql, values)).one(tx.conn()).await?;
-        let revision = counted.ok_or_else(Problem::not_found)?.revision;
+        let (env, project) = (&access.env, access.project.id);
+        let values = [env.id.into(), tx.now().into(), hold.number().into(), project.into()];
+        let counted = Counted::find_by_statement(tx.sql(&sql, values)).one(tx.conn()).await?;
+        let Counted { revision, is_gated } = counted.ok_or_else(Problem::not_found)?;
+        let gate = if is_gated == 1 {
+            Some(Gate::open(tx, env.id, env.class).await?)
+        } else {
+            None
+        };
         Ok(Self {
             tx,
             store,
@@ -133,7 +162,13 @@ impl<'a> Editor<'a> {
             revision,
             steps: Vec::new(),
             seals: 0,
+            gate,
         })
+    }
+
+    /// What values are held to here, if to anything.
+    pub(super) fn rules(&self) -> Option<&Rules> {
+        self.gate.as_ref().map(Gate::rules)
     }
 
     /// The revision before the change.
@@ -169,6 +204,12 @@ impl<'a> Editor<'a> {
             Some(current) => (current.id, current.version + 1, current.created_at),
             None => (self.tx.new_id()?, 1, self.tx.now()),
         };
+        if let Some(gate) = &mut self.gate {
+            gate.stores(key, number, new.value.expose())?;
+            if let Some(current) = current.filter(|_| renamed) {
+                gate.frees(current);
+            }
+        }
         let (row, digest) = self.sealed(id, number, &new.value, &comment)?;
         self.push(outcome, id, key, number, created_at, Some(row), Some(digest));
         Ok(self.stepped(outcome, id, key, number, comment, created_at))
@@ -176,16 +217,26 @@ impl<'a> Editor<'a> {
 
     /// Deletes a live secret. Its versions stay stored.
     pub(super) fn delete(&mut self, current: &Current) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.frees(current);
+        }
         self.keep_version(Outcome::Deleted, current, &current.key)
     }
 
     /// Gives a live secret another key; the version stays.
     pub(super) fn rename(&mut self, current: &Current, key: &str) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.frees(current);
+            gate.keeps(current, key);
+        }
         self.keep_version(Outcome::Renamed, current, key)
     }
 
     /// Brings a deleted secret back as it was, under a key that is free.
     pub(super) fn restore(&mut self, current: &Current, key: &str) -> Stepped {
+        if let Some(gate) = &mut self.gate {
+            gate.keeps(current, key);
+        }
         self.keep_version(Outcome::Restored, current, key)
     }
 
@@ -311,7 +362,19 @@ impl<'a> Editor<'a> {
         self.steps.is_empty()
     }
 
+    /// What the template says against the change as a whole. Ask once.
+    pub(super) async fn faults(&mut self) -> Result<Vec<KeyFault>> {
+        match self.gate.take() {
+            Some(gate) => gate.faults(self.tx, self.store, &self.place).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn finish(mut self, action: Action, target: Target, facts: Map<String, Value>) -> Result<i64> {
+        let faults = self.faults().await?;
+        if !faults.is_empty() {
+            return Err(fault::violation(faults.into_iter().map(|found| (found.key, found.fault))).into());
+        }
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
         self.free_renamed().await?;
@@ -363,6 +426,7 @@ impl<'a> Editor<'a> {
         let mut entry = self.place.entry(action, target, revision).keys(&changed);
         entry.data.extend(facts);
         journal::record(tx, &self.caller.origin, entry).await?;
+        tx.will_tell(self.place.env);
         Ok(revision)
     }
 

@@ -1,10 +1,14 @@
 //! Reading an environment: all of its secrets, or its keys.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use sea_orm::{FromQueryResult, Value};
 
 use super::past::{self, Moment, PastSecret};
 use super::place::EnvPlace;
 use super::read::{Opened, open_with};
+use super::warm::WarmReads;
 use crate::access::grant::{Permitted, SecretsList, SecretsRead};
 use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{self, SecretField};
@@ -197,7 +201,7 @@ async fn rows_now<A: Permitted>(
     Ok((revision, rows.into_iter().filter_map(Row::sealed).collect()))
 }
 
-fn paged(all: Vec<Sealed>, selection: &Selection) -> Page<Sealed> {
+fn paged<T>(all: Vec<T>, selection: &Selection) -> Page<T> {
     let everything = PageRequest {
         limit: (all.len() as u64).max(1),
         offset: 0,
@@ -235,30 +239,35 @@ pub async fn keys(
 pub async fn secrets(
     from: &impl Reads,
     store: &KeyStore,
+    warm: &WarmReads,
     access: &EnvAccess<SecretsRead>,
     selection: &Selection,
-) -> Result<Listing<Opened>> {
+) -> Result<Listing<Arc<Opened>>> {
+    if warm.is_on() && selection.moment == Moment::Now {
+        if let Some(all) = warm.at(access.env.id, access.env.revision) {
+            return Ok(chosen(&all, access.env.revision, access, selection));
+        }
+        let (revision, rows) = rows_now(from, access, &Selection::default(), true).await?;
+        // What does not open is left to the read of exactly what was asked for: a single bad row of somebody else's
+        // must not keep the others from being read.
+        if let Ok(opened) = open_all(from, store, access, rows).await {
+            let all: Arc<[Arc<Opened>]> = opened.into_iter().map(Arc::new).collect();
+            warm.keep(access.env.id, revision, &all);
+            return Ok(chosen(&all, revision, access, selection));
+        }
+    }
     let (revision, rows) = rows(from, access, selection, true).await?;
     // Of the present every value is there: one that is missing is a fault, and found as such below.
     let (rows, destroyed): (Vec<_>, Vec<_>) = match selection.moment {
         Moment::Now => (rows, Vec::new()),
         Moment::Revision(_) | Moment::Pin(_) | Moment::At(_) => rows.into_iter().partition(|row| row.value.is_some()),
     };
-    let sealed = paged(rows, selection);
-    let Page { data, request, total } = sealed;
-    let mut opener = Opener {
-        store,
-        place: access.into(),
-        key: None,
-    };
-    let mut values = Vec::with_capacity(data.len());
-    for row in data {
-        values.push(opener.open(from, row).await?);
-    }
+    let Page { data, request, total } = paged(rows, selection);
+    let opened = open_all(from, store, access, data).await?;
     Ok(Listing {
         revision,
         page: Page {
-            data: values,
+            data: opened.into_iter().map(Arc::new).collect(),
             request,
             total,
         },
@@ -267,11 +276,85 @@ pub async fn secrets(
     })
 }
 
+/// What a caller asked for and may read of an environment's opened secrets.
+fn chosen(
+    all: &[Arc<Opened>],
+    revision: i64,
+    access: &EnvAccess<SecretsRead>,
+    selection: &Selection,
+) -> Listing<Arc<Opened>> {
+    let prefix = selection.prefix.as_deref().unwrap_or_default();
+    let wanted = |opened: &&Arc<Opened>| opened.key.starts_with(prefix) && access.allows_key(&opened.key);
+    Listing {
+        revision,
+        page: paged(all.iter().filter(wanted).cloned().collect(), selection),
+        is_paged: selection.page.is_some(),
+        destroyed: Vec::new(),
+    }
+}
+
+async fn open_all(
+    from: &impl Reads,
+    store: &KeyStore,
+    access: &EnvAccess<SecretsRead>,
+    rows: Vec<Sealed>,
+) -> Result<Vec<Opened>> {
+    let mut opener = Opener {
+        store,
+        place: access.into(),
+        key: None,
+    };
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        all.push(opener.open(from, row).await?);
+    }
+    Ok(all)
+}
+
+/// Every key that a caller may read, at the current revision, sorted, with the values of those that were wanted.
+pub struct Values {
+    pub revision: i64,
+    pub keys: Vec<(String, Option<Secret<String>>)>,
+}
+
+/// Opens the values of some keys, and tells of the others that they are there.
+///
+/// # Errors
+/// [`Error::Internal`] when one of them does not open: then none is returned.
+pub async fn values(
+    from: &impl Reads,
+    store: &KeyStore,
+    access: &EnvAccess<SecretsRead>,
+    wanted: &BTreeSet<&str>,
+) -> Result<Values> {
+    let (revision, rows) = rows(from, access, &Selection::default(), true).await?;
+    let mut opener = Opener {
+        store,
+        place: access.into(),
+        key: None,
+    };
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut value = None;
+        if wanted.contains(row.key.as_str()) {
+            let sealed = row.value.ok_or_else(no_value)?;
+            let text = opener.text(from, &sealed, row.id, row.version, SecretField::Value);
+            value = Some(text.await?);
+        }
+        keys.push((row.key, value));
+    }
+    Ok(Values { revision, keys })
+}
+
+fn no_value() -> Error {
+    Error::internal("a live secret whose current version was destroyed")
+}
+
 /// Opens row after row; rows of one key, which is nearly all of them, look it up once.
 struct Opener<'a> {
     store: &'a KeyStore,
     place: EnvPlace,
-    key: Option<std::sync::Arc<envelope::DataKey>>,
+    key: Option<Arc<envelope::DataKey>>,
 }
 
 impl Opener<'_> {
@@ -285,7 +368,7 @@ impl Opener<'_> {
             value,
             comment,
         } = row;
-        let value = value.ok_or_else(|| Error::internal("a live secret whose current version was destroyed"))?;
+        let value = value.ok_or_else(no_value)?;
         let value = self.text(from, &value, id, version, SecretField::Value).await?;
         let comment = match comment {
             Some(blob) => self.text(from, &blob, id, version, SecretField::Comment).await?,
@@ -324,7 +407,7 @@ impl Opener<'_> {
 }
 
 /// The event of an environment's being read.
-pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Opened>) -> ReadEntry {
+pub fn event(caller: &Caller, access: &EnvAccess<SecretsRead>, listing: &Listing<Arc<Opened>>) -> ReadEntry {
     let entry = Entry::in_org(access.org.id, Action::SecretRead, Target::Environment(access.env.id))
         .project(access.project.id)
         .environment(access.env.id, listing.revision)

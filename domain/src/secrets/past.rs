@@ -3,6 +3,7 @@
 use sea_orm::FromQueryResult;
 
 use super::place::EnvPlace;
+use super::read::SealedTexts;
 use crate::crypto::key_store::KeyStore;
 use crate::kernel::id::{EnvId, SecretId};
 use crate::kernel::{Problem, Reads, Result, Timestamp};
@@ -124,6 +125,12 @@ impl PastSecret {
         keys: &KeyStore,
         place: &EnvPlace,
     ) -> Result<Option<super::editor::NewValue>> {
-        super::read::texts_of(from, keys, place, self.id, self.version).await
+        let sealed = SealedTexts {
+            secret: self.id,
+            version: self.version,
+            value: self.sealed_value.as_deref(),
+            comment: self.sealed_comment.as_deref(),
+        };
+        sealed.open(from, keys, place).await
     }
 }

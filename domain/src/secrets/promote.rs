@@ -1,21 +1,17 @@
 //! Carrying secrets from one environment to another: first a plan, then the plan and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::{Map, json};
-use sha2::{Digest, Sha256};
 
 use super::bulk::Mode;
-use super::current::{self, Current};
 use super::editor::Editor;
-use super::past::{self, PastSecret};
 use super::place::EnvPlace;
+use super::plan::{Sides, plan};
 use crate::access::grant::{SecretsDelete, SecretsRead, SecretsWrite};
 use crate::access::{Caller, EnvAccess};
-use crate::crypto::fingerprint;
 use crate::crypto::key_store::KeyStore;
 use crate::journal::Action;
 use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::templates::{Fault, Rules, fault};
 
 /// What promoting does to one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +23,8 @@ pub enum PromoteAction {
     Removed,
     /// Not to be had: `reason` says why.
     Blocked(&'static str),
+    /// The template of the target, which is protected, does not allow it.
+    Faulty(Fault),
 }
 
 impl PromoteAction {
@@ -36,7 +34,7 @@ impl PromoteAction {
             Self::Changed => "changed",
             Self::Same => "same",
             Self::Removed => "removed",
-            Self::Blocked(_) => "blocked",
+            Self::Blocked(_) | Self::Faulty(_) => "blocked",
         }
     }
 
@@ -44,6 +42,7 @@ impl PromoteAction {
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::Blocked(reason) => Some(reason),
+            Self::Faulty(fault) => Some(fault.blocks()),
             Self::Added | Self::Changed | Self::Same | Self::Removed => None,
         }
     }
@@ -82,119 +81,10 @@ pub struct Plan {
     pub source_revision: i64,
     /// Of the target, before; once applied, after.
     pub target_revision: i64,
-    /// Sorted by key.
+    /// Sorted by key. With a template also the keys that the target must have, and would not.
     pub changes: Vec<PlannedKey>,
     /// Whether anything was written. If not, the transaction must be rolled back.
     pub is_applied: bool,
-}
-
-/// Both environments as they are.
-struct Sides {
-    source: BTreeMap<String, PastSecret>,
-    target: BTreeMap<String, Current>,
-}
-
-impl Sides {
-    async fn load(from: &impl Reads, route: &Route<'_>, source_revision: i64) -> Result<Self> {
-        let source = past::secrets(from, route.source.env.id, source_revision).await?;
-        let target = current::all(from, route.target.env.id).await?;
-        Ok(Self {
-            source: source.into_iter().map(|secret| (secret.key.clone(), secret)).collect(),
-            target: target
-                .into_iter()
-                .filter(Current::is_live)
-                .map(|secret| (secret.key.clone(), secret))
-                .collect(),
-        })
-    }
-
-    /// The keys that the selection means.
-    fn selected(&self, selection: &Selection) -> Result<BTreeSet<String>> {
-        let Some(keys) = &selection.keys else {
-            let mut all: BTreeSet<_> = self.source.keys().cloned().collect();
-            if selection.mode == Mode::Replace {
-                all.extend(self.target.keys().cloned());
-            }
-            return Ok(all);
-        };
-        let mut selected = BTreeSet::new();
-        for (index, key) in keys.iter().enumerate() {
-            let known =
-                self.source.contains_key(key) || (selection.mode == Mode::Replace && self.target.contains_key(key));
-            if !known {
-                let message = "is no secret of the source environment";
-                return Err(Problem::field(format!("keys[{index}]"), "unknown", message).into());
-            }
-            selected.insert(key.clone());
-        }
-        Ok(selected)
-    }
-
-    fn planned(&self, route: &Route<'_>, key: String) -> PlannedKey {
-        let (source, target) = (self.source.get(&key), self.target.get(&key));
-        PlannedKey {
-            action: action(route, &key, source, target),
-            source_version: source.map(|secret| secret.version),
-            target_version: target.map(|secret| secret.version),
-            key,
-        }
-    }
-}
-
-fn action(route: &Route<'_>, key: &str, source: Option<&PastSecret>, target: Option<&Current>) -> PromoteAction {
-    let Some(source) = source else {
-        return if route.deletes.is_some_and(|access| access.allows_key(key)) {
-            PromoteAction::Removed
-        } else {
-            PromoteAction::Blocked("no_delete_on_target")
-        };
-    };
-    if !route.source.allows_key(key) {
-        return PromoteAction::Blocked("no_read_on_source");
-    }
-    if !route.target.allows_key(key) {
-        return PromoteAction::Blocked("no_write_on_target");
-    }
-    match target {
-        None => PromoteAction::Added,
-        Some(target) if fingerprint::same(&source.fingerprint, &target.fingerprint) => PromoteAction::Same,
-        Some(_) => PromoteAction::Changed,
-    }
-}
-
-fn digest(source_revision: i64, target_revision: i64, route: &Route<'_>, changes: &[PlannedKey]) -> String {
-    let mut hash = Sha256::new();
-    let head = (
-        route.source.env.id.to_string(),
-        route.target.env.id.to_string(),
-        source_revision,
-        target_revision,
-    );
-    hash.update(json!(head).to_string());
-    for change in changes {
-        let PlannedKey {
-            key,
-            action,
-            source_version,
-            target_version,
-        } = change;
-        let line = (key, action.as_str(), action.reason(), source_version, target_version);
-        hash.update(json!(line).to_string());
-    }
-    hex::encode(hash.finalize())
-}
-
-fn plan(route: &Route<'_>, sides: &Sides, selection: &Selection, revisions: (i64, i64)) -> Result<Plan> {
-    let (source_revision, target_revision) = revisions;
-    let keys = sides.selected(selection)?;
-    let changes: Vec<_> = keys.into_iter().map(|key| sides.planned(route, key)).collect();
-    Ok(Plan {
-        digest: digest(source_revision, target_revision, route, &changes),
-        source_revision,
-        target_revision,
-        changes,
-        is_applied: false,
-    })
 }
 
 fn check(route: &Route<'_>, selection: &Selection) -> Result<()> {
@@ -219,18 +109,20 @@ fn check(route: &Route<'_>, selection: &Selection) -> Result<()> {
 ///
 /// # Errors
 /// `invalid_field` for a key that the source has not.
-pub async fn dry_run(from: &impl Reads, route: &Route<'_>, selection: &Selection) -> Result<Plan> {
+pub async fn dry_run(from: &impl Reads, store: &KeyStore, route: &Route<'_>, selection: &Selection) -> Result<Plan> {
     check(route, selection)?;
-    let (source, target) = (route.source.env.revision, route.target.env.revision);
-    let sides = Sides::load(from, route, source).await?;
-    plan(route, &sides, selection, (source, target))
+    let (source, target) = (&route.source.env, &route.target.env);
+    let sides = Sides::load(from, route, source.revision, target.revision).await?;
+    let rules = Rules::of_gated(from, target.id, target.class).await?;
+    plan(from, store, route, &sides, selection, Some(&rules)).await
 }
 
 /// Promotes: every key of the plan or none. Each value is sealed anew for its place in the target.
 ///
 /// # Errors
 /// `version_mismatch` when `digest` names another plan than the one that would be carried out now: one of the
-/// environments moved. `forbidden` naming the keys that are blocked.
+/// environments moved. `forbidden` naming the keys that are blocked. `template_violation` naming the keys that the
+/// template of a protected target does not allow, and those that it would lack.
 pub async fn apply(
     tx: &WriteTx,
     store: &KeyStore,
@@ -243,8 +135,8 @@ pub async fn apply(
     // Counting the target up locks it; of the source the newest committed revision is read, and only that one.
     let mut editor = Editor::open(tx, store, caller, route.target).await?;
     let source_revision = newest(tx, route.source).await?;
-    let sides = Sides::load(tx, route, source_revision).await?;
-    let mut plan = plan(route, &sides, selection, (source_revision, editor.base()))?;
+    let sides = Sides::load(tx, route, source_revision, editor.base()).await?;
+    let mut plan = plan(tx, store, route, &sides, selection, editor.rules()).await?;
     if wanted.is_some_and(|wanted| wanted != plan.digest) {
         let detail = "The source or the target changed since the plan was made. Make a new plan and look at it.";
         return Err(Problem::new(ProblemCode::VersionMismatch, detail)
@@ -267,7 +159,14 @@ pub async fn apply(
                     editor.delete(current);
                 }
             }
-            (PromoteAction::Same | PromoteAction::Blocked(_) | PromoteAction::Added | PromoteAction::Changed, _) => {}
+            (
+                PromoteAction::Same
+                | PromoteAction::Blocked(_)
+                | PromoteAction::Faulty(_)
+                | PromoteAction::Added
+                | PromoteAction::Changed,
+                _,
+            ) => {}
         }
     }
     if editor.is_empty() {
@@ -296,12 +195,22 @@ async fn newest(tx: &WriteTx, source: &EnvAccess<SecretsRead>) -> Result<i64> {
     Ok(row.ok_or_else(Problem::not_found)?.revision)
 }
 
+/// What the caller may not do comes first: it cannot be put right by other values.
 fn refuse_blocked(plan: &Plan) -> Result<()> {
-    let blocked = plan.changes.iter().filter(|change| change.action.reason().is_some());
-    let keys: Vec<_> = blocked.map(|change| change.key.clone()).collect();
-    if keys.is_empty() {
-        return Ok(());
+    let (mut keys, mut faults) = (Vec::new(), Vec::new());
+    for PlannedKey { key, action, .. } in &plan.changes {
+        match action {
+            PromoteAction::Blocked(_) => keys.push(key.clone()),
+            PromoteAction::Faulty(fault) => faults.push((key.clone(), *fault)),
+            PromoteAction::Added | PromoteAction::Changed | PromoteAction::Same | PromoteAction::Removed => {}
+        }
     }
-    let detail = "You may not promote some of these keys. Look at the plan, and name the keys that you may.";
-    Err(Problem::forbidden(detail).with("keys", json!(keys)).into())
+    if !keys.is_empty() {
+        let detail = "You may not promote some of these keys. Look at the plan, and name the keys that you may.";
+        return Err(Problem::forbidden(detail).with("keys", json!(keys)).into());
+    }
+    if !faults.is_empty() {
+        return Err(fault::violation(faults.into_iter()).into());
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Reading one secret.
 
-use sea_orm::EntityTrait;
+use std::sync::Arc;
 
-use super::current;
+use sea_orm::{EntityTrait, FromQueryResult};
+
 use super::editor::NewValue;
 use super::entity::version;
 use super::place::EnvPlace;
+use super::warm::WarmReads;
 use crate::access::grant::SecretsRead;
 use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{DataKey, SecretField};
@@ -27,6 +29,16 @@ pub struct Opened {
     pub updated_at: Timestamp,
 }
 
+#[derive(FromQueryResult)]
+struct Row {
+    id: SecretId,
+    created_at: Timestamp,
+    version: i64,
+    updated_at: Timestamp,
+    sealed_value: Option<Vec<u8>>,
+    sealed_comment: Option<Vec<u8>>,
+}
+
 /// Opens the current version of a secret, or the one asked for.
 ///
 /// # Errors
@@ -34,30 +46,43 @@ pub struct Opened {
 pub async fn get(
     from: &impl Reads,
     keys: &KeyStore,
+    warm: &WarmReads,
     access: &EnvAccess<SecretsRead>,
     key: &str,
     version: Option<i64>,
-) -> Result<Opened> {
-    let secret = current::of_key(from, access.env.id, key)
+) -> Result<Arc<Opened>> {
+    if version.is_none()
+        && let Some(all) = warm.at(access.env.id, access.env.revision)
+    {
+        let place = all.binary_search_by(|opened| opened.key.as_str().cmp(key));
+        let opened = place.ok().and_then(|place| all.get(place));
+        return Ok(opened.cloned().ok_or_else(Problem::not_found)?);
+    }
+    let sql = "SELECT s.id, s.created_at, v.version, v.created_at AS updated_at, v.sealed_value, v.sealed_comment
+        FROM secrets s
+        JOIN secret_versions v ON v.secret_id = s.id AND v.version = COALESCE(CAST($3 AS bigint), s.version)
+        WHERE s.environment_id = $1 AND s.key = $2 AND s.deleted_at IS NULL";
+    let row = Row::find_by_statement(from.sql(sql, [access.env.id.into(), key.into(), version.into()]))
+        .one(from.conn())
         .await?
-        .filter(current::Current::is_live)
         .ok_or_else(Problem::not_found)?;
-    let wanted = version.unwrap_or(secret.version);
-    let row = version_row(from, secret.id, wanted)
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    let updated_at = row.created_at;
-    let texts = texts(from, keys, &access.into(), row).await?;
+    let sealed = SealedTexts {
+        secret: row.id,
+        version: row.version,
+        value: row.sealed_value.as_deref(),
+        comment: row.sealed_comment.as_deref(),
+    };
+    let texts = sealed.open(from, keys, &access.into()).await?;
     let NewValue { value, comment } = texts.ok_or_else(Problem::not_found)?;
-    Ok(Opened {
-        id: secret.id,
-        key: secret.key,
+    Ok(Arc::new(Opened {
+        id: row.id,
+        key: key.to_owned(),
         value,
         comment: comment.unwrap_or_else(|| Secret::new(String::new())),
-        version: wanted,
-        created_at: secret.created_at,
-        updated_at,
-    })
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }))
 }
 
 /// The event of a value's being read.
@@ -77,21 +102,43 @@ async fn version_row(from: &impl Reads, secret: SecretId, number: i64) -> Result
     Ok(version::Entity::find_by_id((secret, number)).one(from.conn()).await?)
 }
 
-/// Value and comment of a version, as they would be stored again; `None` when they were destroyed.
-async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: version::Model) -> Result<Option<NewValue>> {
-    let Some(sealed) = row.sealed_value else {
-        return Ok(None);
+/// The texts of a version as they are stored.
+pub(super) struct SealedTexts<'a> {
+    pub(super) secret: SecretId,
+    pub(super) version: i64,
+    /// `None` when they were destroyed.
+    pub(super) value: Option<&'a [u8]>,
+    /// `None` also when there is none.
+    pub(super) comment: Option<&'a [u8]>,
+}
+
+impl SealedTexts<'_> {
+    /// Value and comment, as they would be stored again; `None` when they were destroyed.
+    pub(super) async fn open(&self, from: &impl Reads, keys: &KeyStore, place: &EnvPlace) -> Result<Option<NewValue>> {
+        let Some(sealed) = self.value else {
+            return Ok(None);
+        };
+        let aad = |field| place.aad(self.secret, self.version, field);
+        let value = open(from, keys, sealed, &aad(SecretField::Value)).await?;
+        let comment = match self.comment {
+            Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
+            None => Secret::new(String::new()),
+        };
+        Ok(Some(NewValue {
+            value,
+            comment: Some(comment),
+        }))
+    }
+}
+
+async fn texts(from: &impl Reads, keys: &KeyStore, place: &EnvPlace, row: &version::Model) -> Result<Option<NewValue>> {
+    let sealed = SealedTexts {
+        secret: row.secret_id,
+        version: row.version,
+        value: row.sealed_value.as_deref(),
+        comment: row.sealed_comment.as_deref(),
     };
-    let aad = |field| place.aad(row.secret_id, row.version, field);
-    let value = open(from, keys, &sealed, &aad(SecretField::Value)).await?;
-    let comment = match &row.sealed_comment {
-        Some(blob) => open(from, keys, blob, &aad(SecretField::Comment)).await?,
-        None => Secret::new(String::new()),
-    };
-    Ok(Some(NewValue {
-        value,
-        comment: Some(comment),
-    }))
+    sealed.open(from, keys, place).await
 }
 
 /// Value and comment of a version; `None` when there is no such version, or it was destroyed.
@@ -103,7 +150,7 @@ pub(super) async fn texts_of(
     number: i64,
 ) -> Result<Option<NewValue>> {
     match version_row(from, secret, number).await? {
-        Some(row) => texts(from, keys, place, row).await,
+        Some(row) => texts(from, keys, place, &row).await,
         None => Ok(None),
     }
 }

@@ -219,7 +219,7 @@ pub struct RollbackAccess<'a> {
 ///
 /// # Errors
 /// `invalid_field` for a revision that is not there; `forbidden` when a key to be changed is not the caller's;
-/// `conflict` naming the keys whose values were destroyed since.
+/// `conflict` naming the keys whose values were destroyed since; `template_violation`.
 pub async fn roll_back(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -265,13 +265,14 @@ pub async fn roll_back(
     }
     let facts = Map::from_iter([("rolled_back_to".to_owned(), number.into())]);
     let is_written = !dry_run && !editor.is_empty();
+    let mut results: Vec<_> = results.into_iter().map(super::bulk::result).collect();
+    results.sort_by(|left, right| left.key.cmp(&right.key));
     let revision = if is_written {
         editor.finish_many(Action::EnvironmentRolledBack, facts).await?
     } else {
+        super::bulk::note(&mut results, editor.faults().await?);
         editor.base()
     };
-    let mut results: Vec<_> = results.into_iter().map(super::bulk::result).collect();
-    results.sort_by(|left, right| left.key.cmp(&right.key));
     Ok(super::bulk::BulkResult {
         revision,
         results,

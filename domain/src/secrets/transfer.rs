@@ -1,5 +1,7 @@
 //! Secrets in and out as text.
 
+use std::sync::Arc;
+
 use super::bulk::{self, BulkResult, BulkSet, Mode};
 use super::editor::NewValue;
 use super::format::{self, Format};
@@ -58,7 +60,7 @@ pub async fn import(
 ///
 /// # Errors
 /// `invalid_field` naming a key that the format cannot hold exactly.
-pub fn export(format: Format, listing: &Listing<Opened>, name: &str) -> Result<Secret<String>> {
+pub fn export(format: Format, listing: &Listing<Arc<Opened>>, name: &str) -> Result<Secret<String>> {
     let entries = listing.page.data.iter();
     let entries = entries.map(|opened| (opened.key.as_str(), opened.value.expose().as_str()));
     let text = format::write(format, entries, name).map_err(|error| {

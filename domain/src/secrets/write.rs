@@ -1,4 +1,5 @@
-//! Changing one secret: store, change in part, rename, delete, bring back.
+//! Changing one secret: store, change in part, rename, delete, bring back. All of it can fail with
+//! `template_violation` too, where a protected environment is held to the template of its project.
 
 use serde_json::Map;
 

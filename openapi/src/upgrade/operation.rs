@@ -7,20 +7,37 @@ use serde_json::{Map, Value, json};
 
 use crate::schema;
 
-/// Upgrades an operation in place. `containers` are the component schemas that are arrays or objects.
-pub fn upgrade(operation: &mut Map<String, Value>, containers: &BTreeSet<String>) {
+/// The component schemas, as far as an operation's upgrade must know them: those of before their own.
+pub struct Components {
+    schemas: Map<String, Value>,
+    /// Names of those that are arrays or objects: only for them does `explode` mean anything.
+    containers: BTreeSet<String>,
+}
+
+impl Components {
+    pub fn new(schemas: Map<String, Value>) -> Self {
+        let containers = schemas.iter().filter(|(_, schema)| is_container(schema));
+        Self {
+            containers: containers.map(|(name, _)| name.clone()).collect(),
+            schemas,
+        }
+    }
+}
+
+/// Upgrades an operation in place.
+pub fn upgrade(operation: &mut Map<String, Value>, components: &Components) {
     if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
         parameters
             .iter_mut()
             .filter_map(Value::as_object_mut)
-            .for_each(|each| parameter(each, containers));
+            .for_each(|each| parameter(each, &components.containers));
     }
     if let Some(body) = operation.get_mut("requestBody") {
-        content(body);
+        content(body, components);
     }
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         for (status, each) in responses.iter_mut() {
-            response(status, each);
+            response(status, each, components);
         }
     }
     security(operation);
@@ -30,7 +47,7 @@ pub fn upgrade(operation: &mut Map<String, Value>, containers: &BTreeSet<String>
 }
 
 /// Whether values of this schema have parts, so that `explode` matters.
-pub fn is_container(schema: &Value) -> bool {
+fn is_container(schema: &Value) -> bool {
     matches!(schema.get("type").and_then(Value::as_str), Some("array" | "object"))
 }
 
@@ -78,8 +95,8 @@ fn described_schema(map: &mut Map<String, Value>) {
     }
 }
 
-fn response(status: &str, response: &mut Value) {
-    content(response);
+fn response(status: &str, response: &mut Value, components: &Components) {
+    content(response, components);
     let Some(response) = response.as_object_mut() else {
         return;
     };
@@ -102,7 +119,7 @@ fn response(status: &str, response: &mut Value) {
 }
 
 /// Media types lose their parameters: generators compare the whole key with `application/json`.
-fn content(holder: &mut Value) {
+fn content(holder: &mut Value, components: &Components) {
     let Some(content) = holder.get_mut("content").and_then(Value::as_object_mut) else {
         return;
     };
@@ -111,7 +128,7 @@ fn content(holder: &mut Value) {
         let essence = key.split(';').next().unwrap_or(&key).trim();
         if let Some(schema) = media.get_mut("schema") {
             if essence == "text/event-stream" {
-                event_stream(schema);
+                event_stream(schema, components);
             }
             schema::upgrade(schema);
         }
@@ -122,9 +139,11 @@ fn content(holder: &mut Value) {
     *content = out;
 }
 
-/// An event stream is text, not the array that poem-openapi prints; the shape of one event stays as an extension.
-fn event_stream(schema: &mut Value) {
-    let item = schema.get("items").cloned().unwrap_or_else(|| json!({}));
+/// An event stream is text, not the array that poem-openapi prints; the shape of one event stays as an extension. It is
+/// written out, because validators do not look into extensions and would find what only it refers to unused.
+fn event_stream(schema: &mut Value, components: &Components) {
+    let mut item = schema.get("items").cloned().unwrap_or_else(|| json!({}));
+    schema::write_out(&mut item, &components.schemas, &mut Vec::new());
     *schema = json!({
         "type": "string",
         "description": "Server-sent events; the data of each is one JSON value.",
@@ -195,7 +214,8 @@ mod tests {
 
     fn upgraded(operation: &Value) -> Value {
         let mut operation = operation.as_object().unwrap().clone();
-        upgrade(&mut operation, &BTreeSet::from(["Labels".to_owned()]));
+        let labels = json!({"Labels": {"type": "object"}});
+        upgrade(&mut operation, &Components::new(labels.as_object().unwrap().clone()));
         operation.into()
     }
 

@@ -5,15 +5,16 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use domain::kernel::{Backend, Db};
+use harness::statements::{LOGGED, Log};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::capture::{Captured, Log, Operation, widened};
+use crate::capture::{Captured, Operation, widened};
 use crate::drive::{Load, request};
 use crate::limits::{bare, pgbench, sqlite};
 use crate::measure::{Row, Source, compare};
 use crate::sink::Sink;
-use crate::stack::{Fixture, LOGGED, Process, SECRETS, Site, client, is_whole_environment, key, text_at, value};
+use crate::stack::{Fixture, Process, SECRETS, Site, client, is_whole_environment, key, text_at, value};
 use crate::{CONCURRENCY, Outcome, Plan, cpu};
 
 /// What the product sends to a database.
@@ -42,9 +43,9 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
     caller.put(&first, json!({ "value": "learning" })).await.ok();
     caller.put(&first, json!({ "value": value(0) })).await.ok();
     let db = site.db().await?;
-    let mut log = Log::of(&db).await?;
+    let mut log = Log::of(&db).await;
     caller.get(&fixture.secrets).await.ok();
-    let pull = log.operation().await?;
+    let pull = log.sent().await.into();
     let tag_now = caller
         .get(&fixture.secrets)
         .await
@@ -52,21 +53,21 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
         .header("etag")
         .unwrap_or(&tag)
         .to_owned();
-    log.skip().await?;
+    log.skip().await;
     let _ = caller
         .with("If-None-Match", &tag_now)
         .get(&fixture.secrets)
         .await
         .expect(304);
-    let unchanged = log.operation().await?;
+    let unchanged = log.sent().await.into();
     caller.get(&first).await.ok();
-    let read = log.operation().await?;
+    let read = log.sent().await.into();
     caller.put(&first, json!({ "value": "changed" })).await.ok();
-    let write = log.operation().await?;
+    let write = log.sent().await.into();
     fixture.webhook(&api, true).await;
-    log.skip().await?;
+    log.skip().await;
     caller.put(&first, json!({ "value": value(0) })).await.ok();
-    let write_delivered = log.operation().await?;
+    let write_delivered = log.sent().await.into();
     fixture.webhook(&api, false).await;
     db.close().await;
     api.stop().await?;

@@ -24,8 +24,6 @@ pub const SECRETS: usize = 100;
 const VALUE_BYTES: usize = 64;
 /// How long a program may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Statements of every connection are written to PostgreSQL's log.
-pub const LOGGED: &str = "?options[log_statement]=all";
 
 /// PostgreSQL, with fsync on, and Redis.
 pub struct Servers {

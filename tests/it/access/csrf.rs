@@ -2,7 +2,7 @@
 
 use harness::client::Client;
 use harness::on_both;
-use harness::operations::{Gate, OPERATIONS, Operation};
+use harness::operations::{OPERATIONS, Operation};
 use harness::people::PASSWORD;
 use reqwest::Method;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn cookie(stage: &Stage) -> String {
 
 /// The operations that do more than to show something, as far as a credential is asked for.
 fn guarded(stage: &Stage) -> impl Iterator<Item = &'static Operation> {
-    let all = OPERATIONS.iter().filter(|operation| operation.gate != Gate::Public);
+    let all = OPERATIONS.iter().filter(|operation| !operation.gate.is_public());
     all.filter(move |operation| stage.endpoint(operation).method != Method::GET)
 }
 
@@ -93,7 +93,7 @@ on_both! {
         let client: Client = stage.world.owner.with("X-API-Key", "srm_sak_any");
         let place = stage.world.production();
         let before = stage.state().await;
-        for operation in OPERATIONS.iter().filter(|operation| operation.gate != Gate::Public) {
+        for operation in OPERATIONS.iter().filter(|operation| !operation.gate.is_public()) {
             stage.call(&client, operation, &place).await.problem(400, "malformed_request");
         }
         let twice = stage.app.anonymous().with("X-API-Key", "a").with("X-API-Key", "b");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, OrgId, ProjectId, RoleId, ServiceAccountId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, ServiceAccountId,
     SessionId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
@@ -48,6 +48,10 @@ const NO_NAMES: &[&str] = &[
     "challenge_token",
     "code",
     "expires_days",
+    "expires_in_hours",
+    "max_uses",
+    "invite_token",
+    "status",
     "ip_allow",
     "with_key",
     "scopes",
@@ -70,6 +74,12 @@ const NO_NAMES: &[&str] = &[
     "expires_at",
     "subject.type",
     "subject.level",
+    "permission",
+    "what_if.rule.permissions",
+    "what_if.rule.effect",
+    "what_if.rule.expires_at",
+    "what_if.rule.subject.type",
+    "what_if.rule.subject.level",
     "env_classes",
     "join_policy",
     "join_domains",
@@ -84,10 +94,17 @@ const NO_NAMES: &[&str] = &[
     "at",
     "digest",
     "format",
+    "wait",
+    "required",
+    "enum",
+    "min_length",
+    "max_length",
+    "default",
+    "template_gate",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
-const GLOBAL_NAMES: &[&str] = &["slug", "user_id", "subject.email"];
+const GLOBAL_NAMES: &[&str] = &["slug", "user_id", "subject.email", "what_if.rule.subject.email"];
 /// Fields that name what may be others'; each is tested below.
 const NAMES: &[&str] = &[
     "project",
@@ -102,9 +119,15 @@ const NAMES: &[&str] = &[
     "subject.id",
     "subject.name",
     "pattern",
+    "environment",
+    "what_if.rule.subject.id",
+    "what_if.rule.subject.name",
+    "what_if.rule.pattern",
     "join_role",
     "member",
     "against",
+    "environment",
+    "environments",
 ];
 
 /// An id of the same kind that nobody has: the next number.
@@ -142,6 +165,7 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "rule" => vec![id(foreign.rule.clone(), ghost::<AclRuleId>(&foreign.rule))],
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "email" => vec![id(foreign.email.clone(), ghost::<EmailId>(&foreign.email))],
+        "invite" => vec![id(foreign.invite.clone(), ghost::<InviteId>(&foreign.invite))],
         "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
@@ -194,7 +218,7 @@ async fn swap_paths(stage: &Stage, client: &Client, place: &Place, foreign: &Sid
             .filter(|param| params.contains(&param.as_str()))
         {
             // A key names nothing until it is written: writing under a name of others' makes one's own.
-            if param == "key" && operation.id == "put_secret" {
+            if param == "key" && ["put_secret", "put_template_key"].contains(&operation.id) {
                 continue;
             }
             for (theirs, nobodys) in spellings(param, foreign) {
@@ -240,7 +264,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key",
+            "service_account", "service_key", "invite",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
@@ -294,6 +318,7 @@ on_both! {
         let stage = Stage::new(t).await;
         let foreign = &stage.world.foreign;
         let (project, actor) = (foreign.project_id.to_string(), stage.world.outsider.id.to_string());
+        let env = foreign.envs.last().expect("an environment").id.to_string();
         for (id, query, theirs, nobodys, expected) in [
             ("list_audit_logs", "project", project.clone(), ghost::<ProjectId>(&project), 200),
             ("list_audit_logs", "actor_id", actor.clone(), ghost::<UserId>(&actor), 200),
@@ -301,6 +326,10 @@ on_both! {
             ("list_service_accounts", "project", project.clone(), ghost::<ProjectId>(&project), 200),
             ("list_access_rules", "subject", foreign.role.clone(), ghost::<RoleId>(&foreign.role), 200),
             ("search_users", "org", foreign.org.clone(), "globez".to_owned(), 422),
+            ("who_can", "project", project.clone(), ghost::<ProjectId>(&project), 404),
+            ("who_can", "project", foreign.project.clone(), "vaulx".to_owned(), 404),
+            ("validate_template", "environment", env.clone(), ghost::<EnvId>(&env), 404),
+            ("get_env_example", "environment", env.clone(), ghost::<EnvId>(&env), 404),
         ] {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("an operation");
             let path = stage.path(operation, &stage.world.production());
@@ -308,6 +337,23 @@ on_both! {
             let with = |value: String| (format!("{path}{mark}{query}={value}"), None);
             let (status, _) = same(&stage, stage.world.owner.client(), operation, [with(theirs), with(nobodys)]).await;
             assert_eq!(status, expected, "{id} {query}");
+        }
+    }
+
+    async fn a_question_of_another_tenants_places_and_people_answers_like_one_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let operation = OPERATIONS.iter().find(|operation| operation.id == "explain_access").expect("an operation");
+        let path = stage.path(operation, &stage.world.production());
+        for (question, expected) in questions(&stage) {
+            let pair = question.map(|body| (path.clone(), Some(body)));
+            let (status, body) = same(&stage, stage.world.owner.client(), operation, pair).await;
+            assert_eq!(status, expected, "{body}");
+        }
+        let list = OPERATIONS.iter().find(|operation| operation.id == "who_can").expect("an operation");
+        let path = format!("{}&project=web", stage.path(list, &stage.world.production())).replace("members:read", "envs:read");
+        for (theirs, nobodys) in spellings("env", &stage.world.foreign) {
+            let pair = [theirs, nobodys].map(|env| (format!("{path}&environment={env}"), None));
+            assert_eq!(same(&stage, stage.world.owner.client(), list, pair).await.0, 404);
         }
     }
 
@@ -325,6 +371,49 @@ on_both! {
     }
 }
 
+/// Questions with a foreign name, and with one of nothing; and how both are answered.
+fn questions(stage: &Stage) -> Vec<([Value; 2], u16)> {
+    let foreign = &stage.world.foreign;
+    let mut all = Vec::new();
+    let places = [("project", json!({})), ("env", json!({ "project": "web" }))];
+    for (param, around) in places {
+        for names in spellings(param, foreign) {
+            let field = if param == "env" { "environment" } else { param };
+            let ask = |name: String| {
+                let mut body = around.clone();
+                body["permission"] = json!("envs:read");
+                body[field] = json!(name);
+                body
+            };
+            all.push(([ask(names.0), ask(names.1)], 404));
+        }
+    }
+    let member = spellings("member", foreign);
+    let account = spellings("service_account", foreign);
+    let people = member.into_iter().map(|names| ("user", "id", names));
+    let machines = account.into_iter().map(|names| ("service_account", "id", names));
+    // An account of elsewhere is answered like no account at all.
+    let address = (stage.world.outsider.email.clone(), "nobody@example.com".to_owned());
+    for (kind, field, names) in people.chain(machines).chain([("user", "email", address)]) {
+        let ask = |name: String| json!({ "subject": { "type": kind, field: name }, "permission": "members:read" });
+        all.push(([ask(names.0), ask(names.1)], 422));
+    }
+    let supposing = |subject: Value, pattern: &str| {
+        let rule = json!({ "subject": subject, "pattern": pattern, "permissions": ["envs:read"] });
+        json!({ "permission": "members:read", "what_if": { "rule": rule } })
+    };
+    for (theirs, nobodys) in spellings("role", foreign) {
+        let field = if theirs.starts_with("rol_") { "id" } else { "name" };
+        let ask = |role: String| supposing(json!({ "type": "role", field: role }), "*");
+        all.push(([ask(theirs), ask(nobodys)], 422));
+    }
+    for (theirs, nobodys) in spellings("project", foreign) {
+        let ask = |project: &str| supposing(json!({ "type": "role", "name": "viewer" }), project);
+        all.push(([ask(&theirs), ask(&nobodys)], 422));
+    }
+    all
+}
+
 /// Bodies with a foreign name, and with one of nothing.
 fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
     let (foreign, url) = (&stage.world.foreign, stage.world.receiver.url.clone());
@@ -340,6 +429,8 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("create_token", [patterns(&theirs), patterns(&nobodys)]));
         let robot = |project: &str| json!({ "name": "new", "project": project });
         all.push(("create_service_account", [robot(&theirs), robot(&nobodys)]));
+        let invited = |project: &str| json!({ "project": project });
+        all.push(("create_invite", [invited(&theirs), invited(&nobodys)]));
         let filters = |id: &str| json!({ "url": url, "events": ["*"], "filters": { "projects": [id] } });
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "projects": [id] } });
@@ -356,13 +447,16 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("put_access_rule", [rule(theirs), rule(nobodys)]));
     }
     for (theirs, nobodys) in place("role") {
-        let email = stage.world.outsider.email.clone();
-        let added = |role: &str| json!({ "email": email, "role": role });
+        let id = stage.world.outsider.id.to_string();
+        let added = |role: &str| json!({ "user_id": id, "role": role });
         let role = |role: &str| json!({ "role": role });
         let joining = |role: &str| json!({ "join_role": role });
         let replaced = |role: &str| json!({ "name": "Web", "slug": "web", "join_role": role });
         for id in ["add_member", "add_project_member"] {
             all.push((id, [added(&theirs), added(&nobodys)]));
+        }
+        for id in ["create_invite", "create_project_invite"] {
+            all.push((id, [role(&theirs), role(&nobodys)]));
         }
         for id in ["update_member", "add_member_role", "update_project_member"] {
             all.push((id, [role(&theirs), role(&nobodys)]));
@@ -383,6 +477,10 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         all.push(("create_webhook", [filters(&theirs), filters(&nobodys)]));
         let filters = |id: &str| json!({ "filters": { "environments": [id] } });
         all.push(("update_webhook", [filters(&theirs), filters(&nobodys)]));
+        let added = |id: &str| json!({ "key": "NEW_KEY", "environments": [id] });
+        all.push(("create_template_key", [added(&theirs), added(&nobodys)]));
+        let set = |id: &str| json!({ "environments": [id] });
+        all.push(("put_template_key", [set(&theirs), set(&nobodys)]));
     }
     all
 }

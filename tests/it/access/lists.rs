@@ -54,7 +54,7 @@ on_both! {
 
     async fn a_person_sees_the_same_organisations_in_the_list_and_in_the_account(t: TestApp) {
         let stage = Stage::new(t).await;
-        for name in ["owner", "p-viewer", "outsider", "removed", "lapsed", "on-call", "custom", "app-role"] {
+        for name in ["owner", "p-viewer", "outsider", "invitee", "removed", "lapsed", "on-call", "custom", "app-role"] {
             let principal = stage.principals.iter().find(|principal| principal.name == name).expect("a principal");
             let listed = list(principal, "/v1/orgs", "slug").await;
             let me = principal.client.get("/v1/auth/me").await.expect(200).json();

@@ -12,7 +12,7 @@ mod second_factor;
 use std::collections::BTreeMap;
 
 use harness::matrix::{Kept, Place, Principal, State, World, principals};
-use harness::operations::{Endpoint, Operation, endpoints};
+use harness::operations::{Doer, Endpoint, Operation, endpoints};
 use harness::{Answer, Client, TestApp};
 use serde_json::Value;
 
@@ -58,10 +58,10 @@ impl Stage {
     /// Somebody who succeeds with an operation.
     fn doer(&self, operation: &Operation) -> &Client {
         let world = &self.world;
-        let doer = if operation.by_outsider {
-            &world.outsider
-        } else {
-            &world.owner
+        let doer = match operation.doer {
+            Doer::Owner => &world.owner,
+            Doer::Outsider => &world.outsider,
+            Doer::Invitee => &world.invitee,
         };
         doer.client()
     }

@@ -17,6 +17,7 @@ fn is_inside(operation: &Operation) -> bool {
             | Gate::ProjectSession(_)
             | Gate::DeletedProject(_)
             | Gate::Env(_)
+            | Gate::SomeEnv(_)
             | Gate::AnyKey(_)
             | Gate::Key(_)
     )

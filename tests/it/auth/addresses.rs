@@ -194,6 +194,22 @@ on_both! {
         dana.post(&path(&id, "/resend"), json!({})).await.problem(409, "conflict");
     }
 
+    // Whoever adds and removes a stranger's address again and again would have us write to them as often.
+    async fn three_verification_mails_go_to_one_address_an_hour_whoever_adds_it(t: TestApp) {
+        let (dana, eve) = (t.person("dana").await, t.person("eve").await);
+        for (n, person) in [&dana, &eve, &dana].into_iter().enumerate() {
+            let id = add(person, "stranger@example.com").await.expect(201).at("/id");
+            expect_letter(&t, "stranger@example.com", VERIFY, n + 1).await;
+            person.delete(&path(&id, "")).await.expect(204).ok();
+        }
+        for person in [&dana, &eve] {
+            let id = add(person, "stranger@example.com").await.expect(201).at("/id");
+            person.post(&path(&id, "/resend"), json!({})).await.expect(204).ok();
+        }
+        assert_eq!(t.number("SELECT COUNT(*) FROM mails m JOIN user_emails e ON e.id = m.email_id WHERE e.canonical = 'stranger@example.com'").await, 0);
+        assert_eq!(letters(&t, "stranger@example.com", VERIFY).len(), 3);
+    }
+
     async fn of_two_defaults_set_at_once_one_stays(t: TestApp) {
         let (dana, other) = with_two(&t).await;
         let third = add(&dana, "third@example.com").await.expect(201).at("/id");

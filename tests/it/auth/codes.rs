@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::app::Options;
-use harness::mailbox::{RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token, letters};
+use harness::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token, letters};
 use harness::people::PASSWORD;
 use harness::{Answer, Authenticator, Person, TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
@@ -217,6 +217,48 @@ on_each_backend! {
         let code = expect_code(&t, &dana.email, SIGN_IN, 1).await;
         t.advance(Duration::from_mins(10));
         try_code(&t, &token, &code).await.problem(401, "invalid_credentials");
+    }
+
+    async fn an_address_has_ten_tries_an_hour_however_many_codes_it_asks_for(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let dana = t.person("dana").await;
+        for n in 1..=2 {
+            let token = ask(&t, &dana.email).await;
+            let code = expect_code(&t, &dana.email, SIGN_IN, n).await;
+            for _ in 0..5 {
+                try_code(&t, &token, &other_than(&code)).await.problem(401, "invalid_credentials");
+            }
+        }
+        let token = ask(&t, &dana.email).await;
+        let code = expect_code(&t, &dana.email, SIGN_IN, 3).await;
+        try_code(&t, &token, &code).await.problem(401, "invalid_credentials");
+        assert_eq!(t.number("SELECT CAST(SUM(attempts) AS BIGINT) FROM challenges WHERE purpose = 'sign_in'").await, 10);
+        // Registering is another matter.
+        let begun = t.anonymous().post("/v1/auth/register", json!({ "email": "new@example.com" })).await.expect(202);
+        let registration = expect_code(&t, "new@example.com", REGISTER, 1).await;
+        let proof = json!({ "challenge_token": begun.at("/challenge_token"), "code": registration });
+        t.anonymous().post("/v1/auth/register/verify", proof).await.expect(200).ok();
+        t.advance(Duration::from_mins(70));
+        let token = ask(&t, &dana.email).await;
+        let code = expect_code(&t, &dana.email, SIGN_IN, 4).await;
+        try_code(&t, &token, &code).await.expect(200).ok();
+    }
+
+    async fn tries_at_what_was_never_mailed_use_up_nothing(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let dana = t.person("dana").await;
+        let (mut token, mut code) = (String::new(), String::new());
+        for n in 1..=3 {
+            token = ask(&t, &dana.email).await;
+            code = expect_code(&t, &dana.email, SIGN_IN, n).await;
+        }
+        for _ in 0..4 {
+            let beyond = ask(&t, &dana.email).await;
+            for _ in 0..5 {
+                try_code(&t, &beyond, &other_than(&code)).await.problem(401, "invalid_credentials");
+            }
+        }
+        try_code(&t, &token, &code).await.expect(200).ok();
     }
 
     async fn after_an_hour_codes_go_out_again(backend: Backend) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use harness::app::Options;
-use harness::mailbox::{Mailbox, expect_link, link_tokens};
+use harness::mailbox::{Mailbox, RESET, VERIFY, expect_letter, expect_link, link_tokens};
+use harness::people::PASSWORD;
 use harness::smtp::SmtpSink;
 use harness::{Answer, Person, TestApp, on_both, on_each_backend};
 use serde_json::json;
@@ -44,6 +45,24 @@ on_both! {
         verify(&t, &first).await.problem(422, "invalid_field");
         assert_eq!(is_verified(&dana).await, "false");
         verify(&t, &second).await.expect(204).ok();
+    }
+
+    async fn whoever_registers_with_the_address_of_a_stranger_writes_nothing_into_their_mail(t: TestApp) {
+        let name = "<b>Win</b> at evil.example";
+        let body = json!({ "email": "stranger@example.com", "password": PASSWORD, "first_name": name });
+        t.anonymous().post("/v1/auth/register", body).await.expect(201).ok();
+        let forgot = json!({ "email": "stranger@example.com" });
+        t.anonymous().post("/v1/auth/password/forgot", forgot.clone()).await.expect(200).ok();
+        for subject in [VERIFY, RESET] {
+            let mail = expect_letter(&t, "stranger@example.com", subject, 1).await;
+            assert!(mail.contains("Hello,") && !mail.contains("evil.example"), "{mail}");
+        }
+        // Who has proved the address is called by the name that they chose.
+        let token = expect_link(&t, "stranger@example.com", 1).await;
+        verify(&t, &token).await.expect(204).ok();
+        t.anonymous().post("/v1/auth/password/forgot", forgot).await.expect(200).ok();
+        let mail = expect_letter(&t, "stranger@example.com", RESET, 2).await;
+        assert!(mail.contains(&format!("Hello {name},")) && mail.contains("&lt;b&gt;Win&lt;/b&gt; at"), "{mail}");
     }
 
     async fn no_token_of_another_kind_verifies(t: TestApp) {

@@ -68,6 +68,15 @@ on_both! {
         assert_eq!(search(&dana, "q=evelyn@example.com").await, Vec::<String>::new());
     }
 
+    async fn who_is_found_by_one_of_their_addresses_does_not_give_the_others_away(t: TestApp) {
+        let (dana, eve) = (verified(&t, "dana").await, t.proved_person("evelyn").await);
+        eve.post("/v1/auth/emails", json!({ "email": "Eve@Example.org" })).await.expect(201).ok();
+        assert_eq!(search(&dana, "q=eve@example.org").await, Vec::<String>::new(), "not proved yet");
+        t.sql("UPDATE user_emails SET verified_at = 1 WHERE canonical = 'eve@example.org'").await;
+        assert_eq!(search(&dana, "q=eve@example.org").await, ["Eve@Example.org"]);
+        assert_eq!(search(&dana, "q=evelyn@example.com").await, ["evelyn@example.com"]);
+    }
+
     async fn people_of_ones_organisations_are_found_by_a_part(t: TestApp) {
         let (acme, globex) = (t.org("acme").await, t.org("globex").await);
         let dev = acme.developer("mulder").await;

@@ -87,11 +87,24 @@ on_both! {
     }
 
     async fn what_is_no_address_is_refused(t: TestApp) {
-        for email in ["", "dana", "dana@", "@example.com", "dana@localhost", "da na@example.com", "dana@exa_mple.com"] {
+        for email in [
+            "", "dana", "dana@", "@example.com", "dana@localhost", "da na@example.com", "dana@exa_mple.com",
+            "dana@example.com.", "dana\0@example.com", "dana@example.com\r\nBcc: eve@example.com",
+            "\u{ff24}ana@example.com", "d\u{430}na@example.com", "dana@ex\u{430}mple.com",
+        ] {
             let refused = register(&t.anonymous(), email, PASSWORD).await.problem(422, "invalid_field");
             assert_eq!(refused.at("/errors/0/field"), "email", "{email}");
         }
         assert_eq!(accounts(&t).await, 0);
+    }
+
+    async fn names_of_several_lines_are_refused(t: TestApp) {
+        for field in ["first_name", "last_name"] {
+            let body = json!({ "email": "dana@example.com", "password": PASSWORD, field: "Dana\r\nBcc: eve@example.com" });
+            let refused = t.anonymous().post("/v1/auth/register", body).await.problem(422, "invalid_field");
+            assert_eq!(refused.at("/errors/0/field"), field);
+        }
+        assert_eq!((accounts(&t).await, t.number("SELECT COUNT(*) FROM mails").await), (0, 0));
     }
 
     async fn people_of_one_name_get_personal_organisations_of_their_own(t: TestApp) {

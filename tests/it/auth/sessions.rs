@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use harness::app::{Options, eventually};
-use harness::{Answer, Person, TestApp, on_both, on_each_backend};
+use harness::mailbox::expect_letter;
+use harness::people::PASSWORD;
+use harness::{Answer, Authenticator, Person, TestApp, on_both, on_each_backend};
 use serde_json::json;
 
-use super::sign_in::cookie_of;
+use super::sign_in::{cookie_in, cookie_of};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -66,6 +68,53 @@ on_both! {
         refresh(&t, &last).await.problem(401, "unauthenticated");
         elsewhere.get("/v1/auth/me").await.expect(200).ok();
         assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'session.reuse_detected'").await, 1);
+        let told = expect_letter(&t, &dana.email, "One of your sessions was ended", 1).await;
+        assert!(told.contains("127.0.0.1"), "{told}");
+    }
+
+    // What is ended does not come back by a trade that was under way.
+    async fn a_session_that_is_ended_while_it_is_prolonged_is_over(t: TestApp) {
+        let dana = t.person("dana").await;
+        for round in 0..16 {
+            let other = dana.signs_in_again().await;
+            let listed = dana.get("/v1/auth/sessions").await.expect(200);
+            let path = format!("/v1/auth/sessions/{}", listed.at("/data/0/id"));
+            let (traded, ended) = tokio::join!(refresh(&t, &other.refresh_token), dana.delete(&path));
+            ended.expect(204).ok();
+            if traded.status() == 200 {
+                let (access, next) = tokens(&traded);
+                assert!(!is_signed_in(&t, &access).await, "round {round}");
+                refresh(&t, &next).await.problem(401, "unauthenticated");
+            }
+        }
+    }
+
+    async fn a_cookie_is_another_one_once_its_person_has_proved_who_they_are(t: TestApp) {
+        let dana = t.person("dana").await;
+        let mut cookie = cookie_of(&t, &dana.email).await;
+        let prepared = Authenticator::prepare(&t.anonymous().cookie(&cookie), &t.clock).await;
+        let change = json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" });
+        for (path, body) in [
+            ("/v1/auth/sudo", json!({ "password": PASSWORD })),
+            ("/v1/auth/password", change),
+            ("/v1/auth/2fa/enable", json!({ "code": prepared.code() })),
+        ] {
+            let browser = t.anonymous().cookie(&cookie);
+            let next = cookie_in(&browser.post(path, body).await.ok());
+            assert!(next.starts_with("srm_ses_") && next != cookie, "{path}: {next}");
+            browser.get("/v1/auth/me").await.problem(401, "unauthenticated");
+            t.anonymous().cookie(&next).get("/v1/auth/me").await.expect(200).ok();
+            cookie = next;
+        }
+        let browser = t.anonymous().cookie(&cookie);
+        assert_eq!(browser.get("/v1/auth/sessions").await.at("/pagination/total"), "1", "it is one session all along");
+    }
+
+    async fn a_session_with_a_refresh_token_keeps_its_tokens_when_its_person_proves_who_they_are(t: TestApp) {
+        let dana = t.person("dana").await;
+        let confirmed = dana.post("/v1/auth/sudo", json!({ "password": PASSWORD })).await.expect(200);
+        assert_eq!(confirmed.header("set-cookie"), None);
+        dana.get("/v1/auth/me").await.expect(200).ok();
     }
 
     async fn what_is_no_refresh_token_is_refused(t: TestApp) {
@@ -122,6 +171,24 @@ on_each_backend! {
         let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
         assert!(is_signed_in(&t, &access).await);
         t.advance(90 * 24 * HOUR);
+        refresh(&t, &next).await.problem(401, "unauthenticated");
+    }
+
+    async fn a_session_ends_after_ninety_days_however_often_it_is_prolonged(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let mut token = dana.refresh_token.clone();
+        for _ in 0..2 {
+            t.advance(40 * 24 * HOUR);
+            (_, token) = tokens(&refresh(&t, &token).await.expect(200));
+        }
+        t.advance(Duration::from_mins(10 * 24 * 60 - 1));
+        let last = refresh(&t, &token).await.expect(200);
+        assert_eq!(last.at("/expires_in"), "60", "the access token ends with it");
+        let (access, next) = tokens(&last);
+        t.advance(Duration::from_secs(59));
+        assert!(is_signed_in(&t, &access).await);
+        t.advance(Duration::from_secs(1));
+        assert!(!is_signed_in(&t, &access).await);
         refresh(&t, &next).await.problem(401, "unauthenticated");
     }
 

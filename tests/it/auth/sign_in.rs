@@ -12,7 +12,11 @@ async fn login(t: &TestApp, name: &str, password: &str) -> Answer {
 
 /// Signs in as a browser does; returns the cookie's token.
 pub async fn cookie_of(t: &TestApp, email: &str) -> String {
-    let answer = login(t, email, PASSWORD).await.expect(200);
+    cookie_in(&login(t, email, PASSWORD).await.expect(200))
+}
+
+/// The token of the cookie that an answer sets; empty when it sets none.
+pub fn cookie_in(answer: &Answer) -> String {
     let cookie = answer.header("set-cookie").unwrap_or_default();
     let token = cookie
         .strip_prefix("strongroom=")

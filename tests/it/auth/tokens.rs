@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::app::{Options, eventually};
-use harness::{TestApp, on_both, on_each_backend};
+use harness::{Client, TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
 
 const TOKENS: &str = "/v1/auth/tokens";
@@ -105,7 +105,100 @@ on_both! {
         assert!([403, 404].contains(&status), "{status}");
         let list = token.get("/v1/orgs").await.expect(200);
         assert_eq!((list.at("/pagination/total"), list.at("/data/0/slug")), ("1".into(), "acme".into()));
+        let me = token.get("/v1/auth/me").await.expect(200);
+        assert_eq!((me.at("/orgs/0/slug"), me.at("/orgs/1/slug")), ("acme".into(), String::new()));
         token.post("/v1/orgs", json!({ "name": "Third" })).await.problem(403, "insufficient_scope");
+    }
+
+    async fn a_token_shows_what_it_is_narrowed_to_in_the_names_of_today(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        let patterns = json!(["web/production/DB_*", "w*/@dev"]);
+        let body = json!({ "name": "ci", "org": "acme", "patterns": patterns, "scopes": ["secrets:read"] });
+        let made = acme.owner.post(TOKENS, body).await.expect(201);
+        let shown = json!(["web/production/DB_*", "w*/@dev/*"]);
+        assert_eq!((&made.json()["patterns"], made.at("/org")), (&shown, "acme".into()));
+        assert_eq!(made.at("/org_id"), acme.id.to_string());
+        acme.owner.patch(&web.path, json!({ "slug": "site" })).await.expect(200).ok();
+        acme.owner.patch("/v1/orgs/acme", json!({ "slug": "apex" })).await.expect(200).ok();
+        let listed = acme.owner.get(TOKENS).await.expect(200);
+        assert_eq!((listed.at("/data/0/patterns/0"), listed.at("/data/0/org")), ("site/production/DB_*".into(), "apex".into()));
+        acme.owner.delete("/v1/orgs/apex/projects/site").await.expect(204).ok();
+        let gone = acme.owner.get(TOKENS).await.expect(200);
+        assert!(gone.at("/data/0/patterns/0").starts_with(&format!("{}/env_", web.id)), "{}", gone.text());
+        assert_eq!(gone.at("/data/0/patterns/1"), "w*/@dev/*");
+        let plain = acme.owner.post(TOKENS, json!({ "name": "all" })).await.expect(201).json();
+        assert_eq!((&plain["patterns"], plain.get("org"), plain.get("org_id")), (&json!([]), None, None));
+    }
+
+    async fn a_token_names_nothing_to_those_from_whom_it_is_hidden(t: TestApp) {
+        let acme = t.org("acme").await;
+        let (web, api) = (acme.project("web").await, acme.project("api").await);
+        acme.project("ops").await;
+        let dana = t.person("dana").await;
+        for project in [&web, &api] {
+            acme.grant(dana.id, Some(project.id), "developer").await;
+        }
+        let body = |patterns: Value| json!({ "name": "ci", "org": "acme", "patterns": patterns });
+        // Nor can what is hidden be named.
+        let said = async |pattern: &str| {
+            let refused = dana.post(TOKENS, body(json!(["web", pattern]))).await.problem(422, "invalid_field");
+            refused.json()["errors"].clone()
+        };
+        assert_eq!(said("ops").await, said("nothing").await);
+        assert_eq!(said("ops/production").await[0]["field"], "patterns[1]");
+        dana.post(TOKENS, body(json!(["web/production"]))).await.expect(201).ok();
+        let narrow = dana.token(body(json!(["api"]))).await;
+        let seen = async |by: &Client| {
+            let list = by.get(TOKENS).await.expect(200);
+            ["/data/0/patterns/0", "/data/1/patterns/0", "/data/1/org"].map(|at| list.at(at))
+        };
+        assert_eq!(seen(dana.client()).await, ["api/*/*", "web/production/*", "acme"]);
+        let [own, others, org] = seen(&narrow).await;
+        assert_eq!((own.as_str(), org.as_str()), ("api/*/*", "acme"));
+        assert!(others.starts_with(&format!("{}/env_", web.id)), "a narrow token reads no names beyond: {others}");
+        acme.owner.delete(&format!("{}/members/{}", web.path, dana.id)).await.expect(204).ok();
+        let [own, others, org] = seen(dana.client()).await;
+        assert_eq!((own.as_str(), org.as_str()), ("api/*/*", "acme"));
+        assert!(others.starts_with(&format!("{}/env_", web.id)), "{others}");
+        acme.owner.delete(&format!("{}/members/{}", api.path, dana.id)).await.expect(204).ok();
+        let [own, _, org] = seen(dana.client()).await;
+        assert_eq!((own, org.as_str()), (format!("{}/*/*", api.id), ""));
+    }
+
+    async fn a_token_never_exceeds_its_owner(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        for env in ["development", "staging", "production"] {
+            acme.owner.put(&web.env(env).secret("K"), json!({ "value": "v" })).await.ok();
+        }
+        let dana = acme.developer("dana").await;
+        // Scopes may say more than the owner has; they give nothing.
+        let scopes = json!(["secrets:read", "secrets:write", "audit:read", "org:read", "org:delete"]);
+        let (wide, scoped) = (dana.token(json!({ "name": "a" })).await, dana.token(json!({ "name": "b", "scopes": scopes })).await);
+        let answers = async |by: &Client| {
+            let mut all = Vec::new();
+            for env in ["development", "staging", "production"] {
+                all.push(by.get(&web.env(env).secret("K")).await.status());
+            }
+            all.push(by.put(&web.env("staging").secret("K"), json!({ "value": "v" })).await.status());
+            all.push(by.get(&acme.path("/audit-logs")).await.status());
+            all
+        };
+        for by in [dana.client(), &wide, &scoped] {
+            assert_eq!(answers(by).await, [200, 200, 403, 200, 403]);
+        }
+        let refused = scoped.get(&web.env("production").secret("K")).await.problem(403, "forbidden");
+        assert_eq!(refused.at("/reason"), "no_grant", "it is the owner who lacks it");
+        let member = acme.path(&format!("/members/{}", dana.id));
+        acme.owner.patch(&member, json!({ "role": "viewer" })).await.expect(200).ok();
+        for by in [dana.client(), &wide, &scoped] {
+            assert_eq!(answers(by).await, [200, 403, 403, 403, 403]);
+        }
+        acme.owner.patch(&member, json!({ "role": "admin" })).await.expect(200).ok();
+        assert_eq!(answers(&scoped).await, [200; 5]);
+        scoped.get(&acme.path("/members")).await.problem(403, "insufficient_scope");
+        wide.get(&acme.path("/members")).await.expect(200).ok();
     }
 
     async fn a_token_makes_and_revokes_no_tokens_and_ends_no_session(t: TestApp) {
@@ -135,6 +228,39 @@ on_both! {
 }
 
 on_each_backend! {
+    async fn scopes_places_organisation_and_end_each_narrow_a_token(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let acme = t.org("acme").await;
+        let (web, api) = (acme.project("web").await, acme.project("api").await);
+        let (dev, prod) = (web.env("development"), web.env("production"));
+        acme.owner.post("/v1/orgs", json!({ "name": "Other" })).await.expect(201).ok();
+        for secret in [dev.secret("DB_URL"), dev.secret("API_KEY"), prod.secret("DB_URL"), api.env("development").secret("DB_URL")] {
+            acme.owner.put(&secret, json!({ "value": "v" })).await.ok();
+        }
+        let narrow = json!({
+            "name": "ci", "org": "acme", "patterns": ["web/*/DB_*"], "scopes": ["secrets:read@dev", "secrets:write"],
+            "expires_days": 1,
+        });
+        let token = acme.owner.token(narrow).await;
+        let value = || json!({ "value": "w" });
+        for (what, answer, status) in [
+            ("all of it fits", token.get(&dev.secret("DB_URL")).await, 200),
+            ("written in every class", token.put(&prod.secret("DB_URL"), value()).await, 200),
+            ("read in one class only", token.get(&prod.secret("DB_URL")).await, 403),
+            ("another key", token.get(&dev.secret("API_KEY")).await, 403),
+            ("another key", token.put(&dev.secret("API_KEY"), value()).await, 403),
+            ("another permission", token.delete(&dev.secret("DB_URL")).await, 403),
+            ("another permission", token.get(&acme.path("/members")).await, 403),
+            ("another project", token.get(&api.env("development").secret("DB_URL")).await, 404),
+            ("another organisation", token.get("/v1/orgs/other").await, 404),
+        ] {
+            assert_eq!(answer.status(), status, "{what}: {}", answer.text());
+            assert!(status != 403 || answer.code() == "insufficient_scope", "{what}: {}", answer.text());
+        }
+        t.advance(Duration::from_hours(24));
+        token.get(&dev.secret("DB_URL")).await.problem(401, "unauthenticated");
+    }
+
     async fn a_token_ends_on_its_day(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let dana = t.person("dana").await;

@@ -87,6 +87,7 @@ fn areas_do_not_touch_each_others_tables() {
         "policy",
         "service_accounts",
         "projects",
+        "templates",
         "secrets",
         "webhooks",
         "mail",

@@ -19,11 +19,14 @@ const LISTS: &[(&str, &str)] = &[
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
     ("list_project_members", "/v1/orgs/acme/projects/p0/members"),
+    ("list_invites", "/v1/orgs/acme/invites"),
+    ("list_project_invites", "/v1/orgs/acme/projects/p0/invites"),
     ("list_sessions", "/v1/auth/sessions"),
     ("list_security_events", "/v1/auth/security-log"),
     ("list_projects", "/v1/orgs/acme/projects"),
     ("list_environments", "/v1/orgs/acme/projects/p0/environments"),
     ("list_project_keys", "/v1/orgs/acme/projects/p0/keys"),
+    ("list_template_keys", "/v1/orgs/acme/projects/p0/template"),
     (
         "list_secrets",
         "/v1/orgs/acme/projects/p0/environments/production/secrets",
@@ -236,6 +239,8 @@ async fn fill(t: &TestApp) -> Filled {
             .post("/v1/orgs/acme/projects/p0/rotate-key", json!({}))
             .await
             .ok();
+        let key = json!({ "key": format!("T{number}") });
+        client.post("/v1/orgs/acme/projects/p0/template", key).await.ok();
     }
     // The end of a key is an event: it must not come while a test turns pages.
     t.sql("UPDATE data_keys SET state = 'destroyed', destroyed_at = 1 WHERE state = 'retiring'")
@@ -244,6 +249,10 @@ async fn fill(t: &TestApp) -> Filled {
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;
         acme.grant(member.id, project.parse().ok(), "viewer").await;
+        for place in ["/v1/orgs/acme", "/v1/orgs/acme/projects/p0"] {
+            let guest = json!({ "email": format!("guest{number}@example.com") });
+            client.post(&format!("{place}/invites"), guest).await.expect(201).ok();
+        }
     }
     let env = "/v1/orgs/acme/projects/p0/environments/production";
     for number in 0..ENTRIES {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use harness::client::{Answer, Client};
-use harness::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
+use harness::mailbox::{INVITE, REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
 use harness::people::PASSWORD;
 use harness::schema::Document;
 use harness::{Authenticator, Receiver, TestApp, on_both};
@@ -22,7 +22,9 @@ on_both! {
         walk.machines().await;
         walk.policy().await;
         walk.members(&t).await;
+        walk.invitations(&t).await;
         walk.secrets().await;
+        walk.templates().await;
         walk.webhooks().await;
         walk.journal().await;
         walk.endings().await;
@@ -279,8 +281,25 @@ impl Walk {
         let made = self.does("put_access_rule", says, 200).await;
         self.names.insert("rule", made.at("/id"));
         self.get("list_access_rules").await;
+        self.questions().await;
         self.done("delete_access_rule", 204).await;
         self.done("delete_role", 204).await;
+    }
+
+    async fn questions(&mut self) {
+        let (project, env) = (self.names["project"].clone(), self.names["env"].clone());
+        let place = json!({ "permission": "secrets:write", "project": project, "environment": env, "key": "DB_URL" });
+        self.does("explain_access", place.clone(), 200).await;
+        let rule = json!({
+            "subject": { "type": "role", "name": "owner" }, "pattern": "*", "permissions": ["secrets:write"],
+            "effect": "deny", "expires_at": "2100-01-02T03:04:05Z",
+        });
+        let mut supposing = place;
+        supposing["what_if"] = json!({ "rule": rule });
+        let denied = self.does("explain_access", supposing, 200).await;
+        assert_eq!(denied.at("/reason"), "acl_deny", "{}", denied.text());
+        let query = format!("?permission=secrets:read&project={project}&environment={env}");
+        self.call_as(&self.client.clone(), "who_can", &query, None, 200).await;
     }
 
     async fn members(&mut self, t: &TestApp) {
@@ -288,7 +307,7 @@ impl Walk {
         let me = self.get("get_me").await.at("/id");
         self.names.insert("member", finn.id.to_string());
         self.names.insert("role", "developer".to_owned());
-        let viewer = json!({ "email": finn.email, "role": "viewer", "env_classes": ["staging"] });
+        let viewer = json!({ "user_id": finn.id.to_string(), "role": "viewer", "env_classes": ["staging"] });
         self.does("add_member", viewer.clone(), 201).await;
         self.does("add_member", viewer, 200).await;
         let developer = json!({ "role": "developer", "expires_at": "2100-01-02T03:04:05Z" });
@@ -336,6 +355,43 @@ impl Walk {
         self.done("remove_member", 204).await;
     }
 
+    async fn invitations(&mut self, t: &TestApp) {
+        let anyone = self.anonymous.clone();
+        let mailed = json!({
+            "email": "hugo@example.com", "project": self.names["project"], "role": "viewer", "env_classes": ["dev"],
+            "expires_in_hours": 24, "max_uses": 1,
+        });
+        let made = self.does("create_invite", mailed, 201).await;
+        self.names.insert("invite", made.at("/id"));
+        // A mail that is replaced before it goes out does not go out.
+        expect_token(t, "hugo@example.com", INVITE, 1).await;
+        self.done("resend_invite", 200).await;
+        self.get("list_invites").await;
+        self.get("list_project_invites").await;
+        let token = expect_token(t, "hugo@example.com", INVITE, 2).await;
+        self.names.insert("token", token);
+        self.call_as(&anyone, "get_invite", "", None, 200).await;
+        let newcomer = json!({ "password": PASSWORD, "first_name": "Hugo", "transport": "bearer" });
+        let made = self.call_as(&anyone, "accept_invite", "", Some(newcomer), 201).await;
+        let hugo = anyone.bearer(&made.at("/access_token"));
+        let link = self.does("create_invite", json!({ "role": "viewer" }), 201).await;
+        self.names.insert("token", link.at("/token"));
+        self.call_as(&anyone, "get_invite", "", None, 200).await;
+        self.call_as(&hugo, "accept_invite", "", None, 201).await;
+        let client = self.client.clone();
+        let used = self
+            .call_as(&client, "list_invites", "?status=accepted", None, 200)
+            .await;
+        assert_eq!(used.at("/pagination/total"), "2");
+        let link = self.does("create_project_invite", json!({ "max_uses": 5 }), 201).await;
+        self.names.insert("invite", link.at("/id"));
+        self.done("resend_project_invite", 200).await;
+        self.done("revoke_project_invite", 204).await;
+        let link = self.does("create_invite", json!({}), 201).await;
+        self.names.insert("invite", link.at("/id"));
+        self.done("revoke_invite", 204).await;
+    }
+
     async fn secrets(&mut self) {
         self.names.insert("key", "DB_URL".to_owned());
         self.does("put_secret", json!({ "value": "one", "comment": "main" }), 201)
@@ -379,6 +435,8 @@ impl Walk {
         self.names.insert("pin", "release-42".to_owned());
         self.does("put_revision_pin", json!({}), 200).await;
         self.get("list_revisions").await;
+        let missed = client.with("Last-Event-ID", "0");
+        self.call_as(&missed, "watch_environment", "?wait=0", None, 200).await;
         self.get("diff_environment").await;
         self.call_as(&client, "list_secrets", "?revision=1", None, 200).await;
         self.does(
@@ -393,6 +451,41 @@ impl Walk {
             let promote = json!({ "from": from, "to": to, "dry_run": dry_run });
             self.does("promote_secrets", promote, 200).await;
         }
+    }
+
+    async fn templates(&mut self) {
+        let project = json!({ "template_gate": "protected" });
+        self.does("update_project", project, 200).await;
+        let whole = json!({
+            "key": "DB_URL", "description": "Main", "environments": ["@dev", self.names["env"]], "pattern": "^[a-z]+$",
+            "enum": ["one", "three"], "min_length": 3, "max_length": 5, "default": "one",
+        });
+        self.does("create_template_key", whole, 201).await;
+        self.does("put_template_key", json!({ "enum": ["one"] }), 200).await;
+        self.names.insert("key", "PORT_2".to_owned());
+        self.does("put_template_key", json!({ "required": false }), 201).await;
+        self.get("list_template_keys").await;
+        let client = self.client.clone();
+        for query in ["", "?environment=production"] {
+            self.call_as(&client, "validate_template", query, None, 200).await;
+        }
+        self.call_as(
+            &client,
+            "get_env_example",
+            "?environment=production&format=dotenv",
+            None,
+            200,
+        )
+        .await;
+        self.done("delete_template_key", 204).await;
+        self.names.insert("key", "DB_URL".to_owned());
+        self.does("update_environment", json!({ "protected": true }), 200).await;
+        self.does("put_secret", json!({ "value": "two" }), 422).await;
+        let tried = json!({ "secrets": { "DB_URL": "two" }, "dry_run": true });
+        self.does("set_secrets", tried, 200).await;
+        let promote = json!({ "from": "staging", "to": self.names["env"], "dry_run": true });
+        self.does("promote_secrets", promote, 200).await;
+        self.done("delete_template_key", 204).await;
     }
 
     async fn webhooks(&mut self) {

@@ -7,7 +7,7 @@ use harness::{TestApp, on_both};
 use serde_json::{Map, Value, json};
 
 /// Everything that a change could leave behind.
-const TRACES: [&str; 14] = [
+const TRACES: [&str; 15] = [
     "journal",
     "users",
     "orgs",
@@ -19,6 +19,7 @@ const TRACES: [&str; 14] = [
     "webhooks",
     "service_accounts",
     "memberships",
+    "invites",
     "challenges",
     "mails",
     "jobs",
@@ -34,6 +35,69 @@ on_both! {
             assert_eq!(refused.at("/errors/0/field"), "zzz", "{}: {}", operation.id, refused.text());
             assert_eq!(refused.at("/errors/0/reason"), "unknown", "{}", operation.id);
         }
+    }
+
+    async fn an_unknown_field_of_an_object_within_is_named_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        let mut tried = 0;
+        for (operation, body) in place.bodies() {
+            let properties = place.properties(&operation).into_iter();
+            for (name, _) in properties.filter(|(_, property)| place.members(property).is_some()) {
+                let mut body = body.clone();
+                put(&mut body, &format!("{name}.zzz"), json!(1));
+                let refused = place.refused(&t, &operation, &body).await;
+                let shown = format!("{} {name}: {}", operation.id, refused.text());
+                assert!(refused.at("/errors/0/field").ends_with("zzz"), "{shown}");
+                assert_eq!(refused.at("/errors/0/reason"), "unknown", "{shown}");
+                tried += 1;
+            }
+        }
+        assert!(tried >= 3, "{tried}");
+    }
+
+    async fn a_text_with_nul_is_named_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        for (operation, body) in place.bodies() {
+            for text in place.texts(&operation) {
+                let mut body = body.clone();
+                put(&mut body, &text, json!("a\0b"));
+                let refused = place.refused(&t, &operation, &body).await;
+                let shown = format!("{} {text}: {}", operation.id, refused.text());
+                assert_eq!(refused.at("/errors/0/field"), text, "{shown}");
+                assert_eq!(refused.at("/errors/0/reason"), "format", "{shown}");
+            }
+        }
+    }
+
+    // Longer than anything may be, secrets included.
+    async fn a_text_that_is_too_long_is_refused_and_nothing_changes(t: TestApp) {
+        let place = Place::new(&t).await;
+        let long = "x".repeat(70_000);
+        let (mut named, mut ignored) = (0, Vec::new());
+        for (operation, body) in place.bodies() {
+            for text in place.texts(&operation).into_iter().filter(|text| !text.starts_with("metadata")) {
+                let mut body = body.clone();
+                put(&mut body, &text, json!(long));
+                let before = traces(&t).await;
+                let answer = place.send(&operation, "application/json", body.to_string().into_bytes()).await;
+                let shown = format!("{} {text}: {} {}", operation.id, answer.status(), answer.code());
+                if answer.status() < 300 {
+                    ignored.push(format!("{} {text}", operation.id));
+                    continue;
+                }
+                assert!((400..500).contains(&answer.status()), "{shown}");
+                assert!(!answer.text().contains(&long[..1000]), "{shown}: it repeats what it refuses");
+                assert_eq!(traces(&t).await, before, "{shown}");
+                if answer.at("/errors/0/reason") == "too_long" {
+                    let field = answer.at("/errors/0/field");
+                    assert!(field.starts_with(&text) || text.starts_with(&field), "{shown}: {field}");
+                    named += 1;
+                }
+            }
+        }
+        assert!(named > 20, "{named}");
+        // What the account does not have is not looked at.
+        assert_eq!(ignored, ["confirm_session code", "confirm_session challenge_token"]);
     }
 
     async fn a_missing_field_is_named_and_nothing_changes(t: TestApp) {
@@ -53,10 +117,10 @@ on_both! {
     async fn a_field_of_another_type_is_named_and_nothing_changes(t: TestApp) {
         let place = Place::new(&t).await;
         for (operation, body) in place.bodies() {
-            for (name, property) in place.properties(&operation) {
+            for (name, property) in place.all_properties(&operation) {
                 for wrong in wrong_values(&property) {
                     let mut body = body.clone();
-                    body[&name] = wrong.clone();
+                    put(&mut body, &name, wrong.clone());
                     let refused = place.refused(&t, &operation, &body).await;
                     // `events[0]` for an entry of `events`.
                     let shown = format!("{} {name} {wrong}: {}", operation.id, refused.text());
@@ -75,10 +139,13 @@ on_both! {
                 let answer = place.send(&operation, media_type, bytes).await;
                 answer.problem(415, "unsupported_media_type");
             }
-            let none = place.client.send(operation.method.parse().expect("a method"), &place.path(&operation), None).await;
-            assert!(matches!(none.status(), 400 | 415 | 422), "{id}: {}", none.text());
-            let empty = place.send(&operation, "application/json", Vec::new()).await;
-            assert!(matches!(empty.status(), 400 | 422), "{id}: {} {}", empty.status(), empty.text());
+            if operation.value["requestBody"]["required"] == true {
+                let method = operation.method.parse().expect("a method");
+                let none = place.client.send(method, &place.path(&operation), None).await;
+                assert!(matches!(none.status(), 400 | 415 | 422), "{id}: {}", none.text());
+                let empty = place.send(&operation, "application/json", Vec::new()).await;
+                assert!(matches!(empty.status(), 400 | 422), "{id}: {} {}", empty.status(), empty.text());
+            }
             for other in [json!([]), json!("text"), json!(7), json!(true), Value::Null, json!([body])] {
                 place.refused(&t, &operation, &other).await;
             }
@@ -108,6 +175,17 @@ fn wrong_values(property: &Value) -> Vec<Value> {
         ],
         // Objects and names of other schemas.
         _ => vec![json!(7), json!("no such word"), json!([1])],
+    }
+}
+
+/// Puts a value at a place of a body: `filters.keys[0]`.
+fn put(body: &mut Value, place: &str, value: Value) {
+    if let Some((outer, inner)) = place.split_once('.') {
+        return put(&mut body[outer], inner, value);
+    }
+    match place.strip_suffix("[0]") {
+        Some(list) => body[list] = json!([value]),
+        None => body[place] = value,
     }
 }
 
@@ -194,6 +272,55 @@ impl Place {
         properties.into_iter().collect()
     }
 
+    /// A schema with its name followed.
+    fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        let Some(name) = schema["$ref"].as_str() else {
+            return schema;
+        };
+        let named = self.document.0.pointer(name.trim_start_matches('#'));
+        named.expect("a schema that is there")
+    }
+
+    /// The properties of an object; `None` for anything else.
+    fn members<'a>(&'a self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
+        self.resolved(schema)["properties"].as_object()
+    }
+
+    /// The properties of a body, with those of objects within it: `filters.keys`.
+    fn all_properties(&self, operation: &Operation) -> Vec<(String, Value)> {
+        let mut all = self.properties(operation);
+        for (outer, property) in all.clone() {
+            let members = self.members(&property).into_iter().flatten();
+            all.extend(members.map(|(inner, property)| (format!("{outer}.{inner}"), property.clone())));
+        }
+        all
+    }
+
+    /// Where a body takes texts: `name`, `scopes[0]`, `filters.keys[0]`, `metadata.A`.
+    fn texts(&self, operation: &Operation) -> Vec<String> {
+        let properties = self.properties(operation);
+        let texts = properties
+            .iter()
+            .flat_map(|(name, property)| self.texts_in(name, property));
+        texts.collect()
+    }
+
+    fn texts_in(&self, at: &str, schema: &Value) -> Vec<String> {
+        if let Some(members) = self.members(schema) {
+            let texts = members
+                .iter()
+                .flat_map(|(name, member)| self.texts_in(&format!("{at}.{name}"), member));
+            return texts.collect();
+        }
+        let schema = self.resolved(schema);
+        match schema["type"].as_str() {
+            Some("string") if schema["enum"].is_null() => vec![at.to_owned()],
+            Some("array") => self.texts_in(&format!("{at}[0]"), &schema["items"]),
+            Some("object") => vec![format!("{at}.A")],
+            _ => Vec::new(),
+        }
+    }
+
     async fn send(&self, operation: &Operation, media_type: &str, body: Vec<u8>) -> Answer {
         let method = operation.method.parse().expect("a method");
         self.client
@@ -233,7 +360,9 @@ fn good_body(id: &str) -> Value {
         "verify_registration" | "sign_in_with_code" => json!({ "challenge_token": "srm_chl_x", "code": "123456" }),
         "complete_registration" => json!({ "registration_token": "srm_chl_x", "password": PASSWORD }),
         "resend_registration_code" => json!({ "challenge_token": "srm_chl_x" }),
-        "request_sign_in_code" | "request_password_reset" | "add_email" => json!({ "email": "new@example.com" }),
+        "request_sign_in_code" | "request_password_reset" | "add_email" | "create_invite" | "create_project_invite" => {
+            json!({ "email": "new@example.com" })
+        }
         "reset_password" => json!({ "token": "srm_lnk_x", "password": PASSWORD }),
         "update_me" => json!({ "first_name": "New" }),
         "verify_email_address" => json!({ "code": "123456" }),
@@ -257,7 +386,7 @@ fn good_body(id: &str) -> Value {
         "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
         "create_service_account" => json!({ "name": "new" }),
         "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
-        "confirm_session" => json!({ "password": PASSWORD }),
+        "confirm_session" | "accept_invite" => json!({ "password": PASSWORD }),
         "change_password" => json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" }),
         "enable_second_factor" => json!({ "code": "000000" }),
         "verify_second_factor" => json!({ "challenge_token": "srm_chl_x", "code": "000000" }),
@@ -267,6 +396,7 @@ fn good_body(id: &str) -> Value {
             let subject = json!({ "type": "role", "name": "viewer" });
             json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
         }
+        "explain_access" => json!({ "permission": "org:read" }),
         "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
         "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),

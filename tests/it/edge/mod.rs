@@ -4,6 +4,6 @@ mod abort;
 mod bodies;
 mod fields;
 mod hostile;
-mod raw;
+pub mod raw;
 mod slow;
 mod spellings;

@@ -21,6 +21,10 @@ pub struct Canaries {
     everywhere: BTreeMap<String, String>,
     /// May be in a mail, and nowhere else.
     mailed: BTreeMap<String, String>,
+    /// Six digits each: too few to tell one from chance, but not several.
+    codes: BTreeMap<String, String>,
+    /// Bytes that may be nowhere.
+    bytes: BTreeMap<String, Vec<u8>>,
     /// What refusals answered: it may repeat nothing of what was sent.
     refusals: String,
 }
@@ -32,6 +36,17 @@ impl Canaries {
         assert!(secret.len() >= 12, "{what}: too short to be told from chance");
         self.everywhere.insert(what.to_owned(), secret.clone());
         secret
+    }
+
+    /// Notes a code and returns it.
+    pub fn note_code(&mut self, what: &str, code: impl Into<String>) -> String {
+        let code = code.into();
+        assert!(
+            code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()),
+            "{what}"
+        );
+        self.codes.insert(what.to_owned(), code.clone());
+        code
     }
 
     /// Makes a secret that nobody else has.
@@ -51,6 +66,14 @@ fn assert_silent(canaries: &Canaries, haystacks: &[Haystack]) {
             if haystack.contains(secret) {
                 found.push(format!("{what} in {}", haystack.name));
             }
+        }
+        for (what, _) in canaries.bytes.iter().filter(|(_, bytes)| haystack.holds(bytes)) {
+            found.push(format!("{what} in {}", haystack.name));
+        }
+        let codes = canaries.codes.iter().filter(|_| !haystack.is_mail());
+        let codes: Vec<_> = codes.filter(|(_, code)| haystack.has_number(code)).collect();
+        if codes.len() > 1 {
+            found.push(format!("{codes:?} in {}", haystack.name));
         }
     }
     assert!(found.is_empty(), "{found:#?}");

@@ -1,13 +1,13 @@
 //! Writers that go on while things break, and remember what they were told.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::kernel::Db;
-use harness::Answer;
 use harness::processes::Tenant;
+use harness::{Answer, Client};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -27,6 +27,9 @@ pub struct Load {
     unanswered: AtomicUsize,
     /// The statuses of refusals.
     refused: Mutex<Vec<u16>>,
+    /// Versions acknowledged of each key.
+    versions: Mutex<HashMap<String, i64>>,
+    is_over: AtomicBool,
 }
 
 /// A write that was answered with a 2xx.
@@ -44,12 +47,35 @@ impl Load {
             acknowledged: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             refused: Mutex::default(),
+            versions: Mutex::default(),
+            is_over: AtomicBool::new(false),
         })
     }
 
     /// From now on the API is there.
     pub fn moves_to(&self, url: &str) {
         url.clone_into(&mut self.url.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A client of the tenant's, talking to where the API is now.
+    pub fn client(&self) -> Client {
+        let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.tenant.at(&url).client
+    }
+
+    /// Keys with how many versions of them were acknowledged so far.
+    pub fn versions(&self) -> Vec<(String, i64)> {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.iter().map(|(key, version)| (key.clone(), *version)).collect()
+    }
+
+    /// No more writes are begun.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Writes acknowledged so far.
@@ -67,15 +93,19 @@ impl Load {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts `writers` that make `each` writes, each under one key of its own.
+    /// Starts `writers` that make `each` writes, or fewer if the load ends before, each under one key of its own.
     pub fn start(self: &Arc<Self>, writers: usize, each: usize) -> JoinSet<Vec<Acknowledged>> {
         (0..writers)
             .map(|writer| {
                 let load = self.clone();
                 async move {
-                    let mut acknowledged = Vec::with_capacity(each);
+                    let mut acknowledged = Vec::new();
                     for n in 0..each {
-                        acknowledged.push(load.write(format!("KEY_{writer}"), format!("value {writer}/{n}")).await);
+                        if load.is_over() {
+                            break;
+                        }
+                        let (key, value) = (format!("KEY_{writer}"), value(writer, n));
+                        acknowledged.push(load.write(key, value).await);
                     }
                     acknowledged
                 }
@@ -87,8 +117,7 @@ impl Load {
     async fn write(&self, key: String, value: String) -> Acknowledged {
         let idempotency = value.replace(' ', "-");
         for _ in 0..TRIES {
-            let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let client = self.tenant.at(&url).client.with("Idempotency-Key", &idempotency);
+            let client = self.client().with("Idempotency-Key", &idempotency);
             let body = json!({ "value": value }).to_string().into_bytes();
             let path = format!("{}{key}", self.tenant.secrets);
             match client
@@ -98,6 +127,8 @@ impl Load {
                 Ok(answer) if answer.status() < 300 => {
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                     let version = version(&answer);
+                    let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+                    versions.insert(key.clone(), version);
                     return Acknowledged { key, value, version };
                 }
                 Ok(answer) => self
@@ -113,6 +144,11 @@ impl Load {
         }
         panic!("the service does not come back");
     }
+}
+
+/// The `n`-th value that a writer stores, counted from 0.
+pub fn value(writer: usize, n: usize) -> String {
+    format!("value {writer}/{n}")
 }
 
 fn version(answer: &Answer) -> i64 {

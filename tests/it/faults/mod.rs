@@ -8,7 +8,9 @@ mod load;
 mod postgres;
 mod receivers;
 mod redis;
+mod rotation;
 mod start;
+mod watch;
 mod worker;
 
 use harness::Receiver;

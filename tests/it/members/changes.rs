@@ -11,7 +11,7 @@ use super::{refused_field, roles};
 on_both! {
     async fn somebody_with_an_account_is_added_by_address_or_by_id(t: TestApp) {
         let acme = t.org("acme").await;
-        let (dana, erin) = (t.person("dana").await, t.person("erin").await);
+        let (dana, erin) = (t.proved_person("dana").await, t.person("erin").await);
         let members = acme.path("/members");
         let added = acme.owner.post(&members, json!({ "email": " DANA@example.com", "role": "developer" })).await.expect(201);
         assert_eq!((added.at("/id"), added.at("/type")), (dana.id.to_string(), "user".into()));
@@ -29,7 +29,7 @@ on_both! {
         let acme = t.org("acme").await;
         let dana = acme.developer("dana").await;
         let before = t.number("SELECT COUNT(*) FROM journal").await;
-        let body = json!({ "email": dana.email, "role": "developer" });
+        let body = json!({ "user_id": dana.id.to_string(), "role": "developer" });
         acme.owner.post(&acme.path("/members"), body).await.expect(200).ok();
         assert_eq!(t.number("SELECT COUNT(*) FROM journal").await, before);
     }
@@ -37,7 +37,7 @@ on_both! {
     async fn adding_somebody_again_with_another_role_is_a_change_of_roles(t: TestApp) {
         let acme = t.org("acme").await;
         let (dana, alex) = (acme.developer("dana").await, acme.member("alex", "admin").await);
-        let (members, body) = (acme.path("/members"), json!({ "email": dana.email, "role": "viewer" }));
+        let (members, body) = (acme.path("/members"), json!({ "user_id": dana.id.to_string(), "role": "viewer" }));
         alex.post(&members, body.clone()).await.problem(403, "forbidden");
         assert_eq!(dana.get("/v1/orgs/acme").await.at("/role"), "developer");
         let changed = acme.owner.post(&members, body).await.expect(200).json();
@@ -47,7 +47,7 @@ on_both! {
 
     async fn who_is_nobody_is_not_added(t: TestApp) {
         let acme = t.org("acme").await;
-        let (dana, gone) = (t.person("dana").await, t.person("gone").await);
+        let (dana, gone) = (t.person("dana").await, t.proved_person("gone").await);
         t.sql("UPDATE users SET disabled_at = 1 WHERE first_name = 'gone'").await;
         let before = t.number("SELECT COUNT(*) FROM memberships").await;
         let add = |body| acme.owner.post("/v1/orgs/acme/members", body);
@@ -63,14 +63,21 @@ on_both! {
         assert_eq!(t.number("SELECT COUNT(*) FROM memberships").await, before);
     }
 
-    // A claim to an address is not the address: whoever has proven it is meant.
-    async fn an_address_that_is_only_claimed_names_nobody(t: TestApp) {
+    // Somebody registers with the address of another and waits to be let in instead.
+    async fn an_address_that_is_only_claimed_names_nobody_and_answers_like_one_that_nobody_has(t: TestApp) {
         let acme = t.org("acme").await;
-        let mallory = t.person("mallory").await;
-        t.sql("UPDATE user_emails SET is_primary = false WHERE canonical = 'mallory@example.com'").await;
+        let web = acme.project("web").await;
+        let mallory = t.person("ceo").await;
+        let before = t.number("SELECT COUNT(*) FROM memberships").await;
+        for members in [acme.path("/members"), format!("{}/members", web.path)] {
+            let add = |email: &str| acme.owner.post(&members, json!({ "email": email, "role": "viewer" }));
+            refused_field(add(&mallory.email).await, "email");
+            let (claimed, unknown) = (add(&mallory.email).await.json(), add("nobody@example.com").await.json());
+            assert_eq!(claimed["errors"], unknown["errors"]);
+        }
+        assert_eq!(t.number("SELECT COUNT(*) FROM memberships").await, before);
+        t.sql("UPDATE user_emails SET verified_at = 1 WHERE canonical = 'ceo@example.com'").await;
         let body = json!({ "email": mallory.email, "role": "viewer" });
-        refused_field(acme.owner.post("/v1/orgs/acme/members", body.clone()).await, "email");
-        t.sql("UPDATE user_emails SET verified_at = 1 WHERE canonical = 'mallory@example.com'").await;
         acme.owner.post("/v1/orgs/acme/members", body).await.expect(201).ok();
     }
 
@@ -108,7 +115,7 @@ on_both! {
         let seed = Seed { app: &t, side: &world.own, owner: &world.owner };
         let dana = t.person("dana").await;
         for members in ["/v1/orgs/acme/members", "/v1/orgs/acme/projects/web/members"] {
-            let body = json!({ "email": dana.email, "role": "viewer" });
+            let body = json!({ "user_id": dana.id.to_string(), "role": "viewer" });
             world.owner.post(members, body).await.expect(201).ok();
         }
         let rules = t.number("SELECT COUNT(*) FROM acl_rules").await;
@@ -157,7 +164,7 @@ on_both! {
     async fn what_is_no_role_here_is_refused_by_name_and_changes_nothing(t: TestApp) {
         let acme = t.org("acme").await;
         let web = acme.project("web").await;
-        let (dana, eve) = (acme.developer("dana").await, t.person("eve").await);
+        let (dana, eve) = (acme.developer("dana").await, t.proved_person("eve").await);
         acme.grant(dana.id, Some(web.id), "viewer").await;
         let before = t.number("SELECT COUNT(*) FROM journal").await;
         let add = |body: serde_json::Value| acme.owner.post("/v1/orgs/acme/members", body);

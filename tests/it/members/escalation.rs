@@ -11,10 +11,10 @@ on_both! {
         let (alex, dana) = (acme.member("alex", "admin").await, t.person("dana").await);
         let members = acme.path("/members");
         let before = t.number("SELECT COUNT(*) FROM journal").await;
-        let owner = json!({ "email": dana.email, "role": "owner" });
+        let owner = json!({ "user_id": dana.id.to_string(), "role": "owner" });
         let refused = alex.post(&members, owner).await.problem(403, "forbidden");
         assert!(refused.at("/detail").contains("grant what you hold"), "{}", refused.text());
-        alex.post(&members, json!({ "email": alex.email, "role": "owner" })).await.problem(403, "forbidden");
+        alex.post(&members, json!({ "user_id": alex.id.to_string(), "role": "owner" })).await.problem(403, "forbidden");
         let boss = acme.path(&format!("/members/{}", acme.owner.id));
         let refused = alex.delete(&boss).await.problem(403, "forbidden");
         assert!(refused.at("/detail").contains("They hold"), "{}", refused.text());
@@ -23,7 +23,7 @@ on_both! {
             alex.post(&format!("{member}/roles"), json!({ "role": "viewer" })).await.problem(403, "forbidden");
         }
         assert_eq!(t.number("SELECT COUNT(*) FROM journal").await, before);
-        alex.post(&members, json!({ "email": dana.email, "role": "admin" })).await.expect(201).ok();
+        alex.post(&members, json!({ "user_id": dana.id.to_string(), "role": "admin" })).await.expect(201).ok();
         alex.delete(&acme.path(&format!("/members/{}", dana.id))).await.expect(204).ok();
     }
 
@@ -33,11 +33,11 @@ on_both! {
         own_role(&acme, "platform", "hiring", &hiring).await;
         let (hanna, dana) = (acme.member("hanna", "hiring").await, acme.member("dana", "viewer").await);
         let eve = t.person("eve").await;
-        let add = |role: &str| hanna.post("/v1/orgs/acme/members", json!({ "email": eve.email, "role": role }));
+        let add = |role: &str| hanna.post("/v1/orgs/acme/members", json!({ "user_id": eve.id.to_string(), "role": role }));
         for role in ["owner", "admin", "developer", "viewer", "member"] {
             add(role).await.problem(403, "forbidden");
         }
-        let wider = json!({ "email": eve.email, "role": "hiring", "env_classes": ["prod"] });
+        let wider = json!({ "user_id": eve.id.to_string(), "role": "hiring", "env_classes": ["prod"] });
         hanna.post("/v1/orgs/acme/members", wider).await.problem(403, "forbidden");
         let own = acme.path(&format!("/members/{}", hanna.id));
         hanna.patch(&own, json!({ "role": "owner" })).await.problem(403, "forbidden");
@@ -56,7 +56,7 @@ on_both! {
         let scopes = json!(["members:invite", "members:set_role", "projects:read", "members:read", "envs:read", "org:read"]);
         let token = acme.owner.token(json!({ "name": "hr", "scopes": scopes })).await;
         let add = |path: String, role: &str| {
-            let body = json!({ "email": eve.email, "role": role });
+            let body = json!({ "user_id": eve.id.to_string(), "role": role });
             let token = token.clone();
             async move { token.post(&path, body).await }
         };
@@ -68,7 +68,7 @@ on_both! {
         token.delete(&member).await.problem(403, "insufficient_scope");
         let place = json!({ "name": "place", "org": "acme", "patterns": ["web"] });
         let token = acme.owner.token(place).await;
-        let body = json!({ "email": eve.email, "role": "viewer" });
+        let body = json!({ "user_id": eve.id.to_string(), "role": "viewer" });
         token.post(&format!("{}/members", web.path), body).await.problem(403, "forbidden");
     }
 
@@ -90,15 +90,15 @@ on_both! {
         acme.grant(pia.id, Some(web.id), "admin").await;
         acme.grant(acme.owner.id, Some(web.id), "viewer").await;
         let members = format!("{}/members", web.path);
-        pia.post(&members, json!({ "email": eve.email, "role": "owner" })).await.problem(403, "forbidden");
-        pia.post(&members, json!({ "email": eve.email, "role": "admin" })).await.expect(201).ok();
+        pia.post(&members, json!({ "user_id": eve.id.to_string(), "role": "owner" })).await.problem(403, "forbidden");
+        pia.post(&members, json!({ "user_id": eve.id.to_string(), "role": "admin" })).await.expect(201).ok();
         // Somebody's role in the organisation counts where it reaches into the project, and only there.
-        pia.post(&members, json!({ "email": dana.email, "role": "viewer" })).await.expect(201).ok();
+        pia.post(&members, json!({ "user_id": dana.id.to_string(), "role": "viewer" })).await.expect(201).ok();
         pia.patch(&format!("{members}/{}", dana.id), json!({ "role": "developer" })).await.expect(200).ok();
         pia.delete(&format!("{members}/{}", dana.id)).await.expect(204).ok();
         pia.delete(&format!("{members}/{}", acme.owner.id)).await.problem(403, "forbidden");
         pia.patch(&format!("{members}/{}", acme.owner.id), json!({ "role": "developer" })).await.problem(403, "forbidden");
-        let body = json!({ "email": eve.email, "role": "viewer" });
+        let body = json!({ "user_id": eve.id.to_string(), "role": "viewer" });
         pia.post(&format!("{}/members", ops.path), body.clone()).await.problem(404, "not_found");
         pia.post("/v1/orgs/acme/members", body).await.problem(403, "forbidden");
     }

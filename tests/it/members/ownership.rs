@@ -35,7 +35,7 @@ on_both! {
         owner.patch(&me, a_while.clone()).await.problem(409, "last_owner");
         owner.post(&format!("{me}/roles"), a_while).await.problem(409, "last_owner");
         owner.delete(&format!("{me}/roles/owner")).await.problem(409, "last_owner");
-        let body = json!({ "email": owner.email, "role": "admin" });
+        let body = json!({ "user_id": owner.id.to_string(), "role": "admin" });
         owner.post("/v1/orgs/acme/members", body).await.problem(409, "last_owner");
         alex.delete(&me).await.problem(409, "last_owner");
         assert_eq!(t.number("SELECT COUNT(*) FROM journal").await, before);
@@ -48,7 +48,7 @@ on_both! {
         let acme = t.org("acme").await;
         let dana = t.person("dana").await;
         let end = "2100-01-02T03:04:05Z";
-        let body = json!({ "email": dana.email, "role": "owner", "expires_at": end });
+        let body = json!({ "user_id": dana.id.to_string(), "role": "owner", "expires_at": end });
         acme.owner.post("/v1/orgs/acme/members", body).await.expect(201).ok();
         let path = acme.path("/transfer-ownership");
         let heir = acme.owner.post(&path, json!({ "member": dana.id.to_string() })).await.expect(200).json();
@@ -131,6 +131,25 @@ on_both! {
             let (left, gone) = if a.status() == 409 { (&ann, &bob) } else { (&bob, &ann) };
             let body = json!({ "user_id": gone.id.to_string(), "role": "owner" });
             left.post("/v1/orgs/acme/members", body).await.ok();
+        }
+    }
+
+    async fn an_account_that_is_deleted_while_the_other_owner_steps_down_leaves_one(t: TestApp) {
+        for round in 0..6 {
+            let acme = t.org(&format!("acme{round}")).await;
+            let bob = acme.member(&format!("bob{round}"), "owner").await;
+            acme.developer(&format!("dana{round}")).await;
+            let (leave, me) = (acme.path("/leave"), acme.path(&format!("/members/{}", bob.id)));
+            let steps_down = async {
+                match round % 3 {
+                    0 => bob.post(&leave, json!({})).await,
+                    1 => bob.patch(&me, json!({ "role": "viewer" })).await,
+                    _ => bob.delete(&me).await,
+                }
+            };
+            let (gone, left) = tokio::join!(acme.owner.delete("/v1/auth/me"), steps_down);
+            let refused = [&gone, &left].into_iter().filter(|answer| answer.code() == "last_owner").count();
+            assert_eq!(refused, 1, "round {round}: {} and {}", gone.text(), left.text());
         }
     }
 

@@ -67,8 +67,8 @@ on_both! {
             assert_eq!(person.get("/v1/orgs/acme").await.expect(200).at("/role"), "auditor");
             person.get("/v1/orgs/acme/audit-logs").await.expect(200).ok();
         }
-        let globex = t.org("globex").await;
-        let body = |role: &str| json!({ "email": "dana@example.com", "role": role });
+        let (globex, eve) = (t.org("globex").await, t.person("eve").await);
+        let body = |role: &str| json!({ "user_id": eve.id.to_string(), "role": role });
         for reference in ["auditor".to_owned(), auditor] {
             refused_field(globex.owner.post("/v1/orgs/globex/members", body(&reference)).await, "role");
         }
@@ -80,7 +80,7 @@ on_both! {
         own_role(&acme, "app", "editor", &["org:read", "secrets:read"]).await;
         let alex = acme.member("alex", "admin").await;
         let eve = t.person("eve").await;
-        let body = json!({ "email": eve.email, "role": "editor" });
+        let body = json!({ "user_id": eve.id.to_string(), "role": "editor" });
         alex.post("/v1/orgs/acme/members", body.clone()).await.problem(403, "forbidden");
         let added = acme.owner.post("/v1/orgs/acme/members", body).await.expect(201).json();
         assert_eq!(roles(&added), ["editor"]);
@@ -94,7 +94,7 @@ on_each_backend! {
         let acme = t.org("acme").await;
         let dana = t.person("dana").await;
         let end = (t.clock.now() + Duration::from_mins(30)).to_string();
-        let body = json!({ "email": dana.email, "role": "viewer", "expires_at": end });
+        let body = json!({ "user_id": dana.id.to_string(), "role": "viewer", "expires_at": end });
         let added = acme.owner.post("/v1/orgs/acme/members", body).await.expect(201);
         assert_eq!(added.at("/roles/0/expires_at"), end);
         t.advance(Duration::from_mins(29));
@@ -102,7 +102,7 @@ on_each_backend! {
         t.advance(Duration::from_mins(1));
         dana.get("/v1/orgs/acme").await.problem(404, "not_found");
         assert_eq!(acme.owner.get("/v1/orgs/acme/members").await.at("/pagination/total"), "1");
-        let body = json!({ "email": dana.email, "role": "viewer" });
+        let body = json!({ "user_id": dana.id.to_string(), "role": "viewer" });
         let again = acme.owner.post("/v1/orgs/acme/members", body).await.expect(201);
         assert_eq!(again.at("/created_at"), t.clock.now().to_string());
         dana.get("/v1/orgs/acme").await.expect(200).ok();

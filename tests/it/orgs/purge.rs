@@ -17,6 +17,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("orgs", "id"),
     ("projects", "org_id"),
     ("environments", "org_id"),
+    ("template_keys", "org_id"),
     ("secrets", "org_id"),
     ("memberships", "org_id"),
     ("roles", "org_id"),
@@ -59,6 +60,8 @@ on_each_backend! {
             assert_eq!(count(&t, table, column, org).await, 0, "{table}");
         }
         assert_eq!(keys(project).await, 0, "what was sealed can never be opened");
+        let written_to = "SELECT COUNT(*) FROM mails WHERE address IN ('acme-invitee@example.com', 'globex-invitee@example.com')";
+        assert_eq!(t.number(written_to).await, 1, "who was invited to the other organisation stays");
         let after = (t.number(machines).await, t.number("SELECT COUNT(*) FROM secret_versions").await);
         assert_eq!((after.0 * 2, after.1 * 2), before, "the other organisation has as much as it had");
         assert!(count(&t, "journal", "ledger_id", org).await > 10);

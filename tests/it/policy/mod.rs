@@ -1,14 +1,17 @@
 //! Roles of an organisation's own, access rules, and the reasons of decisions.
 
+mod asking;
+mod explaining;
 mod role_use;
 mod roles;
 mod rule_rights;
 mod rules;
+mod who_can;
 
 use domain::access::Principal;
 use domain::kernel::id::{ProjectId, RoleId};
 use domain::members::membership::{self, NewMembership, Scope};
-use harness::{Answer, Org, Person, TestApp};
+use harness::{Answer, Client, Org, Person, TestApp};
 use serde_json::{Value, json};
 
 /// Makes a role of the whole organisation; answers its id.
@@ -55,4 +58,22 @@ async fn put(by: &Person, acme: &Org<'_>, rule: Value) -> Answer {
 /// The one field that a refusal names.
 fn field(answer: Answer) -> String {
     answer.problem(422, "invalid_field").at("/errors/0/field")
+}
+
+/// Asks a question about somebody.
+async fn explain(by: &Client, subject: Value, question: &Value) -> Answer {
+    let mut body = question.clone();
+    if !subject.is_null() {
+        body["subject"] = subject;
+    }
+    by.post("/v1/orgs/acme/access/explain", body).await
+}
+
+fn person(person: &Person) -> Value {
+    json!({ "type": "user", "id": person.id.to_string() })
+}
+
+/// Whether somebody may read a secret of production.
+fn reading(key: &str) -> Value {
+    json!({ "permission": "secrets:read", "project": "web", "environment": "production", "key": key })
 }

@@ -66,13 +66,23 @@ on_both! {
         let listed = acme.owner.get(&acme.path("/acl")).await.expect(200);
         assert_eq!((listed.at("/pagination/total"), listed.at("/data/0/pattern")), ("2".into(), "site/production/*".into()));
         acme.owner.delete(&acme.path("/projects/site")).await.expect(204).ok();
-        let listed = acme.owner.get(&acme.path("/acl")).await.expect(200).at("/data/0/pattern");
-        assert_eq!(listed, format!("{}/production/*", web.id), "what is gone shows its id");
+        let shown = async || {
+            let listed = acme.owner.get(&acme.path("/acl")).await.expect(200);
+            [listed.at("/data/0/pattern"), listed.at("/data/0/stale"), listed.at("/data/1/stale")]
+        };
+        let gone = format!("{}/production/*", web.id);
+        assert_eq!(shown().await, [gone.as_str(), "true", "false"], "what is gone shows its id");
+        acme.owner.post(&acme.path("/projects/site/restore"), json!({})).await.expect(200).ok();
+        assert_eq!(shown().await, ["site/production/*", "false", "false"]);
+        acme.owner.delete(&format!("{}/environments/production", acme.path("/projects/site"))).await.expect(204).ok();
+        let [pattern, stale, _] = shown().await;
+        assert!(pattern.starts_with("site/env_") && stale == "true", "{pattern}");
     }
 
     async fn a_subject_is_named_by_id_address_or_name(t: TestApp) {
         let acme = t.org("acme").await;
-        let (robin, id) = (t.person("robin").await, role(&acme, "contractor", &[]).await);
+        let (robin, claimed) = (t.proved_person("robin").await, t.person("ceo").await);
+        let id = role(&acme, "contractor", &[]).await;
         let rule = |subject: &serde_json::Value| json!({ "subject": subject, "pattern": "*", "permissions": ["envs:read"] });
         for (subject, name) in [
             (json!({ "type": "user", "email": "Robin@Example.com" }), robin.id.to_string()),
@@ -85,6 +95,7 @@ on_both! {
         for (subject, expected) in [
             (json!({ "type": "user", "email": "nobody@example.com" }), "subject.email"),
             (json!({ "type": "user", "email": "nobody" }), "subject.email"),
+            (json!({ "type": "user", "email": claimed.email }), "subject.email"),
             (json!({ "type": "user", "id": "usr_00000000000000000000000000" }), "subject.id"),
             (json!({ "type": "user", "id": id.to_string() }), "subject.id"),
             (json!({ "type": "user", "name": "robin" }), "subject.name"),

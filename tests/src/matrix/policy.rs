@@ -64,15 +64,12 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
     let place = asked.place;
     match gate {
         Gate::Public => None,
+        Gate::Invited => asked.invited(),
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),
         Gate::OwnToken => asked.session().or((!asked.known.is_owner).then_some(HIDDEN)),
         Gate::OwnFactor => asked.session().or((!asked.known.is_owner).then_some(CONFLICT)),
-        Gate::Unbound => {
-            let ceiling = &asked.known.actor.ceiling;
-            let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
-            asked.person().or(narrow.then_some(TOKEN))
-        }
+        Gate::Unbound => asked.person().or_else(|| asked.unbound()),
         Gate::Scope(permission) => asked.person().or_else(|| asked.scope(permission)),
         Gate::Visible(permission) => asked.sight(&place.org()).or_else(|| asked.scope(permission)),
         Gate::Org(permission) => asked.permission(permission, &place.org()),
@@ -95,6 +92,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::LeaveOrg => asked.leaving(&place.org()),
         Gate::LeaveProject => asked.leaving(&place.project()),
         Gate::Env(permission) => asked.permission(permission, &place.env()),
+        Gate::SomeEnv(permission) => asked.some_env(permission),
         Gate::AnyKey(permission) => asked.judged(asked.any_key(permission), &place.env()),
         Gate::AnyKeyBoth(first, second) => {
             refusal(Gate::AnyKey(first), asked).or_else(|| refusal(Gate::AnyKey(second), asked))
@@ -125,6 +123,12 @@ impl Asked<'_> {
 
     fn session(&self) -> Option<&'static str> {
         (self.known.kind != CredentialKind::Session).then_some(SESSION)
+    }
+
+    fn unbound(&self) -> Option<&'static str> {
+        let ceiling = &self.known.actor.ceiling;
+        let narrow = ceiling.org.is_some() || ceiling.grants.is_some() || !ceiling.patterns.is_empty();
+        narrow.then_some(TOKEN)
     }
 
     fn scope(&self, permission: Permission) -> Option<&'static str> {
@@ -188,6 +192,14 @@ impl Asked<'_> {
             .or((!holds).then_some(CONFLICT))
     }
 
+    /// Accepting what was sent to one person.
+    fn invited(&self) -> Option<&'static str> {
+        let invitee = Principal::User(self.place.side.invitee_id);
+        self.person()
+            .or_else(|| self.unbound())
+            .or((self.known.actor.principal != invitee).then_some(FORBIDDEN))
+    }
+
     fn any_key(&self, permission: Permission) -> Decision {
         decide_any_key(
             &self.known.actor,
@@ -196,6 +208,33 @@ impl Asked<'_> {
             &self.known.facts,
             self.now,
         )
+    }
+
+    /// A refusal is that of the first environment that is seen.
+    fn some_env(&self, permission: Permission) -> Option<&'static str> {
+        let mut first = None;
+        for env in &self.place.side.envs {
+            let place = Place {
+                env: env.clone(),
+                ..self.place.clone()
+            };
+            let there = Asked { place: &place, ..*self };
+            if there.sight(&place.env()).is_some() {
+                continue;
+            }
+            let decision = there.any_key(permission);
+            if decision.allow {
+                return None;
+            }
+            first = first.or(Some(decision));
+        }
+        let project = self.place.project();
+        let nowhere = || decide(&self.known.actor, permission, &project, &self.known.facts, self.now);
+        let refused = Decision {
+            allow: false,
+            ..first.unwrap_or_else(nowhere)
+        };
+        self.judged(refused, &project)
     }
 
     fn permission(&self, permission: Permission, resource: &Resource<'_>) -> Option<&'static str> {

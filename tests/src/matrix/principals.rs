@@ -117,6 +117,9 @@ async fn strangers(app: &TestApp, world: &World) -> Vec<Principal> {
         nobody("expired", late.client().clone()),
         nobody("revoked", anonymous.bearer(&made.at("/token"))),
         nobody("disabled", disabled(app).await),
+        // Who has shown a password and not yet the second factor, and who shows what only prolongs a session.
+        nobody("waiting", anonymous.bearer(&world.challenge_token)),
+        nobody("refresh", anonymous.bearer(&world.outsider.refresh_token)),
     ]
 }
 
@@ -193,6 +196,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         .await;
     let mut all = vec![
         session("outsider", &world.outsider, Facts::default()),
+        session("invitee", &world.invitee, Facts::default()),
         session("removed", &removed, Facts::default()),
         session("lapsed", &lapsed, holding(vec![was], vec![])),
         session("on-call", &on_call, holding(vec![tonight], vec![])),

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::app::TestApp;
 use crate::authenticator::Authenticator;
 use crate::client::Client;
-use crate::mailbox::{REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_token};
+use crate::mailbox::{INVITE, REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_token};
 use crate::people::{Org, PASSWORD, Person};
 use crate::receiver::Receiver;
 
@@ -37,7 +37,7 @@ pub struct Side {
     pub project_id: ProjectId,
     /// One of each class.
     pub envs: Vec<EnvSeed>,
-    /// A secret in each of them.
+    /// A secret in each of them, and a key of the template.
     pub key: String,
     /// A second project, of which people of the first know nothing.
     pub hidden: String,
@@ -63,6 +63,12 @@ pub struct Side {
     pub service_key: String,
     /// A second address of its owner, not verified.
     pub email: String,
+    /// An invitation to the project that is out.
+    pub invite: String,
+    /// The token of its mail.
+    pub invite_token: String,
+    /// Who was invited, with a verified address.
+    pub invitee_id: UserId,
 }
 
 impl Side {
@@ -86,6 +92,8 @@ impl Side {
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
             ("email", self.email.clone()),
+            ("invite", self.invite.clone()),
+            ("token", self.invite_token.clone()),
         ])
     }
 }
@@ -153,6 +161,8 @@ pub struct World {
     pub owner_email: String,
     /// The owner of the foreign side.
     pub outsider: Person,
+    /// Who is invited to the own side and has not come yet.
+    pub invitee: Person,
     pub refresh_token: String,
     /// A link that verifies an address.
     pub link: String,
@@ -175,8 +185,8 @@ impl World {
     pub async fn build(app: &TestApp) -> Self {
         let receiver = Receiver::start().await;
         let (acme, globex) = (app.org("acme").await, app.org("globex").await);
-        let own = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
-        let foreign = side(&globex, &receiver, ["vault", "lab", "gone"], "RIVAL_KEY").await;
+        let (own, invitee) = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
+        let (foreign, _) = side(&globex, &receiver, ["vault", "lab", "gone"], "RIVAL_KEY").await;
         let locked = app.person("locked").await;
         let (generator, _) = Authenticator::enable(locked.client(), &app.clock).await;
         let login = json!({ "email": locked.email, "password": PASSWORD, "transport": "bearer" });
@@ -192,6 +202,7 @@ impl World {
             setup_token: app.setup_token().expect("a setup token").to_owned(),
             owner: acme.owner,
             outsider: globex.owner,
+            invitee,
             own,
             foreign,
             receiver,
@@ -291,10 +302,8 @@ async fn colleague(org: &Org<'_>, project: ProjectId) -> String {
     colleague.id.to_string()
 }
 
-async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> Side {
-    let owner: &Client = org.owner.client();
-    let made = org.project(project).await;
-    let shown = owner.get(&made.path).await.expect(200).json();
+/// The environments of a project as it is shown.
+fn environments(shown: &serde_json::Value) -> Vec<EnvSeed> {
     let env = |env: &serde_json::Value| EnvSeed {
         id: env["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"),
         slug: env["slug"].as_str().expect("a slug").to_owned(),
@@ -303,18 +312,23 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
             .and_then(|class| class.parse().ok())
             .expect("a class"),
     };
-    let envs: Vec<_> = shown["environments"]
-        .as_array()
-        .expect("environments")
-        .iter()
-        .map(env)
-        .collect();
+    let list = shown["environments"].as_array().expect("environments");
+    list.iter().map(env).collect()
+}
+
+/// Fills one organisation; answers also who is invited to it.
+async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&str; 3], key: &str) -> (Side, Person) {
+    let owner: &Client = org.owner.client();
+    let made = org.project(project).await;
+    let shown = owner.get(&made.path).await.expect(200).json();
+    let envs = environments(&shown);
     for env in &envs {
         let path = made.env(&env.slug).secret(key);
         for value in ["old", &env.slug] {
             owner.put(&path, json!({ "value": value })).await.ok();
         }
     }
+    template(owner, &made.path, key).await;
     let (hidden_id, deleted_id) = (org.project(hidden).await.id, org.project(deleted).await.id);
     owner
         .delete(&org.path(&format!("/projects/{deleted}")))
@@ -338,7 +352,12 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
     let email = owner.post("/v1/auth/emails", second).await.expect(201).at("/id");
     org.owner.signs_in_again().await;
     let session = owner.get("/v1/auth/sessions").await.expect(200).at("/data/0/id");
-    Side {
+    let Invited {
+        person,
+        invite,
+        token: invite_token,
+    } = invited(org, &made.path).await;
+    let side = Side {
         org: org.slug.clone(),
         org_id: org.id,
         owner_id: org.owner.id,
@@ -362,7 +381,41 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
         email,
+        invite,
+        invite_token,
+        invitee_id: person.id,
+    };
+    (side, person)
+}
+
+/// Somebody who is invited to a project by a mail, and has not come yet.
+struct Invited {
+    person: Person,
+    invite: String,
+    token: String,
+}
+
+async fn invited(org: &Org<'_>, project: &str) -> Invited {
+    let person = org.app.person(&format!("{}-invitee", org.slug)).await;
+    let email = &person.email;
+    let verified = format!("UPDATE user_emails SET verified_at = created_at WHERE canonical = '{email}'");
+    org.app.sql(&verified).await;
+    let made = org
+        .owner
+        .post(&format!("{project}/invites"), json!({ "email": email }))
+        .await
+        .expect(201);
+    Invited {
+        invite: made.at("/id"),
+        token: expect_token(org.app, email, INVITE, 1).await,
+        person,
     }
+}
+
+/// A template that knows the one key.
+async fn template(owner: &Client, project: &str, key: &str) {
+    let known = json!({ "key": key, "description": "of the world", "default": "none yet" });
+    owner.post(&format!("{project}/template"), known).await.expect(201).ok();
 }
 
 /// A role that nobody holds, and a rule about it.

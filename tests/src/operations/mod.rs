@@ -13,6 +13,7 @@ mod endpoint;
 mod orgs;
 mod projects;
 mod secrets;
+mod templates;
 mod webhooks;
 
 pub use endpoint::{Endpoint, endpoints};
@@ -22,6 +23,8 @@ pub use endpoint::{Endpoint, endpoints};
 pub enum Gate {
     /// Nothing: it takes no credential.
     Public,
+    /// No credential; whose it is decides what it does: it is for the person who was invited.
+    Invited,
     /// Any credential of a person.
     Person,
     /// A session of a person.
@@ -58,6 +61,8 @@ pub enum Gate {
     DeletedProject(Permission),
     /// The permission in the environment.
     Env(Permission),
+    /// The permission for some key of some environment of the project.
+    SomeEnv(Permission),
     /// The permission for some key of the environment.
     AnyKey(Permission),
     /// Both permissions for some key of the environment.
@@ -69,6 +74,11 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// Whether the operation takes no credential.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::Public | Self::Invited)
+    }
+
     /// Whether the operation acts inside an environment, so that its class matters.
     pub fn is_in_env(self) -> bool {
         matches!(
@@ -76,6 +86,16 @@ impl Gate {
             Self::Env(_) | Self::AnyKey(_) | Self::AnyKeyBoth(..) | Self::Key(_) | Self::Promotion
         )
     }
+}
+
+/// Who succeeds with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doer {
+    Owner,
+    /// Somebody from elsewhere.
+    Outsider,
+    /// Somebody who was invited and has not come yet.
+    Invitee,
 }
 
 /// A row of the table.
@@ -94,8 +114,8 @@ pub struct Operation {
     pub query: &'static str,
     /// Rows that a success adds to the journal. None for what is nobody's event yet, such as a code that was asked for.
     pub journal_rows: i64,
-    /// Whether it is for people from elsewhere, so that not the owner but the outsider succeeds with it.
-    pub by_outsider: bool,
+    /// Who succeeds with it.
+    pub doer: Doer,
 }
 
 const fn read(id: &'static str, gate: Gate) -> Operation {
@@ -108,7 +128,15 @@ const fn read(id: &'static str, gate: Gate) -> Operation {
         prepare: None,
         query: "",
         journal_rows: 0,
-        by_outsider: false,
+        doer: Doer::Owner,
+    }
+}
+
+/// A question that takes a body to ask.
+const fn ask(id: &'static str, gate: Gate, body: fn(&World, &Place) -> Value) -> Operation {
+    Operation {
+        body: Some(body),
+        ..read(id, gate)
     }
 }
 
@@ -142,6 +170,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         accounts::ROWS,
         orgs::ROWS,
         projects::ROWS,
+        templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
     ];
@@ -155,4 +184,5 @@ pub const JOURNALED_READS: &[&str] = &[
     "get_secret_version",
     "export_secrets",
     "verify_project",
+    "validate_template",
 ];

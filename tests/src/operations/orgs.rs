@@ -1,12 +1,12 @@
 //! Organisations and who belongs to them: roles, rules, service accounts, members.
 
 use domain::access::Permission::{
-    AclManage, MembersInvite, MembersRead, MembersRemove, MembersSetRole, OrgDelete, OrgRead, OrgUpdate, RolesManage,
-    ServiceAccountsManage,
+    AccessRead, AclManage, MembersInvite, MembersRead, MembersRemove, MembersSetRole, OrgDelete, OrgRead, OrgUpdate,
+    RolesManage, ServiceAccountsManage,
 };
 use serde_json::json;
 
-use super::{Gate, Operation, change, read, write};
+use super::{Doer, Gate, Operation, ask, change, read, write};
 
 /// Makes the colleague an owner, so that the owner may leave: what they have in their personal organisation moves here.
 const COLLEAGUE_OWNS: &str = "UPDATE memberships
@@ -54,6 +54,16 @@ pub(super) const ROWS: &[Operation] = &[
         json!({ "subject": subject, "pattern": "*/@dev", "permissions": ["secrets:read"] })
     }),
     change("delete_access_rule", Gate::Org(AclManage), 204),
+    // Asked where a project is named; `who_can` where none is.
+    ask(
+        "explain_access",
+        Gate::Project(AccessRead),
+        |_, place| json!({ "permission": "secrets:read", "project": place.side.project, "environment": place.env.slug }),
+    ),
+    Operation {
+        query: "?permission=members:read",
+        ..read("who_can", Gate::Org(AccessRead))
+    },
     read("list_service_accounts", Gate::Org(ServiceAccountsManage)),
     write(
         "create_service_account",
@@ -82,7 +92,7 @@ pub(super) const ROWS: &[Operation] = &[
         "add_member",
         Gate::Org(MembersInvite),
         201,
-        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+        |world, _| json!({ "user_id": world.outsider.id.to_string(), "role": "viewer" }),
     ),
     write(
         "update_member",
@@ -100,12 +110,26 @@ pub(super) const ROWS: &[Operation] = &[
     change("remove_member_role", Gate::Org(MembersSetRole), 204),
     Operation {
         prepare: Some("UPDATE orgs SET join_policy = 'open' WHERE slug = 'acme'"),
-        by_outsider: true,
+        doer: Doer::Outsider,
         ..change("join_org", Gate::JoinOrg, 201)
     },
     Operation {
         prepare: Some(COLLEAGUE_OWNS),
         ..change("leave_org", Gate::LeaveOrg, 204)
+    },
+    read("list_invites", Gate::Org(MembersInvite)),
+    write(
+        "create_invite",
+        Gate::Org(MembersInvite),
+        201,
+        |_, _| json!({ "email": "guest@example.com" }),
+    ),
+    change("resend_invite", Gate::Org(MembersInvite), 200),
+    change("revoke_invite", Gate::Org(MembersInvite), 204),
+    read("get_invite", Gate::Public),
+    Operation {
+        doer: Doer::Invitee,
+        ..write("accept_invite", Gate::Invited, 201, |_, _| json!({}))
     },
     write(
         "transfer_org_ownership",

@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Operation] = &[
         "add_project_member",
         Gate::ProjectGiving(MembersInvite),
         201,
-        |world, _| json!({ "email": world.outsider.email, "role": "viewer" }),
+        |world, _| json!({ "user_id": world.outsider.id.to_string(), "role": "viewer" }),
     ),
     write(
         "update_project_member",
@@ -29,6 +29,15 @@ pub(super) const ROWS: &[Operation] = &[
         |_, _| json!({ "role": "developer" }),
     ),
     change("remove_project_member", Gate::Project(MembersRemove), 204),
+    read("list_project_invites", Gate::Project(MembersInvite)),
+    write(
+        "create_project_invite",
+        Gate::ProjectGiving(MembersInvite),
+        201,
+        |_, _| json!({ "max_uses": 3, "role": "viewer" }),
+    ),
+    change("resend_project_invite", Gate::ProjectGiving(MembersInvite), 200),
+    change("revoke_project_invite", Gate::Project(MembersInvite), 204),
     Operation {
         prepare: Some("UPDATE projects SET join_policy = 'open' WHERE slug = 'web'"),
         ..change("join_project", Gate::JoinProject, 201)

@@ -61,6 +61,11 @@ pub(super) const ROWS: &[Operation] = &[
     ),
     read("export_secrets", Gate::AnyKey(SecretsRead)),
     read("list_revisions", Gate::AnyKey(SecretsList)),
+    Operation {
+        // It tells what was missed, and ends.
+        query: "?wait=0",
+        ..read("watch_environment", Gate::AnyKey(SecretsList))
+    },
     write("put_revision_pin", Gate::AnyKey(SecretsWrite), 200, |_, _| json!({})),
     Operation {
         prepare: Some(

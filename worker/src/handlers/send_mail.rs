@@ -8,6 +8,7 @@ use domain::jobs::{Bell, Claimed, Verdict};
 use domain::kernel::id::{ChallengeId, MailId};
 use domain::kernel::{Db, Reads, Result, Secret, WriteTx};
 use domain::mail::{self, NewMail, Rendered, Template, letters};
+use domain::members::invite_mail;
 use url::{Host, Url};
 
 use crate::mailer::{MailError, Mailer, Outgoing};
@@ -52,7 +53,9 @@ impl SendMail {
             Template::SignInCode => self.sign_in_code(mail.challenge).await,
             Template::RegistrationCode => self.registration_code(mail.challenge).await,
             Template::ResetPassword => self.reset_password(mail.challenge).await,
+            Template::Invite => self.invite(&mail).await,
             Template::NewSignIn
+            | Template::SessionReused
             | Template::PasswordChanged
             | Template::SecondFactorChanged
             | Template::RecoveryCodeUsed
@@ -156,6 +159,14 @@ impl SendMail {
         self.keep(tx).await?;
         Ok(made.map(|mailing| Composed {
             rendered: letters::reset_password(&self.base_url, &mailing.first_name, &mailing.token),
+            to: mailing.to,
+        }))
+    }
+
+    async fn invite(&self, mail: &NewMail) -> Result<Option<Composed>> {
+        let made = invite_mail::issue(&self.db, self.keys.token_mac(), mail).await?;
+        Ok(made.map(|mailing| Composed {
+            rendered: letters::invite(&self.base_url, mailing.says, &mailing.token),
             to: mailing.to,
         }))
     }

@@ -167,6 +167,36 @@ async fn each_ring_reaches_one_of_the_workers_and_the_stream_stays_short() {
     assert!((10_000..11_000).contains(&length), "{length}");
 }
 
+#[tokio::test]
+async fn a_notice_reaches_everybody_who_listens_and_again_after_redis_was_away() {
+    let mut server = Server::new();
+    let api = RedisNotices::open(&server.url()).unwrap();
+    let listeners = [
+        RedisNotices::open(&server.url()).unwrap(),
+        RedisNotices::open(&server.url()).unwrap(),
+    ];
+    for _ in 0..2 {
+        server.start();
+        let mut connection = server.connection().await;
+        // A notice is for those who listen at that moment, so it is rung until both have.
+        let mut has_heard = [false; 2];
+        for _ in 0..200 {
+            api.ring(&["env_a".to_owned()]).await;
+            for (listener, has_heard) in listeners.iter().zip(&mut has_heard) {
+                let heard = tokio::time::timeout(Duration::from_millis(50), listener.next()).await;
+                *has_heard |= heard.is_ok_and(|names| names == ["env_a"]);
+            }
+            if has_heard == [true; 2] {
+                break;
+            }
+        }
+        assert_eq!(has_heard, [true; 2]);
+        let stored: usize = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
+        assert_eq!(stored, 0, "it is kept nowhere");
+        server.stop();
+    }
+}
+
 /// Waits until the stream grows no more.
 async fn rings_until_idle(connection: &mut MultiplexedConnection) {
     let mut last = String::new();

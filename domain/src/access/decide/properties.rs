@@ -10,8 +10,9 @@ use super::super::class::{ClassSet, EnvClass};
 use super::super::facts::{AclRule, Actor, Ceiling, Effect, Facts, Membership, Resource, Subject};
 use super::super::permission::{Grant, GrantSet, Permission, Reach};
 use super::super::role::{BuiltinRole, RoleLevel};
+use super::explain::{Outcome, Source, could_count, explain};
 use super::world::*;
-use super::{Matched, Reason, decide, decide_any_key, visible};
+use super::{Matched, Reason, decide, decide_any_key, decide_for, visible};
 use crate::kernel::Timestamp;
 use crate::kernel::id::{AclRuleId, OrgId, RoleId};
 
@@ -264,5 +265,100 @@ proptest! {
             }
         };
         prop_assert!(named, "{decision:?}");
+    }
+
+    #[test]
+    fn an_explanation_is_the_decision_that_is_enforced(
+        actor in a_token(), permission in a_permission(), resource in a_resource(), facts in some_facts(),
+    ) {
+        let explained = explain(&actor, permission, &resource, &facts, NOW);
+        let some_key = permission.acts_on_keys() && resource.env.is_some() && resource.key.is_none();
+        let enforced = if some_key { decide_any_key } else { decide };
+        prop_assert_eq!(explained.decision, enforced(&actor, permission, &resource, &facts, NOW));
+        prop_assert_eq!(explained.decision, decide_for(&actor, permission, &resource, &facts, NOW));
+        prop_assert_eq!(explained.is_visible, visible(&actor, &resource, &facts, NOW));
+    }
+
+    #[test]
+    fn what_was_weighed_comes_to_the_decision(
+        actor in a_token(), permission in a_permission(), resource in a_resource(), facts in some_facts(),
+    ) {
+        let explained = explain(&actor, permission, &resource, &facts, NOW);
+        let says = |outcome| explained.considered.iter().any(|fact| fact.outcome == outcome);
+        let deciding = explained.deciding().map(|at| explained.considered[at]);
+        prop_assert_eq!(deciding.map(|fact| Matched::from(fact.source)), explained.decision.matched);
+        let (expected, is_so) = match explained.decision.reason {
+            Reason::TokenOrg | Reason::InsufficientScope | Reason::TokenPattern => (None, true),
+            Reason::NoGrant => (None, !says(Outcome::Grants) && !says(Outcome::Denies)),
+            Reason::AclDeny => (Some(Outcome::Denies), true),
+            Reason::Role | Reason::AclAllow => (Some(Outcome::Grants), !says(Outcome::Denies)),
+        };
+        prop_assert_eq!(deciding.map(|fact| fact.outcome), expected);
+        prop_assert!(is_so, "{explained:?}");
+        let is_role = deciding.is_some_and(|fact| matches!(fact.source, Source::Role(_)));
+        prop_assert_eq!(is_role, explained.decision.reason == Reason::Role);
+    }
+
+    #[test]
+    fn every_live_fact_that_touches_the_place_is_shown_and_no_other(
+        permission in a_permission(), resource in a_resource(), facts in some_facts(),
+    ) {
+        let explained = explain(&dana(), permission, &resource, &facts, NOW);
+        let is_shown = |source: Source<'_>| explained.considered.iter().any(|fact| fact.source == source);
+        let mine = |held: &&Membership| held.is_live(NOW) && held.reaches(&resource);
+        for held in &facts.memberships {
+            prop_assert_eq!(is_shown(Source::Role(held)), facts.memberships.iter().filter(mine).any(|other| other == held));
+        }
+        for rule in &facts.rules {
+            let about_me = match rule.subject {
+                Subject::User(_) | Subject::ServiceAccount(_) => rule.subject == Subject::User(DANA),
+                Subject::Role(role) => facts.memberships.iter().filter(mine).any(|held| held.role == role),
+            };
+            let touches = rule.org == resource.org && rule.is_live(NOW) && rule.pattern.could_match_inside(&resource);
+            prop_assert_eq!(is_shown(Source::Rule(rule)), about_me && touches);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_what_helps(permission in a_permission(), resource in a_resource(), facts in some_facts()) {
+        let explained = explain(&dana(), permission, &resource, &facts, NOW);
+        prop_assert_eq!(explained.missing.is_some(), explained.decision.reason == Reason::NoGrant);
+        if let Some(grant) = explained.missing {
+            let mut more = facts.clone();
+            more.rules.push(AclRule {
+                grants: [grant].into_iter().collect(),
+                org: resource.org,
+                ..rule(Effect::Allow, Subject::User(DANA), "*", &[])
+            });
+            prop_assert!(decide_for(&dana(), permission, &resource, &more, NOW).allow);
+        }
+    }
+
+    #[test]
+    fn rules_that_could_count_for_nobody_change_nothing(
+        actor in a_token(), permission in a_permission(), resource in a_resource(), facts in some_facts(),
+    ) {
+        let mut left = facts.clone();
+        left.rules.retain(|rule| could_count(rule, permission, &resource, NOW));
+        prop_assert_eq!(
+            decide_for(&actor, permission, &resource, &facts, NOW),
+            decide_for(&actor, permission, &resource, &left, NOW)
+        );
+    }
+
+    #[test]
+    fn rules_about_others_change_nothing(
+        actor in a_token(), permission in a_permission(), resource in a_resource(), facts in some_facts(), all in vec(a_rule(), 0..4),
+    ) {
+        let is_mine = |rule: &AclRule| match rule.subject {
+            Subject::User(_) | Subject::ServiceAccount(_) => rule.subject == Subject::User(DANA),
+            Subject::Role(role) => facts.memberships.iter().any(|held| held.role == role),
+        };
+        let mut more = facts.clone();
+        more.rules.extend(all.into_iter().filter(|rule| !is_mine(rule)));
+        prop_assert_eq!(
+            decide_for(&actor, permission, &resource, &facts, NOW),
+            decide_for(&actor, permission, &resource, &more, NOW)
+        );
     }
 }

@@ -24,6 +24,8 @@ use crate::mail::{self, NewMail, Template, To};
 pub const CODE_TTL: Duration = Duration::from_mins(10);
 /// Tries at a code, right or wrong.
 const MAX_TRIES: i32 = 5;
+/// Tries at all the codes of one address and purpose within an hour. Source: design of identity.
+const TRIES_AN_HOUR: i64 = 10;
 /// Mails to one address for one purpose within an hour.
 const MAILS_AN_HOUR: i64 = 3;
 
@@ -328,8 +330,9 @@ pub struct Met {
 }
 
 /// Tries a code. The try is counted, and stays counted whatever happens next, before the code is looked at; after five
-/// the challenge is dead. `None` for a wrong code and for a challenge that is unknown, met, replaced, ended or dead:
-/// they are not told apart. Opens a transaction of its own: call it before the one of the change.
+/// the challenge is dead, after ten at one address no other helps for an hour. `None` for a wrong code and for a
+/// challenge that is unknown, met, replaced, ended or dead: they are not told apart. Opens a transaction of its own: call
+/// it before the one of the change.
 ///
 /// # Errors
 /// [`Error::Db`].
@@ -365,11 +368,27 @@ async fn counted(db: &Db, macs: &TokenMacKey, purpose: Purpose, at: At<'_>) -> R
         At::Email(id) => ("email_id", id.into()),
     };
     let tx = db.begin_write().await?;
+    // Of an address one mailed code works at a time: what was tried at the others stands still meanwhile. Challenges that
+    // nothing was mailed for do not count: nobody could use up another's tries with them.
     let sql = format!(
         "UPDATE challenges SET attempts = attempts + 1
-         WHERE {column} = $1 AND purpose = $2 AND attempts < $3 AND consumed_at IS NULL AND expires_at > $4 RETURNING *"
+         WHERE {column} = $1 AND purpose = $2 AND attempts < $3 AND consumed_at IS NULL AND expires_at > $4
+           AND attempts + (SELECT COALESCE(SUM(o.attempts), 0) FROM challenges o
+               WHERE o.id <> challenges.id AND o.purpose = challenges.purpose AND o.created_at > $5
+                 AND (o.email_id = challenges.email_id OR (o.email = challenges.email
+                     AND EXISTS (SELECT 1 FROM mails m WHERE m.challenge_id = o.id)))) < $6
+         RETURNING *"
     );
-    let values = [value, purpose.as_str().into(), MAX_TRIES.into(), tx.now().into()];
+    // A code that was made an hour ago could be tried until its end.
+    let since = tx.now() - Duration::from_hours(1) - CODE_TTL;
+    let values = [
+        value,
+        purpose.as_str().into(),
+        MAX_TRIES.into(),
+        tx.now().into(),
+        since.into(),
+        TRIES_AN_HOUR.into(),
+    ];
     let row = challenge::Model::find_by_statement(tx.sql(&sql, values))
         .one(tx.conn())
         .await?;

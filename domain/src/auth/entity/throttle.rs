@@ -1,4 +1,4 @@
-//! Failures against one name, known or not.
+//! Failures against one name, known or not; and mails to one address.
 
 use sea_orm::entity::prelude::*;
 

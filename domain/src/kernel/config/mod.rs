@@ -16,7 +16,7 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, RedisUrl, RootKey, Scale, SmtpUrl};
+use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl};
 use super::Secret;
 
 pub use self::settings::Setting;
@@ -73,7 +73,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub database: DatabaseChoice,
-    /// The doorbell of the workers. Without it they look for jobs once a second.
+    /// The doorbell of workers and watchers. Without it they look once a second.
     pub redis: Option<Secret<String>>,
     pub worker: WorkerMode,
     /// Root key or keyring as text; `crypto` reads it. `None`: a key is made in the data folder.
@@ -91,6 +91,8 @@ pub struct Config {
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
     pub audit_reads: AuditReads,
+    /// Memory for opened secrets between two reads, MiB; 0 = none.
+    pub secret_cache: u64,
     /// Filter directives of `tracing`.
     pub log: String,
     pub log_format: LogFormat,
@@ -176,6 +178,7 @@ impl Config {
             Setting::Registration => self.registration.as_str().to_owned(),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
+            Setting::SecretCache => self.secret_cache.to_string(),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
@@ -240,6 +243,7 @@ impl Reader {
             registration: self.read(Setting::Registration)?,
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
+            secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,
             migrate: self.read(Setting::Migrate)?,

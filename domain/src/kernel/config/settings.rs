@@ -49,7 +49,7 @@ settings! {
     DataDir = "DATA_DIR", Plain, Some("./data");
     /// `postgres://…` or `sqlite://path`. Unset: `strongroom.db` in the data folder.
     DatabaseUrl = "DATABASE_URL", Secret, None;
-    /// `redis://…` or `rediss://…`, the doorbell of the workers. Unset: workers look for jobs once a second.
+    /// `redis://…` or `rediss://…`, the doorbell of workers and watchers. Unset: they look once a second.
     RedisUrl = "REDIS_URL", Secret, None;
     /// `embedded` runs jobs inside the API, `external` in strongroom-worker.
     /// Unset: `external` with both PostgreSQL and Redis, else `embedded`.
@@ -74,6 +74,8 @@ settings! {
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");
+    /// Memory for opened secrets between two reads, MiB, wiped after a minute; 0: every read decrypts what it answers.
+    SecretCache = "SECRET_CACHE", Plain, Some("32");
     /// Log filter, as `info` or `info,domain=debug`.
     Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.

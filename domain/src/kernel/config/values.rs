@@ -210,6 +210,19 @@ impl FromSetting for Scale {
     }
 }
 
+/// An amount of memory, MiB.
+pub(super) struct MebiBytes(pub(super) u64);
+
+impl FromSetting for MebiBytes {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let number = text.parse::<u64>().ok();
+        number
+            .filter(|number| *number <= 65_536)
+            .map(Self)
+            .ok_or_else(|| "must be a whole number of MiB from 0 to 65536".to_owned())
+    }
+}
+
 impl FromSetting for Mailbox {
     fn from_setting(text: &str) -> Result<Self, String> {
         text.parse()

@@ -17,6 +17,7 @@ pub struct Model {
     pub join_policy: String,
     /// What joining gives; `None` = viewer.
     pub join_role_id: Option<RoleId>,
+    pub template_gate: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub archived_at: Option<Timestamp>,

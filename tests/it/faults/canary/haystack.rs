@@ -108,10 +108,27 @@ impl Haystack {
             .any(|needle| self.holds(needle.as_bytes()))
     }
 
-    fn holds(&self, needle: &[u8]) -> bool {
+    /// Whether a number is there by itself, and not within a longer one, an id or a fraction.
+    pub fn has_number(&self, digits: &str) -> bool {
+        let is_part =
+            |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+        self.places(digits.as_bytes()).any(|at| {
+            let before = at.checked_sub(1).and_then(|at| self.bytes.get(at));
+            !is_part(before) && !is_part(self.bytes.get(at + digits.len()))
+        })
+    }
+
+    /// Whether these bytes are there.
+    pub fn holds(&self, needle: &[u8]) -> bool {
+        self.places(needle).next().is_some()
+    }
+
+    fn places<'a>(&'a self, needle: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let first = needle[0];
-        let starts = self.bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
-        starts.into_iter().any(|(at, _)| self.bytes[at..].starts_with(needle))
+        let starts = self.bytes.iter().enumerate().filter(move |(_, byte)| **byte == first);
+        starts
+            .map(|(at, _)| at)
+            .filter(move |at| self.bytes[*at..].starts_with(needle))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use domain::kernel::Clock;
 use harness::processes::{Api, within};
-use harness::{Answer, Client, Receiver};
+use harness::{Answer, Authenticator, Client, Receiver};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,8 +20,10 @@ pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canar
     let person = sessions(&mut canaries, &anonymous, &password).await;
     mail(&mut canaries, &anonymous, &person, dir).await;
     codes(&mut canaries, &anonymous, dir).await;
+    second_factor(&mut canaries, &anonymous).await;
     let client = tokens(&mut canaries, &person).await;
     webhooks(&mut canaries, &person, receiver).await;
+    invitations(&mut canaries, &anonymous, &person, dir).await;
     secrets(&mut canaries, &client).await;
     refusals(&mut canaries, &anonymous, &client).await;
     let _ = person.post("/v1/auth/logout", json!({})).await;
@@ -124,7 +127,14 @@ async fn codes(canaries: &mut Canaries, anonymous: &Client, dir: &Path) {
     let newcomer = json!({ "email": "newcomer@example.com" });
     let begun = anonymous.post("/v1/auth/register", newcomer.clone()).await.expect(202);
     let challenge = canaries.note("challenge of a registration", begun.at("/challenge_token"));
-    let code = mailed(dir, "Your registration code", six_digits).await;
+    let code = canaries.note_code(
+        "code of a registration",
+        mailed(dir, "Your registration code", six_digits).await,
+    );
+    canaries.note_code(
+        "code of an address",
+        mailed(dir, "Confirm your e-mail address", six_digits).await,
+    );
     let proof = json!({ "challenge_token": challenge, "code": code });
     let proved = anonymous.post("/v1/auth/register/verify", proof).await.expect(200);
     let token = canaries.note("registration token", proved.at("/registration_token"));
@@ -136,6 +146,7 @@ async fn codes(canaries: &mut Canaries, anonymous: &Client, dir: &Path) {
     note_session(canaries, "newcomer", &made);
     let begun = anonymous.post("/v1/auth/code", newcomer.clone()).await.expect(200);
     let challenge = canaries.note("challenge of a sign-in", begun.at("/challenge_token"));
+    // Somebody who tries it out on their own machine finds this one in the log, and is meant to.
     let code = mailed(dir, "Your sign-in code", six_digits).await;
     let proof = json!({ "challenge_token": challenge, "code": code, "transport": "bearer" });
     let signed_in = anonymous.post("/v1/auth/code/verify", proof).await.expect(200);
@@ -149,6 +160,70 @@ async fn codes(canaries: &mut Canaries, anonymous: &Client, dir: &Path) {
     canaries.mailed.insert("reset link".to_owned(), link.clone());
     let reset = json!({ "token": link, "password": second });
     anonymous.post("/v1/auth/password/reset", reset).await.expect(204).ok();
+}
+
+/// The second factor: its seed, its codes, the recovery codes, and the challenge of a sign-in.
+async fn second_factor(canaries: &mut Canaries, anonymous: &Client) {
+    let clock = Clock::system();
+    let password = canaries.make("password with a second factor");
+    let person = account("fox@example.com", &password, "bearer");
+    let made = anonymous.post("/v1/auth/register", person.clone()).await.expect(201);
+    let (access, _) = note_session(canaries, "with a second factor", &made);
+    let fox = anonymous.bearer(&access);
+    let replaced = Authenticator::prepare(&fox, &clock).await;
+    note_seed(canaries, "seed that was replaced", &replaced);
+    let app = Authenticator::prepare(&fox, &clock).await;
+    note_seed(canaries, "seed", &app);
+    let code = json!({ "code": canaries.note_code("first code of a generator", app.code()) });
+    let once = fox.with("Idempotency-Key", "enable");
+    let enabled = once.post("/v1/auth/2fa/enable", code).await.expect(200).json();
+    let recovery = note_recovery(canaries, "recovery code", &enabled);
+
+    let challenge = waiting(canaries, anonymous, &person, "challenge of a second factor").await;
+    let verify = |code: &str| json!({ "challenge_token": challenge, "code": code });
+    let wrong = verify(&app.wrong_code());
+    let _ = anonymous.post("/v1/auth/2fa/verify", wrong).await.expect(401);
+    let right = verify(&canaries.note_code("next code of a generator", app.next_code()));
+    let session = anonymous.post("/v1/auth/2fa/verify", right).await.expect(200);
+    note_session(canaries, "by a generator", &session);
+
+    let challenge = waiting(canaries, anonymous, &person, "challenge of a recovery").await;
+    let right = json!({ "challenge_token": challenge, "code": recovery });
+    let session = anonymous.post("/v1/auth/2fa/verify", right).await.expect(200);
+    note_session(canaries, "by a recovery code", &session);
+    let again = fox.post("/v1/auth/2fa/recovery-codes", json!({})).await.expect(200);
+    note_recovery(canaries, "new recovery code", &again.json());
+}
+
+/// The challenge of a sign-in that waits for its second factor.
+async fn waiting(canaries: &mut Canaries, anonymous: &Client, person: &Value, what: &str) -> String {
+    let waiting = anonymous.post("/v1/auth/login", person.clone()).await.expect(200);
+    canaries.note(what, waiting.at("/challenge_token"))
+}
+
+/// The seed as it is typed, and as it is.
+fn note_seed(canaries: &mut Canaries, what: &str, app: &Authenticator) {
+    canaries.note(what, app.secret.clone());
+    let hex = app.seed_in_hex();
+    canaries.note(&format!("{what}, hex"), hex.clone());
+    canaries.note(&format!("{what}, hex in small letters"), hex.to_lowercase());
+    let bytes = hex
+        .as_bytes()
+        .chunks_exact(2)
+        .map(|pair| std::str::from_utf8(pair).expect("ASCII"))
+        .map(|pair| u8::from_str_radix(pair, 16).expect("two digits"));
+    canaries.bytes.insert(what.to_owned(), bytes.collect());
+}
+
+/// Every code of a set, with and without its dashes; returns the first.
+fn note_recovery(canaries: &mut Canaries, what: &str, answer: &Value) -> String {
+    let codes = answer["recovery_codes"].as_array().expect("recovery codes");
+    let codes: Vec<&str> = codes.iter().filter_map(Value::as_str).collect();
+    for (n, code) in codes.iter().enumerate() {
+        canaries.note(&format!("{what} {n}"), *code);
+        canaries.note(&format!("{what} {n}, bare"), code.replace('-', ""));
+    }
+    codes[0].to_owned()
 }
 
 /// What the mail of a subject brings, once it is there.
@@ -219,6 +294,36 @@ async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver)
         .post("/v1/orgs/acme/projects", json!({ "name": "web", "slug": "web" }))
         .await
         .ok();
+}
+
+/// Tokens stand in paths here; that of the mail makes an account.
+async fn invitations(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir: &Path) {
+    let password = canaries.make("password by invitation");
+    let invites = "/v1/orgs/acme/invites";
+    let once = person.with("Idempotency-Key", "invitation");
+    let made = once
+        .post(invites, json!({ "email": "guest@example.com" }))
+        .await
+        .expect(201);
+    let shown = canaries.note("token of an invitation", made.at("/token"));
+    anonymous.get(&format!("/v1/invites/{shown}")).await.ok();
+    let token = mailed(dir, "You have an invitation", link_token).await;
+    canaries
+        .mailed
+        .insert("token of an invitation's mail".to_owned(), token.clone());
+    let accept = format!("/v1/invites/{token}/accept");
+    let body = json!({ "password": password, "transport": "bearer" });
+    let joined = anonymous.post(&accept, body).await.expect(201);
+    let (access, _) = note_session(canaries, "guest", &joined);
+    let link = person.post(invites, json!({ "max_uses": 2 })).await.expect(201);
+    let link = canaries.note("token of an open link", link.at("/token"));
+    let guest = anonymous.bearer(&access);
+    let refused = guest.post(&format!("/v1/invites/{link}/accept"), json!({})).await;
+    let refused = refused.problem(409, "already_member");
+    canaries.refusals.push_str(&refused.text());
+    let unknown = canaries.note("token of no invitation", format!("srm_inv_{}", "q".repeat(36)));
+    let refused = anonymous.get(&format!("/v1/invites/{unknown}")).await;
+    canaries.refusals.push_str(&refused.problem(404, "not_found").text());
 }
 
 const SECRETS: &str = "/v1/orgs/acme/projects/web/environments/production/secrets";
@@ -308,6 +413,7 @@ async fn refusals(canaries: &mut Canaries, anonymous: &Client, client: &Client) 
     answers.push(client.put(&hidden, json!({ "value": bad })).await);
     let key = json!({ "value": bad });
     answers.push(client.with("Idempotency-Key", "put-0").put(&path, key).await);
+    answers.extend(template(canaries, client).await);
     for answer in answers {
         assert!(
             (400..500).contains(&answer.status()),
@@ -318,4 +424,33 @@ async fn refusals(canaries: &mut Canaries, anonymous: &Client, client: &Client) 
         canaries.refusals.push_str(&answer.text());
         canaries.refusals.push('\n');
     }
+}
+
+/// What a template refuses, and what it finds in values that are stored.
+async fn template(canaries: &mut Canaries, client: &Client) -> Vec<Answer> {
+    let project = "/v1/orgs/acme/projects/web";
+    let template = format!("{project}/template");
+    for key in ["CANARY_KEY", "CANARY_PORT"] {
+        let number = json!({ "key": key, "required": false, "pattern": "^[0-9]+$", "enum": ["1"] });
+        client.post(&template, number).await.ok();
+    }
+    client.get(&format!("{template}/validate")).await.ok();
+    client
+        .patch(project, json!({ "template_gate": "protected" }))
+        .await
+        .ok();
+    let production = format!("{project}/environments/production");
+    client.patch(&production, json!({ "protected": true })).await.ok();
+    let value = canaries.make("value that the template refuses");
+    let tried = json!({ "secrets": { "CANARY_PORT": value }, "dry_run": true });
+    client.post(&format!("{production}/bulk"), tried).await.ok();
+    let stored = json!({ "key": "CANARY_PORT", "value": value });
+    let renamed = json!({ "key": "CANARY_PORT" });
+    vec![
+        client.post(SECRETS, stored).await,
+        client.patch(&format!("{SECRETS}/CANARY_KEY"), renamed).await,
+        client
+            .post(&format!("{SECRETS}/CANARY_KEY/rollback"), json!({ "version": 1 }))
+            .await,
+    ]
 }

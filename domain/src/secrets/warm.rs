@@ -1,0 +1,66 @@
+//! Opened secrets between two reads. An environment's state at a revision never changes, and every request reads the
+//! revision anew, so what is remembered under that very revision cannot be stale. Bounded, wiped when dropped, and gone
+//! after a minute: also what was tampered with in the database shows after that time at the latest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use super::read::Opened;
+use crate::kernel::id::EnvId;
+
+/// How long an environment stays opened in memory. Data keys stay as long.
+const TTL: Duration = Duration::from_mins(1);
+/// What an opened secret takes beside its texts, bytes, roughly.
+const OVERHEAD: usize = 160;
+
+/// The secrets of an environment at one revision, sorted by key.
+struct Remembered {
+    revision: i64,
+    secrets: Arc<[Arc<Opened>]>,
+}
+
+/// Environments that were read lately.
+#[derive(Default)]
+pub struct WarmReads(Option<Cache<EnvId, Arc<Remembered>>>);
+
+impl WarmReads {
+    /// Holds at most `bytes` of opened secrets; 0 = none, and every read opens what it answers.
+    pub fn new(bytes: u64) -> Self {
+        let weight = |_: &EnvId, remembered: &Arc<Remembered>| {
+            let bytes: usize = remembered.secrets.iter().map(|opened| size(opened)).sum();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self((bytes > 0).then(|| {
+            Cache::builder()
+                .max_capacity(bytes)
+                .weigher(weight)
+                .time_to_live(TTL)
+                .build()
+        }))
+    }
+
+    /// Whether anything is remembered at all.
+    pub(super) const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The environment as it was at this very revision, if it is remembered.
+    pub(super) fn at(&self, env: EnvId, revision: i64) -> Option<Arc<[Arc<Opened>]>> {
+        let remembered = self.0.as_ref()?.get(&env)?;
+        (remembered.revision == revision).then(|| Arc::clone(&remembered.secrets))
+    }
+
+    /// Remembers all secrets of an environment at a revision.
+    pub(super) fn keep(&self, env: EnvId, revision: i64, secrets: &Arc<[Arc<Opened>]>) {
+        if let Some(cache) = &self.0 {
+            let secrets = Arc::clone(secrets);
+            cache.insert(env, Arc::new(Remembered { revision, secrets }));
+        }
+    }
+}
+
+fn size(opened: &Opened) -> usize {
+    OVERHEAD + opened.key.len() + opened.value.expose().len() + opened.comment.expose().len()
+}

@@ -1,0 +1,267 @@
+//! What whoever watches an environment is told: its revisions and the keys that they changed, never a value.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use sea_orm::{FromQueryResult, Value};
+
+use super::editor::Outcome;
+use crate::access::grant::{self, SecretsList};
+use crate::access::{Caller, EnvAccess};
+use crate::auth::authenticate;
+use crate::kernel::id::EnvId;
+use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp};
+
+/// Revisions that are told one by one; who is farther behind reads the whole environment.
+const MAX_REVISIONS: i64 = 1_000;
+/// Keys of all of them together.
+const MAX_KEYS: usize = 10_000;
+/// Longest stream, seconds. It is not endless, so that watchers spread anew over the processes that there are.
+const MAX_WAIT: u64 = 3_600;
+
+/// How long a stream stays open; the longest there is unless the caller says how many seconds.
+///
+/// # Errors
+/// `invalid_field` naming `wait`.
+pub fn wait(seconds: Option<i64>) -> Result<Duration> {
+    let seconds = match seconds {
+        None => MAX_WAIT,
+        Some(seconds) => u64::try_from(seconds)
+            .ok()
+            .filter(|seconds| *seconds <= MAX_WAIT)
+            .ok_or_else(|| Problem::field("wait", "range", format!("must be between 0 and {MAX_WAIT}")))?,
+    };
+    Ok(Duration::from_secs(seconds))
+}
+
+/// What a revision did to one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedKey {
+    pub key: String,
+    pub outcome: Outcome,
+    /// Its version afterwards; of a deleted one the last.
+    pub version: i64,
+}
+
+/// One revision, as far as the caller may know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub revision: i64,
+    /// The journal's name for what made it: `secret.bulk_set`.
+    pub action: String,
+    pub at: Timestamp,
+    /// Sorted by key. A renamed secret is there under both of its keys: deleted under the old one.
+    pub keys: Vec<WatchedKey>,
+}
+
+/// What has happened in an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Oldest first; revisions that changed no key of the caller's are left out.
+    Changes(Vec<Change>),
+    /// It is too much to tell, or what the caller knows is none of this environment's past: read all of it.
+    Reset,
+}
+
+/// The way back to an environment: by ids, so that a slug that another environment takes over leads nobody there.
+#[derive(Clone, Debug)]
+pub struct WatchPlace {
+    org: String,
+    project: String,
+    env: String,
+}
+
+impl From<&EnvAccess<SecretsList>> for WatchPlace {
+    fn from(access: &EnvAccess<SecretsList>) -> Self {
+        Self {
+            org: access.org.id.to_string(),
+            project: access.project.id.to_string(),
+            env: access.env.id.to_string(),
+        }
+    }
+}
+
+/// Asks anew whether the credential is good and the environment the caller's to watch, then tells what has happened
+/// after one revision, up to another.
+///
+/// `until` must have been read before this is called. Then nothing is told that happened after the caller was sent
+/// away: whatever is told was there before the caller was asked about.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`, `forbidden` or its kin for who may not watch any more.
+pub async fn look(db: &Db, known: &Caller, place: &WatchPlace, after: i64, until: i64) -> Result<News> {
+    let caller = authenticate::again(db, known).await?;
+    let WatchPlace { org, project, env } = place;
+    let access = grant::env::<SecretsList>(db, &caller, org, project, env).await?;
+    since(db, &access, after, until).await
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    revision: i64,
+    action: String,
+    created_at: Timestamp,
+    outcome: String,
+    key: String,
+    version: i64,
+    /// Of a renamed secret the key that it had before.
+    old_key: Option<String>,
+}
+
+async fn since(from: &impl Reads, access: &EnvAccess<SecretsList>, after: i64, until: i64) -> Result<News> {
+    if after == until {
+        return Ok(News::Changes(Vec::new()));
+    }
+    // Revisions have no gaps.
+    if !(0..=MAX_REVISIONS).contains(&until.saturating_sub(after)) {
+        return Ok(News::Reset);
+    }
+    let sql = "SELECT r.revision, r.action, r.created_at, c.action AS outcome, c.key, c.version,
+            CASE WHEN c.action = 'renamed' THEN (
+                SELECT p.key FROM environment_changes p
+                WHERE p.environment_id = c.environment_id AND p.secret_id = c.secret_id AND p.revision < c.revision
+                ORDER BY p.revision DESC LIMIT 1) END AS old_key
+        FROM environment_revisions r
+        JOIN environment_changes c ON c.environment_id = r.environment_id AND c.revision = r.revision
+        WHERE r.environment_id = $1 AND r.revision > $2 AND r.revision <= $3
+        ORDER BY r.revision LIMIT $4";
+    let limit = i64::try_from(MAX_KEYS + 1).unwrap_or(i64::MAX);
+    let values: [Value; 4] = [access.env.id.into(), after.into(), until.into(), limit.into()];
+    let rows = Row::find_by_statement(from.sql(sql, values)).all(from.conn()).await?;
+    if rows.len() > MAX_KEYS {
+        return Ok(News::Reset);
+    }
+    let mut revisions: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        revisions.entry(row.revision).or_default().push(row);
+    }
+    let mut changes = Vec::with_capacity(revisions.len());
+    for rows in revisions.into_values() {
+        changes.extend(change(rows, |key| access.allows_key(key))?);
+    }
+    Ok(News::Changes(changes))
+}
+
+/// One revision's rows as a change; `None` when the caller may know of none of its keys.
+fn change(rows: Vec<Row>, allows: impl Fn(&str) -> bool) -> Result<Option<Change>> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let (revision, action, at) = (first.revision, first.action.clone(), first.created_at);
+    let mut keys = Vec::with_capacity(rows.len());
+    let mut given_up = Vec::new();
+    let mut live = BTreeSet::new();
+    for row in rows {
+        let outcome = Outcome::parse(&row.outcome).ok_or_else(|| Error::internal("a change is stored wrongly"))?;
+        if outcome != Outcome::Deleted {
+            live.insert(row.key.clone());
+        }
+        given_up.extend(row.old_key.map(|key| (key, row.version)));
+        keys.push(WatchedKey {
+            key: row.key,
+            outcome,
+            version: row.version,
+        });
+    }
+    // A key that one secret gave up may be another's now.
+    let gone = given_up.into_iter().filter(|(key, _)| !live.contains(key));
+    keys.extend(gone.map(|(key, version)| WatchedKey {
+        key,
+        outcome: Outcome::Deleted,
+        version,
+    }));
+    keys.retain(|changed| allows(&changed.key));
+    keys.sort_by(|left, right| left.key.cmp(&right.key));
+    let is_told = !keys.is_empty();
+    Ok(is_told.then_some(Change {
+        revision,
+        action,
+        at,
+        keys,
+    }))
+}
+
+#[derive(FromQueryResult)]
+struct Newest {
+    id: EnvId,
+    revision: i64,
+}
+
+/// The newest revisions of some environments, in one statement. Those that are gone are left out.
+pub(super) async fn newest(from: &impl Reads, envs: &[EnvId]) -> Result<HashMap<EnvId, i64>> {
+    let marks: Vec<_> = (1..=envs.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT id, revision FROM environments WHERE deleted_at IS NULL AND id IN ({})",
+        marks.join(", ")
+    );
+    let values: Vec<Value> = envs.iter().map(|env| (*env).into()).collect();
+    let rows = Newest::find_by_statement(from.sql(&sql, values))
+        .all(from.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.revision)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(outcome: Outcome, key: &str, old_key: Option<&str>) -> Row {
+        Row {
+            revision: 7,
+            action: "environment.rolled_back".to_owned(),
+            created_at: Timestamp(1),
+            outcome: outcome.as_str().to_owned(),
+            key: key.to_owned(),
+            version: 3,
+            old_key: old_key.map(str::to_owned),
+        }
+    }
+
+    /// Keys with what is told of them, by who may know of keys that begin with a letter.
+    fn told(rows: Vec<Row>, letter: &str) -> Vec<(String, Outcome)> {
+        let change = change(rows, |key| key.starts_with(letter)).unwrap();
+        let keys = change.into_iter().flat_map(|change| change.keys);
+        keys.map(|changed| (changed.key, changed.outcome)).collect()
+    }
+
+    #[test]
+    fn a_renamed_secret_is_told_of_under_both_keys_to_whom_they_are() {
+        let renamed = || vec![row(Outcome::Renamed, "B", Some("A"))];
+        let (old, new) = (("A".to_owned(), Outcome::Deleted), ("B".to_owned(), Outcome::Renamed));
+        assert_eq!(told(renamed(), ""), [old.clone(), new.clone()]);
+        assert_eq!(told(renamed(), "A"), [old]);
+        assert_eq!(told(renamed(), "B"), [new]);
+        assert_eq!(change(renamed(), |_| false).unwrap(), None);
+    }
+
+    #[test]
+    fn a_key_that_goes_from_one_secret_to_another_is_not_gone() {
+        let traded = vec![
+            row(Outcome::Renamed, "B", Some("A")),
+            row(Outcome::Renamed, "A", Some("B")),
+            row(Outcome::Deleted, "C", None),
+        ];
+        let renamed = |key: &str| (key.to_owned(), Outcome::Renamed);
+        assert_eq!(
+            told(traded, ""),
+            [renamed("A"), renamed("B"), ("C".to_owned(), Outcome::Deleted)]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_told() {
+        let odd = Row {
+            outcome: "melted".to_owned(),
+            ..row(Outcome::Updated, "A", None)
+        };
+        assert!(change(vec![odd], |_| true).is_err());
+    }
+
+    #[test]
+    fn a_stream_is_open_for_an_hour_at_most() {
+        assert_eq!(wait(None).unwrap(), Duration::from_hours(1));
+        assert_eq!(wait(Some(0)).unwrap(), Duration::ZERO);
+        assert_eq!(wait(Some(3_600)).unwrap(), Duration::from_hours(1));
+        for bad in [-1, 3_601, i64::MIN, i64::MAX] {
+            assert!(wait(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tables of templates.
+
+pub mod template_key;

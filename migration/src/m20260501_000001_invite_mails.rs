@@ -1,0 +1,17 @@
+//! Finding the mails of an invitation.
+
+use sea_orm_migration::prelude::*;
+
+use crate::ddl;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, UP).await
+    }
+}
+
+const UP: &[&str] = &["CREATE INDEX mails_invite ON mails (invite_id)"];

@@ -52,7 +52,7 @@ pub struct ProjectKey {
     pub generation: i32,
     /// What it is still good for.
     pub state: ProjectKeyState,
-    /// Values and comments that were encrypted with it so far. At 2^28 it is replaced without being asked.
+    /// Values and comments that were encrypted with it so far; each process writes its count down every few thousand. At 2^28 it is replaced without being asked.
     pub seals: i64,
     /// Versions that are yet to be encrypted anew; 0 unless it is retiring.
     pub remaining: i64,

@@ -82,6 +82,7 @@ pub struct KeyStore {
     fingerprints: Cache<KeyId, Arc<FingerprintKey>>,
     token_mac: TokenMacKey,
     instance: DataKey,
+    seals: generations::Unwritten,
 }
 
 impl KeyStore {
@@ -115,6 +116,7 @@ impl KeyStore {
         Ok(Self {
             token_mac: TokenMacKey::new(*mac.expose()),
             instance: DataKey::new(data_id, *data.expose()),
+            seals: generations::Unwritten::default(),
             data: Cache::builder()
                 .max_capacity(CACHE_KEYS)
                 .time_to_live(CACHE_TTL)
@@ -203,6 +205,16 @@ impl KeyStore {
             data: data.ok_or_else(missing)?,
             fingerprint: fingerprint.ok_or_else(missing)?,
         })
+    }
+
+    /// The key that a project's values are compared with.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the project has none.
+    pub async fn fingerprint(&self, from: &impl Reads, project: ProjectId) -> Result<Arc<FingerprintKey>> {
+        let row = active_row(from, KeyScope::Project(project), KeyPurpose::Fingerprint).await?;
+        self.fingerprint_key(row.ok_or_else(|| Error::internal("a project without its keys"))?)
+            .await
     }
 
     async fn fingerprint_key(&self, row: data_key::Model) -> Result<Arc<FingerprintKey>> {

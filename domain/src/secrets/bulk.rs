@@ -69,7 +69,7 @@ fn check_count(field: &'static str, count: usize) -> Result<()> {
     }
 }
 
-fn check_unique<'a>(field: &'static str, keys: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(super) fn check_unique<'a>(field: &'static str, keys: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for key in keys {
         if !seen.insert(key) {
@@ -201,7 +201,7 @@ pub async fn delete(
     check_count("keys", keys.len())?;
     check_unique("keys", keys.iter().map(String::as_str))?;
     for (index, key) in keys.iter().enumerate() {
-        check_key_named(index, key)?;
+        check_key_named("keys", index, key)?;
         if !access.allows_key(key) {
             let detail = format!("This needs the permission `secrets:bulk_delete` for `{key}`.");
             return Err(Problem::forbidden(detail).into());

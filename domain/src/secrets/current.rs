@@ -46,12 +46,26 @@ impl Current {
         store: &KeyStore,
         place: &EnvPlace,
     ) -> Result<Secret<String>> {
+        if self.is_live() {
+            self.kept_comment(from, store, place).await
+        } else {
+            Ok(Secret::new(String::new()))
+        }
+    }
+
+    /// The comment of the newest version, also of a deleted secret: what comes back when it is restored.
+    pub(super) async fn kept_comment(
+        &self,
+        from: &impl Reads,
+        store: &KeyStore,
+        place: &EnvPlace,
+    ) -> Result<Secret<String>> {
         match &self.sealed_comment {
-            Some(blob) if self.is_live() => {
+            Some(blob) => {
                 let key = store.of_blob(from, blob).await?;
                 open_with(&key, blob, &place.aad(self.id, self.version, SecretField::Comment))
             }
-            Some(_) | None => Ok(Secret::new(String::new())),
+            None => Ok(Secret::new(String::new())),
         }
     }
 }

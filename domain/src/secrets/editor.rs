@@ -421,7 +421,7 @@ impl<'a> Editor<'a> {
         };
         revision::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         if self.seals > 0 {
-            generations::count_seals(tx, self.keys.data.id(), self.seals).await?;
+            self.store.count_seals(tx, self.keys.data.id(), self.seals).await?;
         }
         let mut entry = self.place.entry(action, target, revision).keys(&changed);
         entry.data.extend(facts);

@@ -33,13 +33,13 @@ pub fn check_key(text: &str) -> Result<()> {
 /// The same for one of many keys. A key that is none is named by its place: it may be a secret in the wrong field.
 ///
 /// # Errors
-/// `invalid_field` naming `secrets[index]`.
-pub fn check_key_named(index: usize, text: &str) -> Result<()> {
+/// `invalid_field` naming `field[index]`.
+pub fn check_key_named(field: &'static str, index: usize, text: &str) -> Result<()> {
     if is_key(text) {
         return Ok(());
     }
     let message = "a key must be 1 to 255 of A-Z, a-z, 0-9, `_`, `.` and `-`, and begin with a letter or `_`";
-    Err(Problem::field(format!("secrets[{index}]"), "format", message).into())
+    Err(Problem::field(format!("{field}[{index}]"), "format", message).into())
 }
 
 /// # Errors

@@ -20,6 +20,8 @@ use crate::templates::{Fault, Rules};
 pub(super) struct Sides {
     pub(super) source: BTreeMap<String, PastSecret>,
     pub(super) target: BTreeMap<String, Current>,
+    /// What was deleted last under each key of the target: a secret that comes back goes on with its versions.
+    pub(super) gone: BTreeMap<String, Current>,
     pub(super) source_revision: i64,
     pub(super) target_revision: i64,
 }
@@ -33,13 +35,13 @@ impl Sides {
     ) -> Result<Self> {
         let source = past::secrets(from, route.source.env.id, source_revision).await?;
         let target = current::all(from, route.target.env.id).await?;
+        let (target, mut gone): (Vec<_>, Vec<_>) = target.into_iter().partition(Current::is_live);
+        gone.sort_by_key(|secret| secret.deleted_at);
+        let by_key = |secret: Current| (secret.key.clone(), secret);
         Ok(Self {
             source: source.into_iter().map(|secret| (secret.key.clone(), secret)).collect(),
-            target: target
-                .into_iter()
-                .filter(Current::is_live)
-                .map(|secret| (secret.key.clone(), secret))
-                .collect(),
+            target: target.into_iter().map(by_key).collect(),
+            gone: gone.into_iter().map(by_key).collect(),
             source_revision,
             target_revision,
         })
@@ -157,8 +159,8 @@ async fn hold(
     rules: &Rules,
     changes: &mut Vec<PlannedKey>,
 ) -> Result<()> {
-    let keys = store.project(from, route.target.project.id).await?;
-    let is_empty = |fingerprint: &[u8]| keys.fingerprint.matches(b"", fingerprint);
+    let key = store.fingerprint(from, route.target.project.id).await?;
+    let is_empty = |fingerprint: &[u8]| key.matches(b"", fingerprint);
     let place = EnvPlace::from(route.source);
     for change in changes.iter_mut() {
         let source = sides.source.get(&change.key);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::bulk::Mode;
+use super::bulk::{self, Mode};
 use super::editor::Editor;
 use super::place::EnvPlace;
 use super::plan::{Sides, plan};
@@ -94,15 +94,12 @@ fn check(route: &Route<'_>, selection: &Selection) -> Result<()> {
     if selection.keys.as_ref().is_some_and(Vec::is_empty) {
         return Err(Problem::field("keys", "required", "must name at least one key, or be absent for all").into());
     }
-    if selection
-        .keys
-        .as_ref()
-        .is_some_and(|keys| keys.len() > super::bulk::MAX_KEYS)
-    {
-        let message = format!("must be at most {} keys", super::bulk::MAX_KEYS);
+    let keys = selection.keys.as_deref().unwrap_or_default();
+    if keys.len() > bulk::MAX_KEYS {
+        let message = format!("must be at most {} keys", bulk::MAX_KEYS);
         return Err(Problem::field("keys", "too_many", message).into());
     }
-    Ok(())
+    bulk::check_unique("keys", keys.iter().map(String::as_str))
 }
 
 /// Tells what promoting would do, and changes nothing.
@@ -152,7 +149,13 @@ pub async fn apply(
             (PromoteAction::Added | PromoteAction::Changed, Some(source)) => {
                 let texts = source.texts(tx, store, &from).await?;
                 let destroyed = || Problem::new(ProblemCode::Conflict, "A value of the source was destroyed.");
-                editor.put(current, &change.key, texts.ok_or_else(destroyed)?).await?;
+                editor
+                    .put(
+                        current.or_else(|| sides.gone.get(&change.key)),
+                        &change.key,
+                        texts.ok_or_else(destroyed)?,
+                    )
+                    .await?;
             }
             (PromoteAction::Removed, _) => {
                 if let Some(current) = current {

@@ -131,7 +131,7 @@ impl<'a> Reencryption<'a> {
             tx.rollback().await?;
             return Ok(last);
         }
-        generations::count_seals(&tx, active.id(), seals).await?;
+        generations::add_seals(&tx, active.id(), seals).await?;
         let (name, versions) = journal::resealed_data(&resealed);
         let entry = Entry::in_org(org, Action::ProjectKeyReencrypted, Target::Project(self.project))
             .project(self.project)

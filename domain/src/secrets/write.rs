@@ -140,7 +140,11 @@ pub async fn patch(
     }
     let target = new_key.as_deref().unwrap_or(key);
     let secret = if value.is_none() && comment.is_none() && new_key.is_some() {
-        editor.rename(&current, target)
+        let comment = current.kept_comment(tx, keys, &editor.place).await?;
+        Stepped {
+            comment,
+            ..editor.rename(&current, target)
+        }
     } else {
         let value = match value {
             Some(value) => value,
@@ -197,7 +201,10 @@ pub async fn restore(
         let detail = "Its newest version was destroyed, so there is nothing to bring back. Store a new value.";
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
     }
-    let secret = editor.restore(&current, key);
+    let secret = Stepped {
+        comment: current.kept_comment(tx, keys, &editor.place).await?,
+        ..editor.restore(&current, key)
+    };
     finish(editor, secret, Map::new()).await
 }
 
@@ -229,7 +236,7 @@ pub async fn roll_back(
 /// # Errors
 /// `invalid_field` naming `secrets.KEY`.
 pub(super) fn check_entry(index: usize, key: &str, new: &NewValue) -> Result<()> {
-    check_key_named(index, key)?;
+    check_key_named("secrets", index, key)?;
     let comment = new.comment.as_ref().map_or("", |comment| comment.expose());
     check_texts(new.value.expose(), comment).map_err(|error| match error {
         Error::Problem(mut problem) => {

@@ -240,32 +240,34 @@ on_both! {
         assert_eq!((diff.at("/keys/0/key"), diff.at("/keys/0/difference")), ("A".into(), "same".into()));
     }
 
-    async fn seals_are_counted_as_they_are_stored(t: TestApp) {
+    async fn seals_are_counted_and_written_down_every_few_thousand(t: TestApp) {
         let acme = t.org("acme").await;
         let (owner, web) = (&acme.owner, acme.project("web").await);
         let env = web.env("production");
-        owner.put(&env.secret("A"), json!({ "value": "a", "comment": "why" })).await.expect(201).ok();
-        let bulk = |dry_run: bool| json!({ "secrets": { "B": "b", "C": "c" }, "dry_run": dry_run });
-        owner.post(&format!("{}/bulk", env.0), bulk(true)).await.expect(200).ok();
-        assert_eq!(keys(owner, &web).await[0]["seals"], 2);
-        owner.post(&format!("{}/bulk", env.0), bulk(false)).await.expect(200).ok();
-        owner.delete(&env.secret("C")).await.expect(200).ok();
-        assert_eq!(keys(owner, &web).await[0]["seals"], 4);
-        rotate(owner, &web).await;
-        resealed(&t).await;
-        let keys = keys(owner, &web).await;
-        assert_eq!((&keys[0]["seals"], &keys[1]["seals"]), (&json!(4), &json!(4)));
+        let mut counts = Vec::new();
+        for round in 0..5 {
+            let value = json!({ "value": round.to_string(), "comment": round.to_string() });
+            let secrets: serde_json::Map<_, _> = (0..1000).map(|n| (format!("K{n}"), value.clone())).collect();
+            owner.post(&format!("{}/bulk", env.0), json!({ "secrets": secrets })).await.expect(200).ok();
+            counts.push(keys(owner, &web).await[0]["seals"].as_i64().expect("a count"));
+        }
+        assert_eq!(counts, [0, 0, 6000, 6000, 6000], "2,000 texts a round");
     }
 
     async fn a_key_that_has_sealed_enough_is_replaced_by_itself(t: TestApp) {
         let acme = t.org("acme").await;
         let (owner, web) = (&acme.owner, acme.project("web").await);
         let env = web.env("production");
-        let nearly = format!("UPDATE data_keys SET seals = {} WHERE purpose = 'data'", MAX_SEALS - 1);
+        let nearly = format!("UPDATE data_keys SET seals = {} WHERE purpose = 'data'", MAX_SEALS - 4000);
         t.sql(&nearly).await;
         let rotated = || async { rotation::rotate_overdue(t.db(), &t.app().keys).await.expect("rotate") };
         assert_eq!(rotated().await, 0);
         owner.put(&env.secret("A"), json!({ "value": "a" })).await.expect(201).ok();
+        assert_eq!(rotated().await, 0);
+        for round in 0..5 {
+            let secrets: serde_json::Map<_, _> = (0..1000).map(|n| (format!("K{n}"), json!(round.to_string()))).collect();
+            owner.post(&format!("{}/bulk", env.0), json!({ "secrets": secrets })).await.expect(200).ok();
+        }
         assert_eq!(rotated().await, 1);
         assert_eq!(rotated().await, 0);
         assert_eq!(states(owner, &web).await, ["active", "retiring"]);

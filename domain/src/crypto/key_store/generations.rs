@@ -2,6 +2,7 @@
 //! under the next one, destroyed when nothing is sealed under it any more. Its row stays, as history.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
@@ -47,7 +48,7 @@ pub struct Generation {
     /// From 1.
     pub generation: i32,
     pub state: KeyState,
-    /// Texts that were sealed under it and stored.
+    /// Texts that were sealed under it and stored; up to [`SEALS_STEP`] less for each process that writes.
     pub seals: i64,
     /// Versions that did not open when they were last to be sealed anew.
     pub failed: i64,
@@ -146,12 +147,11 @@ pub async fn projects_overdue(from: &impl Reads) -> Result<Vec<(ProjectId, i32)>
     Ok(found.into_iter().map(|row| (row.scope_id, row.generation)).collect())
 }
 
-/// Counts texts that were sealed under a key, in the transaction that stores them. Call it late: others who write in
-/// the project wait from here to the commit.
+/// Adds to the count of what was sealed under a key.
 ///
 /// # Errors
 /// [`Error::Db`].
-pub async fn count_seals(tx: &WriteTx, key: KeyId, seals: i64) -> Result<()> {
+pub async fn add_seals(tx: &WriteTx, key: KeyId, seals: i64) -> Result<()> {
     let sql = "UPDATE data_keys SET seals = seals + $2 WHERE id = $1";
     tx.conn().execute_raw(tx.sql(sql, [key.into(), seals.into()])).await?;
     Ok(())
@@ -183,7 +183,42 @@ pub async fn destroy(tx: &WriteTx, key: KeyId) -> Result<bool> {
     Ok(wiped.rows_affected() > 0)
 }
 
+/// Seals that are not written down yet.
+#[derive(Default)]
+pub(super) struct Unwritten(Mutex<HashMap<KeyId, i64>>);
+
+impl Unwritten {
+    /// Counts; returns what is to be written down, when that is enough.
+    fn add(&self, key: KeyId, seals: i64) -> Option<i64> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key).or_default();
+        *count += seals;
+        let all = *count;
+        if all < SEALS_STEP {
+            return None;
+        }
+        counts.remove(&key);
+        Some(all)
+    }
+}
+
+/// How many seals a process counts in memory before it writes them down. What it forgets when it is killed is nothing
+/// beside the margin between the limit of a key and what a key can bear, 2^28 to 2^32.
+const SEALS_STEP: i64 = 4096;
+
 impl KeyStore {
+    /// Counts texts that are sealed under a key in this transaction. Only now and then that takes a statement; call it
+    /// late, because others who write in the project then wait until the commit.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn count_seals(&self, tx: &WriteTx, key: KeyId, seals: i64) -> Result<()> {
+        match self.seals.add(key, seals) {
+            Some(all) => add_seals(tx, key, all).await,
+            None => Ok(()),
+        }
+    }
+
     /// Makes the next generation of a project's data key. From the commit on, new values are sealed under it; the one
     /// before retires. It waits for everybody who is sealing under that one, see [`Hold`].
     ///

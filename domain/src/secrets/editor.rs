@@ -12,7 +12,7 @@ use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
 use crate::access::{ActorKind, Caller, EnvAccess};
 use crate::crypto::envelope::{SecretField, blob_digest};
-use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys, generations};
+use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};

@@ -84,19 +84,16 @@ impl<'a> Reencryption<'a> {
         let Some(key) = retiring.iter().find(|key| !self.walked.contains(&key.id)) else {
             return Ok(outcome(&retiring));
         };
-        match key.emptied_at {
-            Some(emptied_at) => {
-                self.walked.insert(key.id);
-                if self.db.now() >= emptied_at + CACHE_TTL {
-                    self.destroy(org, key).await?;
-                }
+        if let Some(emptied_at) = key.emptied_at {
+            self.walked.insert(key.id);
+            if self.db.now() >= emptied_at + CACHE_TTL {
+                self.destroy(org, key).await?;
             }
-            None => {
-                self.after = self.reseal_some(org, key).await?;
-                if self.after.is_none() {
-                    self.note_left(key).await?;
-                    self.walked.insert(key.id);
-                }
+        } else {
+            self.after = self.reseal_some(org, key).await?;
+            if self.after.is_none() {
+                self.note_left(key).await?;
+                self.walked.insert(key.id);
             }
         }
         Ok(Next::Step)

@@ -87,7 +87,7 @@ fn workers_killed_while_keys_are_rotated_lose_nothing() {
         assert!(load.refused().is_empty(), "{:?}", load.refused());
         let db = installation.db().await;
         let left = "SELECT COUNT(*) FROM data_keys WHERE state = 'retiring' AND (emptied_at IS NULL OR failed > 0)";
-        within(Duration::from_secs(60), "everything is sealed anew", || async {
+        within(Duration::from_mins(1), "everything is sealed anew", || async {
             number(&db, left).await == 0
         })
         .await;

@@ -13,7 +13,7 @@ use domain::projects::project;
 use domain::secrets::bulk::{self, BulkSet, Mode};
 use domain::secrets::list::{self, Selection};
 use domain::secrets::reencrypt::{Next, Reencryption};
-use domain::secrets::{NewValue, rotation};
+use domain::secrets::{NewValue, WarmReads, rotation};
 use tokio_util::sync::CancellationToken;
 
 use super::world::{World, until};
@@ -104,9 +104,15 @@ impl<'a> Project<'a> {
         let may = access::env::<grant::SecretsRead>(&self.world.db, &self.owner, &self.org, "web", "production")
             .await
             .unwrap();
-        let read = list::secrets(&self.world.db, &self.world.keys, &may, &Selection::default())
-            .await
-            .unwrap();
+        let read = list::secrets(
+            &self.world.db,
+            &self.world.keys,
+            &WarmReads::default(),
+            &may,
+            &Selection::default(),
+        )
+        .await
+        .unwrap();
         assert_eq!(read.page.data.len(), SECRETS);
         for secret in &read.page.data {
             let n = secret.key.strip_prefix("KEY_").unwrap();

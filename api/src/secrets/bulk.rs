@@ -224,7 +224,7 @@ impl BulkApi {
         let access = access::env::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env).await?;
         let deletes = match set.mode {
             Mode::Merge => None,
-            Mode::Replace => Some(access::env::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env).await?),
+            Mode::Replace => Some(access.also::<grant::SecretsDelete>()?),
         };
         let done = bulk::set(&tx, &self.0.keys, &caller, &access, deletes.as_ref(), set).await?;
         answer(tx, done).await

@@ -166,11 +166,12 @@ impl PromoteApi {
             mode: mode.into(),
         };
         let tx = self.0.begin_write().await?;
-        let source = access::env::<grant::SecretsRead>(&*tx, &caller, &org, &project, &from).await?;
-        let target = access::env::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &to).await?;
+        let (source, target) =
+            access::env_pair::<grant::SecretsRead, grant::SecretsWrite>(&*tx, &caller, &org, &project, (&from, &to))
+                .await?;
         let deletes = match selection.mode {
             Mode::Merge => None,
-            Mode::Replace => Some(access::env::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &to).await?),
+            Mode::Replace => Some(target.also::<grant::SecretsDelete>()?),
         };
         let route = Route {
             source: &source,

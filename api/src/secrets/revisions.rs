@@ -182,7 +182,7 @@ impl RevisionsApi {
         let RollbackEnvironment { revision, dry_run } = body.0;
         let tx = self.0.begin_write().await?;
         let writes = access::env::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env).await?;
-        let deletes = access::env::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env).await?;
+        let deletes = writes.also::<grant::SecretsDelete>()?;
         let access = RollbackAccess {
             writes: &writes,
             deletes: &deletes,

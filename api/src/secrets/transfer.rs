@@ -126,7 +126,7 @@ impl TransferApi {
         let access = access::env::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env).await?;
         let deletes = match import.mode {
             Mode::Merge => None,
-            Mode::Replace => Some(access::env::<grant::SecretsDelete>(&*tx, &caller, &org, &project, &env).await?),
+            Mode::Replace => Some(access.also::<grant::SecretsDelete>()?),
         };
         let done = transfer::import(&tx, &self.0.keys, &caller, &access, deletes.as_ref(), import).await?;
         answer(tx, done).await

@@ -11,7 +11,7 @@ use super::held::{Held, refusal, role_at};
 use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
 use super::permission::{GrantSet, Permission};
 use crate::kernel::id::ProjectId;
-use crate::kernel::{Problem, ProblemCode, Reads, Result};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result};
 
 /// A permission as a type.
 pub trait Permitted: Send + Sync + 'static {
@@ -177,6 +177,44 @@ impl<A> ProjectAccess<A> {
             &self.held.facts,
             self.held.now,
         )
+    }
+}
+
+impl<A> EnvAccess<A> {
+    /// The proof for another permission in the same environment, from what was loaded for this one.
+    ///
+    /// # Errors
+    /// As [`env`].
+    pub fn also<B: Permitted>(&self) -> Result<EnvAccess<B>> {
+        let same = EnvAccess::<A> {
+            org: self.org.clone(),
+            project: self.project.clone(),
+            env: self.env.clone(),
+            held: self.held.clone(),
+            permission: PhantomData,
+        };
+        same.checked()
+    }
+
+    fn checked<B: Permitted>(self) -> Result<EnvAccess<B>> {
+        let Self {
+            org,
+            project,
+            env,
+            held,
+            permission: _,
+        } = self;
+        let resource = resource_of(&org, &project, &env);
+        // A rule about single keys lets its subject at the secrets of an environment, never at the environment itself.
+        let decision = decide_for(&held.actor, B::PERMISSION, &resource, &held.facts, held.now);
+        held.require(decision, B::PERMISSION, &resource)?;
+        Ok(EnvAccess {
+            org,
+            project,
+            env,
+            held,
+            permission: PhantomData,
+        })
     }
 }
 
@@ -362,17 +400,7 @@ pub async fn env<A: Permitted>(
     env: &str,
 ) -> Result<EnvAccess<A>> {
     let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
-    let resource = access.resource();
-    // A rule about single keys lets its subject at the secrets of an environment, never at the environment itself.
-    let decision = decide_for(
-        &access.held.actor,
-        A::PERMISSION,
-        &resource,
-        &access.held.facts,
-        access.held.now,
-    );
-    access.held.require(decision, A::PERMISSION, &resource)?;
-    Ok(access)
+    access.checked()
 }
 
 /// Loads an environment in which the caller may do `A` to this very key, whether or not there is such a key.
@@ -398,6 +426,41 @@ pub async fn key<A: Permitted>(
     );
     access.held.require(decision, A::PERMISSION, &resource)?;
     Ok(access)
+}
+
+/// Loads two environments of a project, in each of which the caller may do something to at least some key, in the one
+/// query that one of them takes.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `insufficient_scope`: of the first, then of the second.
+pub async fn env_pair<A: Permitted, B: Permitted>(
+    from: &impl Reads,
+    caller: &Caller,
+    org: &str,
+    project: &str,
+    (first, second): (&str, &str),
+) -> Result<(EnvAccess<A>, EnvAccess<B>)> {
+    let (loaded, held) = loaded(from, caller, &[org, project, first, second]).await?;
+    let Loaded {
+        org,
+        project,
+        env,
+        other,
+        facts: _,
+    } = loaded;
+    let project = project.ok_or_else(Problem::not_found)?;
+    let access = |env: Option<EnvRow>| {
+        Ok::<_, Error>(EnvAccess::<A> {
+            org: org.clone(),
+            project: project.clone(),
+            env: env.ok_or_else(Problem::not_found)?,
+            held: held.clone(),
+            permission: PhantomData,
+        })
+    };
+    let first = access(env)?.checked::<A>()?;
+    let second = access(other)?.checked::<B>()?;
+    Ok((first, second))
 }
 
 async fn loaded_env<A: Permitted>(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<EnvAccess<A>> {

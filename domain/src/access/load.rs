@@ -44,6 +44,8 @@ pub struct Loaded {
     pub org: OrgRow,
     pub project: Option<ProjectRow>,
     pub env: Option<EnvRow>,
+    /// A second environment of the project, when the path names two.
+    pub other: Option<EnvRow>,
     pub facts: Facts,
 }
 
@@ -70,30 +72,43 @@ fn column_and_value<T: TypedId + FromStr>(name: &str) -> (&'static str, Value) {
     }
 }
 
-/// Loads what `path` names: organisation, then project, then environment, as many as are given. `None` when there is
+/// Loads what `path` names: organisation, then project, then one or two environments, as many as are given. `None` when there is
 /// no such organisation.
 pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], deleted_org: bool) -> Result<Option<Loaded>> {
     let (sql, values) = statement(principal, path, deleted_org);
     let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
-    let mut place = None;
+    let mut places = Vec::new();
     let mut facts = Facts::default();
     let Some(org) = rows.iter().find(|row| row.kind == "p").map(|row| OrgId(row.a)) else {
         return Ok(None);
     };
     for row in rows {
         match row.kind.as_str() {
-            "p" => place = Some(place_of(row)?),
+            "p" => places.push(place_of(row)?),
             "m" => facts.memberships.extend(membership(org, row)?),
             _ => facts.rules.push(rule(org, row)?),
         }
     }
     in_order(&mut facts);
-    Ok(place.map(|(org, project, env)| Loaded {
+    let called = |name: Option<&&str>| {
+        let mut envs = places.iter().filter_map(|(_, _, env)| env.as_ref());
+        envs.find(|env| name.is_some_and(|name| is_called(env, name))).cloned()
+    };
+    let (env, other) = (called(path.get(2)), called(path.get(3)));
+    let first = places.into_iter().next();
+    Ok(first.map(|(org, project, _)| Loaded {
         org,
         project,
         env,
+        other,
         facts,
     }))
+}
+
+/// Whether a name in a path means this environment.
+fn is_called(env: &EnvRow, name: &str) -> bool {
+    name.parse::<EnvId>()
+        .map_or_else(|_| env.slug == name, |id| env.id == id)
 }
 
 /// A query gives facts in any order; entity tags need one.
@@ -181,10 +196,16 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
         let (column, value) = column_and_value::<EnvId>(name);
         let _ = write!(
             joins,
-            " LEFT JOIN environments e ON e.project_id = p.id AND e.{column} = $4 AND e.deleted_at IS NULL"
+            " LEFT JOIN environments e ON e.project_id = p.id AND e.deleted_at IS NULL AND (e.{column} = $4"
         );
         (env, env_columns) = ("e.id", "e.slug, e.class, e.revision");
         values.push(value);
+        if let Some(other) = path.get(3) {
+            let (column, value) = column_and_value::<EnvId>(other);
+            let _ = write!(joins, " OR e.{column} = $5");
+            values.push(value);
+        }
+        joins.push(')');
     }
     let deleted = if deleted_org { "IS NOT NULL" } else { "IS NULL" };
     let sql = format!(

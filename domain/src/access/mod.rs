@@ -25,7 +25,7 @@ pub use class::{ClassSet, EnvClass};
 pub use decide::{Decision, decide, decide_any_key, decide_for, visible};
 pub use envs::{ProjectEnvs, envs};
 pub use facts::{Actor, Ceiling, EnvRef, Facts, Principal, ProjectRef, Resource};
-pub use grant::{EnvAccess, OrgAccess, ProjectAccess, env, key, org, project};
+pub use grant::{EnvAccess, OrgAccess, ProjectAccess, env, env_pair, key, org, project};
 pub use inquiry::{Inquiry, inquiry};
 pub use permission::{GrantSet, Permission};
 pub use role::BuiltinRole;

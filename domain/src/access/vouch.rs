@@ -32,6 +32,7 @@ pub async fn may_give(
         org,
         project: found,
         env: _,
+        other: _,
         facts,
     } = loaded;
     let resource = match (project, &found) {

@@ -1,6 +1,6 @@
 //! Changing many secrets at once: all of them or none, as one revision.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Map;
 
@@ -106,9 +106,9 @@ pub async fn set(
     let mut editor = Editor::open(tx, keys, caller, access).await?;
     let names: Vec<&str> = secrets.iter().map(|(key, _)| key.as_str()).collect();
     let mut results = Vec::with_capacity(secrets.len());
-    let others = match mode {
-        Mode::Merge => Vec::new(),
-        Mode::Replace => not_named(tx, access, &names).await?,
+    let (stored, others) = match mode {
+        Mode::Merge => (current::of_keys(tx, access.env.id, &names).await?, Vec::new()),
+        Mode::Replace => named_and_not(tx, access, &names).await?,
     };
     for current in others {
         if !deletes.is_some_and(|access| access.allows_key(&current.key)) {
@@ -117,7 +117,6 @@ pub async fn set(
         }
         results.push(result(editor.delete(&current)));
     }
-    let stored = current::of_keys(tx, access.env.id, &names).await?;
     for (key, new) in secrets {
         results.push(result(editor.put(stored.get(&key), &key, new).await?));
     }
@@ -150,12 +149,18 @@ pub(super) fn note(results: &mut Vec<KeyResult>, faults: Vec<KeyFault>) {
     results.sort_by(|left, right| left.key.cmp(&right.key));
 }
 
-/// The live secrets that a call does not name.
-async fn not_named(tx: &WriteTx, access: &EnvAccess<SecretsWrite>, names: &[&str]) -> Result<Vec<Current>> {
+/// What is stored under the keys that a call names, and the live secrets that it does not name.
+async fn named_and_not(
+    tx: &WriteTx,
+    access: &EnvAccess<SecretsWrite>,
+    names: &[&str],
+) -> Result<(HashMap<String, Current>, Vec<Current>)> {
     let kept: BTreeSet<_> = names.iter().copied().collect();
-    let mut all = current::all(tx, access.env.id).await?;
-    all.retain(|current| current.is_live() && !kept.contains(current.key.as_str()));
-    Ok(all)
+    let all = current::all(tx, access.env.id).await?;
+    let (wanted, mut others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|current| kept.contains(current.key.as_str()));
+    others.retain(Current::is_live);
+    Ok((current::by_key(wanted), others))
 }
 
 async fn finish(

@@ -81,21 +81,20 @@ pub(super) async fn of_keys(from: &impl Reads, env: EnvId, keys: &[&str]) -> Res
         return Ok(HashMap::new());
     }
     let marks: Vec<_> = (2..keys.len() + 2).map(|n| format!("${n}")).collect();
-    let sql = format!(
-        "{SELECT} AND s.key IN ({}) ORDER BY s.deleted_at IS NOT NULL, s.deleted_at DESC",
-        marks.join(", ")
-    );
+    let sql = format!("{SELECT} AND s.key IN ({})", marks.join(", "));
     let values: Vec<Value> = std::iter::once(env.into())
         .chain(keys.iter().map(|key| (*key).into()))
         .collect();
     let rows = Current::find_by_statement(from.sql(&sql, values))
         .all(from.conn())
         .await?;
-    let mut found = HashMap::with_capacity(keys.len());
-    for row in rows {
-        found.entry(row.key.clone()).or_insert(row);
-    }
-    Ok(found)
+    Ok(by_key(rows))
+}
+
+/// Each key with its live secret, or else the one that was deleted last.
+pub(super) fn by_key(mut rows: Vec<Current>) -> HashMap<String, Current> {
+    rows.sort_by_key(|row| (row.is_live(), row.deleted_at));
+    rows.into_iter().map(|row| (row.key.clone(), row)).collect()
 }
 
 /// Every secret of an environment, the deleted ones too.

@@ -6,7 +6,7 @@ use super::place::EnvPlace;
 use super::read::SealedTexts;
 use crate::crypto::key_store::KeyStore;
 use crate::kernel::id::{EnvId, SecretId};
-use crate::kernel::{Problem, Reads, Result, Timestamp};
+use crate::kernel::{Error, Problem, Reads, Result, Timestamp};
 
 /// Which revision is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,13 +56,6 @@ struct Number {
 /// # Errors
 /// `invalid_field`.
 pub(super) async fn number(from: &impl Reads, env: EnvId, moment: &Moment, field: &'static str) -> Result<Option<i64>> {
-    let unknown = || {
-        Problem::field(
-            field,
-            "unknown",
-            "is no revision of this environment, nor the name of a pin",
-        )
-    };
     let sql = match moment {
         Moment::Now => return Ok(None),
         Moment::Revision(_) => "SELECT $2 AS revision FROM environments WHERE id = $1 AND revision >= $2 AND $2 >= 0",
@@ -81,7 +74,12 @@ pub(super) async fn number(from: &impl Reads, env: EnvId, moment: &Moment, field
     let found = Number::find_by_statement(from.sql(sql, [env.into(), value]))
         .one(from.conn())
         .await?;
-    Ok(Some(found.ok_or_else(unknown)?.revision))
+    Ok(Some(found.ok_or_else(|| unknown(field))?.revision))
+}
+
+pub(super) fn unknown(field: &'static str) -> Error {
+    let message = "is no revision of this environment, nor the name of a pin";
+    Problem::field(field, "unknown", message).into()
 }
 
 /// A secret as it was.

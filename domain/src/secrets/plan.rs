@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::FromQueryResult;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::bulk::Mode;
-use super::current::{self, Current};
-use super::past::{self, PastSecret};
+use super::current::Current;
+use super::past::PastSecret;
 use super::place::EnvPlace;
 use super::promote::{Plan, PlannedKey, PromoteAction, Route, Selection};
 use crate::crypto::fingerprint;
 use crate::crypto::key_store::KeyStore;
-use crate::kernel::{Problem, Reads, Result};
+use crate::kernel::id::{EnvId, SecretId};
+use crate::kernel::{Problem, Reads, Result, Timestamp};
 use crate::templates::{Fault, Rules};
 
 /// Both environments as they are.
@@ -26,20 +28,85 @@ pub(super) struct Sides {
     pub(super) target_revision: i64,
 }
 
+/// A row of an environment: a secret, live or deleted, with its newest version; or none, for an empty one.
+#[derive(FromQueryResult)]
+struct Row {
+    environment_id: EnvId,
+    revision: i64,
+    id: Option<SecretId>,
+    key: Option<String>,
+    version: Option<i64>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+    written_at: Option<Timestamp>,
+    fingerprint: Option<Vec<u8>>,
+    /// Of the source only.
+    sealed_value: Option<Vec<u8>>,
+    sealed_comment: Option<Vec<u8>>,
+    destroyed_at: Option<Timestamp>,
+}
+
+impl Row {
+    fn of_source(self) -> Option<PastSecret> {
+        Some(PastSecret {
+            id: self.id?,
+            key: self.key?,
+            version: self.version?,
+            created_at: self.created_at?,
+            updated_at: self.written_at?,
+            fingerprint: self.fingerprint?,
+            sealed_value: self.sealed_value,
+            sealed_comment: self.sealed_comment,
+        })
+    }
+
+    fn of_target(self) -> Option<Current> {
+        Some(Current {
+            id: self.id?,
+            key: self.key?,
+            version: self.version?,
+            created_at: self.created_at?,
+            updated_at: self.updated_at?,
+            deleted_at: self.deleted_at,
+            fingerprint: self.fingerprint?,
+            sealed_comment: self.sealed_comment,
+            destroyed_at: self.destroyed_at,
+        })
+    }
+}
+
 impl Sides {
-    pub(super) async fn load(
-        from: &impl Reads,
-        route: &Route<'_>,
-        source_revision: i64,
-        target_revision: i64,
-    ) -> Result<Self> {
-        let source = past::secrets(from, route.source.env.id, source_revision).await?;
-        let target = current::all(from, route.target.env.id).await?;
-        let (target, mut gone): (Vec<_>, Vec<_>) = target.into_iter().partition(Current::is_live);
+    /// Both in one statement, so that they are of one moment.
+    pub(super) async fn load(from: &impl Reads, route: &Route<'_>) -> Result<Self> {
+        let sql = "SELECT e.id AS environment_id, e.revision, s.id, s.key, s.version, s.created_at, s.updated_at,
+                s.deleted_at, v.created_at AS written_at, v.fingerprint, v.sealed_comment, v.destroyed_at,
+                CASE WHEN e.id = $1 THEN v.sealed_value END AS sealed_value
+            FROM environments e
+            LEFT JOIN secrets s ON s.environment_id = e.id
+            LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
+            WHERE e.id IN ($1, $2) AND e.deleted_at IS NULL";
+        let (source, target) = (route.source.env.id, route.target.env.id);
+        let rows = Row::find_by_statement(from.sql(sql, [source.into(), target.into()]))
+            .all(from.conn())
+            .await?;
+        let revision = |env: EnvId| {
+            let row = rows.iter().find(|row| row.environment_id == env);
+            row.map(|row| row.revision)
+        };
+        let source_revision = revision(source).ok_or_else(Problem::not_found)?;
+        let target_revision = revision(target).ok_or_else(Problem::not_found)?;
+        let (of_source, of_target): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.environment_id == source);
+        let live = of_source.into_iter().filter(|row| row.deleted_at.is_none());
+        let all = of_target.into_iter().filter_map(Row::of_target);
+        let (target, mut gone): (Vec<_>, Vec<_>) = all.partition(Current::is_live);
         gone.sort_by_key(|secret| secret.deleted_at);
         let by_key = |secret: Current| (secret.key.clone(), secret);
         Ok(Self {
-            source: source.into_iter().map(|secret| (secret.key.clone(), secret)).collect(),
+            source: live
+                .filter_map(Row::of_source)
+                .map(|secret| (secret.key.clone(), secret))
+                .collect(),
             target: target.into_iter().map(by_key).collect(),
             gone: gone.into_iter().map(by_key).collect(),
             source_revision,

@@ -108,8 +108,8 @@ fn check(route: &Route<'_>, selection: &Selection) -> Result<()> {
 /// `invalid_field` for a key that the source has not.
 pub async fn dry_run(from: &impl Reads, store: &KeyStore, route: &Route<'_>, selection: &Selection) -> Result<Plan> {
     check(route, selection)?;
-    let (source, target) = (&route.source.env, &route.target.env);
-    let sides = Sides::load(from, route, source.revision, target.revision).await?;
+    let target = &route.target.env;
+    let sides = Sides::load(from, route).await?;
     let rules = Rules::of_gated(from, target.id, target.class).await?;
     plan(from, store, route, &sides, selection, Some(&rules)).await
 }
@@ -129,10 +129,13 @@ pub async fn apply(
     wanted: Option<&str>,
 ) -> Result<Plan> {
     check(route, selection)?;
-    // Counting the target up locks it; of the source the newest committed revision is read, and only that one.
+    // Counting the target up locks it; of the source the newest committed state is read, in one statement.
     let mut editor = Editor::open(tx, store, caller, route.target).await?;
-    let source_revision = newest(tx, route.source).await?;
-    let sides = Sides::load(tx, route, source_revision, editor.base()).await?;
+    let sides = Sides {
+        target_revision: editor.base(),
+        ..Sides::load(tx, route).await?
+    };
+    let source_revision = sides.source_revision;
     let mut plan = plan(tx, store, route, &sides, selection, editor.rules()).await?;
     if wanted.is_some_and(|wanted| wanted != plan.digest) {
         let detail = "The source or the target changed since the plan was made. Make a new plan and look at it.";
@@ -185,20 +188,6 @@ pub async fn apply(
     Ok(plan)
 }
 
-async fn newest(tx: &WriteTx, source: &EnvAccess<SecretsRead>) -> Result<i64> {
-    use sea_orm::FromQueryResult;
-    #[derive(FromQueryResult)]
-    struct Row {
-        revision: i64,
-    }
-    let sql = "SELECT revision FROM environments WHERE id = $1";
-    let row = Row::find_by_statement(tx.sql(sql, [source.env.id.into()]))
-        .one(tx.conn())
-        .await?;
-    Ok(row.ok_or_else(Problem::not_found)?.revision)
-}
-
-/// What the caller may not do comes first: it cannot be put right by other values.
 fn refuse_blocked(plan: &Plan) -> Result<()> {
     let (mut keys, mut faults) = (Vec::new(), Vec::new());
     for PlannedKey { key, action, .. } in &plan.changes {

@@ -230,9 +230,15 @@ pub async fn roll_back(
 ) -> Result<super::bulk::BulkResult> {
     let env = access.writes.env.id;
     let mut editor = Editor::open(tx, keys, caller, access.writes).await?;
-    let number = past::number(tx, env, moment, "revision")
-        .await?
-        .unwrap_or(editor.base());
+    let number = match moment {
+        Moment::Now => editor.base(),
+        // The environment is counted up already: the revision that this change makes is none to go back to.
+        Moment::Revision(number) if !(0..=editor.base()).contains(number) => return Err(past::unknown("revision")),
+        Moment::Revision(number) => *number,
+        Moment::Pin(_) | Moment::At(_) => past::number(tx, env, moment, "revision")
+            .await?
+            .unwrap_or(editor.base()),
+    };
     let mut wanted: BTreeMap<_, _> = past::secrets(tx, env, number)
         .await?
         .into_iter()

@@ -276,7 +276,7 @@ on_each_backend! {
     async fn an_inviter_whose_time_is_over_lets_nobody_in(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let acme = t.org("acme").await;
-        let (alex, dana) = (t.person("alex").await, verified(&t, "dana").await);
+        let (alex, dana) = (verified(&t, "alex").await, verified(&t, "dana").await);
         let end = (t.clock.now() + Duration::from_mins(30)).to_string();
         let body = json!({ "email": alex.email, "role": "admin", "expires_at": end });
         acme.owner.post("/v1/orgs/acme/members", body).await.expect(201).ok();

@@ -167,7 +167,7 @@ on_both! {
         let answer = set(&place.owner, entries(with("ZZ"), &comment)).await;
         place.invalid(answer, "secrets.ZZ.comment", "too_long").await;
         let answer = set(&place.owner, entries(with("ZZ"), &json!("a\u{0}b"))).await;
-        place.invalid(answer, "body", "format").await;
+        place.invalid(answer, "secrets.ZZ", "format").await;
         let answer = set(&place.owner, entries(with("ZZ"), &json!({ "value": "v", "note": "n" }))).await;
         place.refused(answer, 422, "invalid_field").await;
         let answer = set(&place.owner, entries(with(&"Z".repeat(256)), &json!("v"))).await;

@@ -204,7 +204,7 @@ impl Unwritten {
 
 /// How many seals a process counts in memory before it writes them down. What it forgets when it is killed is nothing
 /// beside the margin between the limit of a key and what a key can bear, 2^28 to 2^32.
-const SEALS_STEP: i64 = 4096;
+pub const SEALS_STEP: i64 = 65_536;
 
 impl KeyStore {
     /// Counts texts that are sealed under a key in this transaction. Only now and then that takes a statement; call it

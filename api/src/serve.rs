@@ -98,6 +98,9 @@ impl Default for Ambient {
 /// # Errors
 /// See [`StartError`].
 pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, RootKeyring), StartError> {
+    if let DatabaseChoice::SqliteFile(_) = &config.database {
+        make_private_folder(&config.data_dir)?;
+    }
     let keyring = RootKeyring::parse(&root_key(config, &ambient.rng)?)?;
     let db = Db::connect(
         config.database.url().expose(),
@@ -117,7 +120,6 @@ fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
     let DatabaseChoice::SqliteFile(database) = &config.database else {
         return Err(StartError::NoRootKey);
     };
-    make_private_folder(&config.data_dir)?;
     let path = config.data_dir.join(ROOT_KEY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Secret::new(text.trim().to_owned())),

@@ -398,7 +398,11 @@ fn good_body(id: &str) -> Value {
             let subject = json!({ "type": "role", "name": "viewer" });
             json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
         }
-        "explain_access" => json!({ "permission": "org:read" }),
+        "explain_access" => {
+            let rule = json!({ "subject": { "type": "role", "name": "viewer" }, "pattern": "web", "permissions": [] });
+            let subject = json!({ "type": "user", "id": "usr_x" });
+            json!({ "permission": "org:read", "subject": subject, "what_if": { "rule": rule } })
+        }
         "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
         "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),

@@ -105,4 +105,31 @@ on_both! {
         assert_eq!(acme.owner.get(&env.0).await.at("/revision"), "4");
         assert_eq!(acme.owner.get(&web.env("production").0).await.at("/revision"), "0");
     }
+
+    async fn nobody_gains_secrets_by_giving_an_environment_another_class(t: TestApp) {
+        let acme = t.org("acme").await;
+        let project = acme.project("web").await;
+        let production = project.env("production");
+        acme.owner.put(&production.secret("A"), json!({ "value": "hidden" })).await.expect(201).ok();
+        let eve = t.person("eve").await;
+        let given = json!({ "user_id": eve.id.to_string(), "role": "developer", "env_classes": ["dev"] });
+        acme.owner.post(&format!("{}/members", project.path), given).await.expect(201).ok();
+        eve.get(&production.secret("A")).await.problem(403, "forbidden");
+        eve.patch(&production.0, json!({ "class": "dev" })).await.problem(403, "forbidden");
+        eve.patch(&production.0, json!({ "class": "prod", "name": "Live" })).await.expect(200).ok();
+        eve.get(&production.secret("A")).await.problem(403, "forbidden");
+        acme.owner.patch(&production.0, json!({ "class": "staging" })).await.expect(200).ok();
+    }
+
+    async fn the_protection_is_lifted_by_those_who_may_change_the_template(t: TestApp) {
+        let acme = t.org("acme").await;
+        let project = acme.project("web").await;
+        let env = project.env("staging");
+        let dana = t.person("dana").await;
+        acme.grant(dana.id, Some(project.id), "developer").await;
+        dana.patch(&env.0, json!({ "protected": false })).await.expect(200).ok();
+        dana.patch(&env.0, json!({ "protected": true })).await.expect(200).ok();
+        dana.patch(&env.0, json!({ "protected": false })).await.problem(403, "forbidden");
+        acme.owner.patch(&env.0, json!({ "protected": false })).await.expect(200).ok();
+    }
 }

@@ -21,3 +21,4 @@ mod verifying;
 mod versions;
 mod warm;
 mod watching;
+mod write_only;

@@ -45,6 +45,7 @@ pub const SECRET_FIELDS: &[&str] = &[
     "ProvedAddress.registration_token",
     "CreatedToken.token",
     "CreatedWebhook.secret",
+    "RotatedWebhookSecret.secret",
     "CreatedServiceAccount.client_secret",
     "CreatedInvite.token",
     "AcceptedInvite.access_token",

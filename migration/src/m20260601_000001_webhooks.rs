@@ -40,7 +40,7 @@ const UP: &[&str] = &[
         org_id {uuid} NOT NULL,
         mode TEXT NOT NULL,
         since BIGINT NOT NULL,
-        until BIGINT NOT NULL,
+        until BIGINT,
         at_seq BIGINT NOT NULL,
         end_seq BIGINT NOT NULL,
         emitted BIGINT NOT NULL,

@@ -10,7 +10,7 @@ use crate::tags::Tag;
 /// A key in an event.
 #[derive(Object)]
 pub struct EventKey {
-    /// The key.
+    /// The key; its hash for a webhook with `hash_key_names`.
     pub key: String,
     /// Number of its version after the event.
     pub version: i64,

@@ -1,7 +1,9 @@
 //! Webhooks.
 
 pub mod catalogue;
+pub mod delivery_dto;
 pub mod dto;
+pub mod recovery_dto;
 #[expect(
     clippy::module_inception,
     reason = "the area and its first resource share the name that the API gives them"

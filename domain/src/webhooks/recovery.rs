@@ -14,7 +14,7 @@ use super::entity::{recovery, webhook};
 use crate::access::grant::WebhooksManage;
 use crate::access::{Caller, OrgAccess};
 use crate::jobs::entity::job;
-use crate::jobs::{self, Cause, Job, JobState, NewJob};
+use crate::jobs::{self, Cause, Job, JobKind, JobState, NewJob};
 use crate::journal::entity::event;
 use crate::journal::{self, Action, subscribes};
 use crate::kernel::id::{EventId, RecoveryId, WebhookId};
@@ -91,8 +91,8 @@ pub struct Recovery {
     pub webhook_id: WebhookId,
     pub mode: RecoveryMode,
     pub since: Timestamp,
-    /// Exclusive.
-    pub until: Timestamp,
+    /// Exclusive; `None` for all that there was when it began.
+    pub until: Option<Timestamp>,
     /// Number of the last event that was looked at.
     pub at_seq: i64,
     /// Number of the last event that there was when it began.
@@ -140,7 +140,7 @@ fn recovery(row: recovery::Model) -> Result<Recovery> {
 pub struct Wanted {
     pub mode: RecoveryMode,
     pub since: Timestamp,
-    /// Exclusive; now if absent.
+    /// Exclusive; `None` for all that there is.
     pub until: Option<Timestamp>,
 }
 
@@ -159,22 +159,22 @@ pub async fn start(
     let webhook = endpoint::get(tx, access, webhook).await?;
     webhook.require_enabled()?;
     let Wanted { mode, since, until } = wanted;
-    let until = until.unwrap_or(tx.now());
-    if until > tx.now() {
-        return Err(Problem::field("until", "range", "must not lie in the future").into());
+    if since > tx.now() {
+        return Err(Problem::field("since", "range", "must not lie in the future").into());
     }
-    if since >= until {
-        return Err(Problem::field("since", "range", "must lie before `until`, or before now").into());
+    if until.is_some_and(|until| until <= since) {
+        return Err(Problem::field("until", "range", "must lie after `since`").into());
     }
-    if is_running(tx, webhook.id).await? {
+    if jobs::has_open(tx, JobKind::Recovery, &lane(webhook.id)).await? {
         return Err(underway());
     }
+    end_abandoned(tx, webhook.id).await?;
     let id: RecoveryId = tx.new_id()?;
     let entry = endpoint::entry(Action::WebhookRecoveryStarted, &webhook)
         .with("recovery", id.to_string())
         .with("mode", mode.as_str())
         .with("since", since.to_string())
-        .with("until", until.to_string());
+        .with("until", until.map(|until| until.to_string()));
     // From here to the commit the ledger is locked: every event of before has its number.
     let recorded = journal::record(tx, &caller.origin, entry).await?;
     let row = recovery::ActiveModel {
@@ -210,7 +210,7 @@ fn underway() -> Error {
 fn walk(webhook: &Webhook, id: RecoveryId) -> NewJob {
     NewJob {
         job: Job::RecoverWebhookV1 { recovery_id: id },
-        lane: webhook.id.0.simple().to_string(),
+        lane: lane(webhook.id),
         org_id: Some(webhook.org_id),
         webhook_id: None,
         event_id: None,
@@ -219,13 +219,18 @@ fn walk(webhook: &Webhook, id: RecoveryId) -> NewJob {
     }
 }
 
-async fn is_running(from: &impl Reads, webhook: WebhookId) -> Result<bool> {
-    let running = recovery::Entity::find()
-        .filter(recovery::Column::WebhookId.eq(webhook))
-        .filter(recovery::Column::State.eq(RecoveryState::Running.as_str()))
-        .one(from.conn())
+fn lane(webhook: WebhookId) -> String {
+    webhook.0.simple().to_string()
+}
+
+/// Ends a recovery that nobody works at: its workers died over it, one after the other.
+async fn end_abandoned(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
+    let sql = "UPDATE webhook_recoveries SET state = 'cancelled', done_at = $2
+               WHERE webhook_id = $1 AND state = 'running'";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [webhook.into(), tx.now().into()]))
         .await?;
-    Ok(running.is_some())
+    Ok(())
 }
 
 /// The last recovery of an endpoint.
@@ -308,13 +313,16 @@ async fn live(from: &impl Reads, id: WebhookId) -> Result<Option<Webhook>> {
 async fn events(from: &impl Reads, at: &Recovery, webhook: &Webhook) -> Result<Vec<event::Model>> {
     let subscribed = |action: &&Action| webhook.events.iter().any(|name| subscribes(name, **action));
     let actions = Action::ALL.iter().filter(subscribed).map(|action| action.as_str());
-    Ok(event::Entity::find()
+    let mut query = event::Entity::find()
         .filter(event::Column::LedgerId.eq(webhook.org_id.0))
         .filter(event::Column::Seq.gt(at.at_seq))
         .filter(event::Column::Seq.lte(at.end_seq))
         .filter(event::Column::At.gte(at.since))
-        .filter(event::Column::At.lt(at.until))
-        .filter(event::Column::Action.is_in(actions))
+        .filter(event::Column::Action.is_in(actions));
+    if let Some(until) = at.until {
+        query = query.filter(event::Column::At.lt(until));
+    }
+    Ok(query
         .order_by_asc(event::Column::Seq)
         .limit(STEP)
         .all(from.conn())
@@ -349,6 +357,9 @@ struct Had {
 
 /// Makes the deliveries of those events that the mode wants; returns how many.
 async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<EventId>) -> Result<i64> {
+    if events.is_empty() {
+        return Ok(0);
+    }
     let had = job::Entity::find()
         .select_only()
         .columns([job::Column::EventId, job::Column::State])

@@ -14,7 +14,7 @@ pub struct Model {
     pub org_id: OrgId,
     pub mode: String,
     pub since: Timestamp,
-    pub until: Timestamp,
+    pub until: Option<Timestamp>,
     pub at_seq: i64,
     pub end_seq: i64,
     pub emitted: i64,

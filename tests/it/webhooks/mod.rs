@@ -3,7 +3,11 @@
 mod deliveries;
 mod egress;
 mod endpoints;
+mod health;
+mod recovering;
+mod resending;
 mod retries;
+mod rotation;
 mod testing;
 
 use harness::{Answer, Org};

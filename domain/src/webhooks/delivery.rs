@@ -128,6 +128,8 @@ pub async fn list(
 pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) -> Result<Vec<Delivery>> {
     let rows = job::Entity::find()
         .filter(job::Column::WebhookId.eq(webhook))
+        // Along the index, however many there are.
+        .order_by_desc(job::Column::CreatedAt)
         .order_by_desc(job::Column::Id)
         .limit(limit)
         .all(from.conn())

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod entity;
 pub mod overview;
 pub mod payload;
+pub mod recovering;
 pub mod recovery;
 pub mod secrets;
 pub mod signature;

@@ -75,6 +75,7 @@ on_each_backend! {
         assert_eq!((on.at("/health/state"), on.at("/health/consecutive_failures")), ("healthy".into(), "0".into()));
         assert!(on.json()["health"].get("disabled_reason").is_none() && on.json()["health"].get("failing_since").is_none());
         t.advance(Duration::from_mins(10));
+        acme.owner = acme.owner.signs_in_again().await;
         let done = expect_state(&acme, &made, "succeeded", 3).await;
         assert_eq!(done["id"], waiting["id"]);
         assert_eq!(letters(&t, &acme.owner.email, SWITCHED_OFF).len(), 1);
@@ -88,8 +89,8 @@ on_each_backend! {
         let made = hook(&acme, &receiver.url, json!({ "events": ["project.created"] })).await;
         acme.project("one").await;
         expect_state(&acme, &made, "pending", 1).await;
-        t.advance(4 * DAY);
         receiver.answer(204, Duration::ZERO);
+        t.advance(4 * DAY);
         acme.owner = acme.owner.signs_in_again().await;
         expect_state(&acme, &made, "succeeded", 2).await;
         receiver.answer(500, Duration::ZERO);
@@ -112,6 +113,7 @@ on_each_backend! {
         acme.project("one").await;
         expect_state(&acme, &made, "pending", 1).await;
         receiver.answer(410, Duration::ZERO);
+        t.advance(Duration::from_secs(1));
         acme.project("two").await;
         let told = other.expect(1).await;
         assert_eq!((&told[0].json()["data"]["webhook"], &told[0].json()["data"]["reason"]), (&json!(made.at("/id")), &json!("gone")));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::jobs::{Bell, Claimed, Verdict};
 use domain::kernel::id::RecoveryId;
 use domain::kernel::{Db, Reads};
-use domain::webhooks::recovery::{self, Next};
+use domain::webhooks::recovering::{self, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ impl RecoverWebhook {
     pub(crate) async fn run(&self, job: &Claimed, id: RecoveryId) -> Ending {
         let end = Instant::now() + STRETCH;
         loop {
-            match recovery::step(&self.db, id).await {
+            match recovering::step(&self.db, id).await {
                 Ok(Next::Step(lanes)) => {
                     self.ring(&lanes).await;
                     if Instant::now() >= end || self.shutdown.is_cancelled() {
@@ -58,7 +58,7 @@ impl RecoverWebhook {
     async fn fault(&self, job: &Claimed, id: RecoveryId) -> Ending {
         let ending = Ending::fault(&self.db, job);
         if ending.verdict == Verdict::Dead
-            && let Err(error) = recovery::give_up(&self.db, id).await
+            && let Err(error) = recovering::give_up(&self.db, id).await
         {
             tracing::error!(%error, recovery = %id, "cannot end a recovery that was given up");
         }

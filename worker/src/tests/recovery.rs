@@ -7,14 +7,15 @@ use domain::access;
 use domain::jobs::{Bell, JobState, LEASE, Verdict};
 use domain::kernel::id::{RecoveryId, WebhookId};
 use domain::kernel::{Clock, Reads, Timestamp};
-use domain::webhooks::recovery::{self, Next, RecoveryMode, Wanted};
+use domain::webhooks::recovering::{self, Next};
+use domain::webhooks::recovery::{self, RecoveryMode, Wanted};
 use tokio_util::sync::CancellationToken;
 
 use super::sink::{Answer, Received, Sink};
 use super::world::World;
 
 /// Two steps.
-const EVENTS: usize = 700;
+const EVENTS: usize = 520;
 
 /// A webhook that missed events, and the recovery of them.
 struct Missed {
@@ -57,11 +58,11 @@ async fn ask(world: &World, webhook: WebhookId, since: Timestamp) -> (RecoveryId
 async fn a_worker_that_dies_in_the_middle_loses_and_doubles_nothing() {
     let Missed { world, sink, id, lanes } = Missed::begin().await;
     assert_eq!(world.steal(&lanes).await.len(), 1);
-    assert!(matches!(recovery::step(&world.db, id).await.unwrap(), Next::Step(_)));
+    assert!(matches!(recovering::step(&world.db, id).await.unwrap(), Next::Step(_)));
     assert_eq!(world.jobs("webhook").await.len(), 500);
     // Steps that are cut wherever they are.
     for millis in 1..=3 {
-        let _ = tokio::time::timeout(Duration::from_millis(millis), recovery::step(&world.db, id)).await;
+        let _ = tokio::time::timeout(Duration::from_millis(millis), recovering::step(&world.db, id)).await;
     }
     let worker = world.start("two");
     world.wait_for("mail", JobState::Done, 1).await;
@@ -102,11 +103,11 @@ async fn a_stretch_ends_early_at_a_shutdown() {
 async fn a_webhook_that_is_switched_off_meanwhile_ends_its_recovery() {
     let Missed { world, id, lanes, .. } = Missed::begin().await;
     let taken = world.steal(&lanes).await.remove(0);
-    assert!(matches!(recovery::step(&world.db, id).await.unwrap(), Next::Step(_)));
+    assert!(matches!(recovering::step(&world.db, id).await.unwrap(), Next::Step(_)));
     world.sql("UPDATE webhooks SET enabled = false").await;
     let ending = world.recover(CancellationToken::new()).run(&taken.job, id).await;
     assert_eq!(ending.verdict, Verdict::Cancelled);
     assert_eq!(world.jobs("webhook").await.len(), 500);
     world.sql("UPDATE webhooks SET enabled = true").await;
-    assert_eq!(recovery::step(&world.db, id).await.unwrap(), Next::Cancelled);
+    assert_eq!(recovering::step(&world.db, id).await.unwrap(), Next::Cancelled);
 }

@@ -166,7 +166,7 @@ fn webhook_disabled(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered 
             ("Host", fact("host")),
             ("Reason", fact("reason")),
         ])
-        .text("Once its receiver works again, switch it on with PATCH `enabled: true`. What happened meanwhile is not lost: POST to …/recover delivers it.")
+        .text("Once its receiver works again, switch it on with PATCH `enabled: true`. What happened meanwhile is not lost: `recover_webhook` delivers it.")
         .render()
 }
 

@@ -156,9 +156,6 @@ pub async fn start(
     if until.is_some_and(|until| until <= since) {
         return Err(Problem::field("until", "range", "must lie after `since`").into());
     }
-    if jobs::has_open(tx, JobKind::Recovery, &lane(webhook.id)).await? {
-        return Err(underway());
-    }
     end_abandoned(tx, webhook.id).await?;
     let id: RecoveryId = tx.new_id()?;
     let entry = endpoint::entry(Action::WebhookRecoveryStarted, &webhook)
@@ -215,12 +212,20 @@ fn lane(webhook: WebhookId) -> String {
 }
 
 /// Ends a recovery that nobody works at: its workers died over it, one after the other.
+///
+/// # Errors
+/// `conflict` when somebody does.
 async fn end_abandoned(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
     let sql = "UPDATE webhook_recoveries SET state = 'cancelled', done_at = $2
                WHERE webhook_id = $1 AND state = 'running'";
-    tx.conn()
+    let ended = tx
+        .conn()
         .execute_raw(tx.sql(sql, [webhook.into(), tx.now().into()]))
         .await?;
+    // Refused, the transaction is given up, and with it that end.
+    if ended.rows_affected() > 0 && jobs::has_open(tx, JobKind::Recovery, &lane(webhook)).await? {
+        return Err(underway());
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::http::write::Write;
@@ -26,6 +27,8 @@ pub struct App {
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub warm: WarmReads,
+    /// Seats for walks over all that a project stores.
+    pub walks: Semaphore,
     pub watchers: Arc<Watchers>,
     pub egress: EgressPolicy,
     pub registration: Registration,

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use domain::auth::throttle::Throttle;
@@ -22,6 +22,7 @@ use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +45,10 @@ const ROOT_KEY_FILE: &str = "root.key";
 /// How long changes whose client has left may take after the server has stopped.
 const CHANGES_DRAIN: Duration = Duration::from_secs(10);
 
+/// Walks over all that a project stores, at once: each holds a connection for as long as it takes.
+const WALKS: usize = 1;
+/// How often old secrets and keys are wiped from memory when nobody asks for any.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
 /// Bytes.
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -213,6 +218,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         bell,
         reads,
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
@@ -220,6 +226,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         registration: config.registration,
         base_url: config.base_url.clone(),
     });
+    tokio::spawn(tidy(Arc::downgrade(&app)));
     let (service, document) = routes(&app).map_err(StartError::Document)?;
     let changes = TaskTracker::new();
     let endpoint = edge::apply(service, edge_config(&config, &ambient, changes.clone()));
@@ -285,6 +292,16 @@ impl Beside {
         }
         let _ = reads.await;
         db.close().await;
+    }
+}
+
+/// Wipes what lies in memory and is too old, for as long as there is an application.
+async fn tidy(app: Weak<App>) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        let Some(app) = app.upgrade() else { return };
+        app.warm.tidy();
+        app.keys.tidy().await;
     }
 }
 

@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         ddl::run(manager, UP).await?;
         if manager.get_database_backend() == sea_orm_migration::sea_orm::DbBackend::Postgres {
-            // The row of a busy project's key is updated with every write: room on the page for it.
+            // The row of a busy project's key is updated again and again: room on the page for it.
             ddl::run(manager, &["ALTER TABLE data_keys SET (fillfactor = 50)"]).await?;
         }
         Ok(())

@@ -338,12 +338,12 @@ pub(crate) fn fresh_root_key() -> String {
         .clone()
 }
 
-/// Runs a test in a runtime of its own, for at most two minutes.
+/// Runs a test in a runtime of its own, for at most four minutes.
 ///
 /// # Panics
 /// When the test does, or takes too long.
 pub fn run<F: Future<Output = ()>>(test: F) {
-    run_for(Duration::from_mins(2), test);
+    run_for(Duration::from_mins(4), test);
 }
 
 /// The same for a test that can be told to do more.

@@ -40,7 +40,8 @@ impl OrgsApi {
 
     /// List organisations
     ///
-    /// Those that the caller belongs to, by name.
+    /// Those that the caller belongs to, by name. A superuser who is signed in sees all; where they have no role, nothing
+    /// in them opens.
     #[oai(path = "/v1/orgs", method = "get", operation_id = "list_orgs")]
     async fn list_orgs(
         &self,

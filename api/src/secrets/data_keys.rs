@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::access::{self, grant};
 use domain::crypto::key_store::generations::{Generation, KeyState};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
+use domain::kernel::{Error, Problem, ProblemCode};
 use domain::secrets::rotation::{self, KeyInfo, Rotation};
 use domain::secrets::verify::{self, Fault, FaultKind, Verification};
 use poem_openapi::param::{Path, Query};
@@ -52,7 +53,8 @@ pub struct ProjectKey {
     pub generation: i32,
     /// What it is still good for.
     pub state: ProjectKeyState,
-    /// Values and comments that were encrypted with it so far; each process writes its count down every few thousand. At 2^28 it is replaced without being asked.
+    /// Values and comments that were encrypted with it so far; each process writes its count down every 65,536. At 2^28
+    /// it is replaced without being asked.
     pub seals: i64,
     /// Versions that are yet to be encrypted anew; 0 unless it is retiring.
     pub remaining: i64,
@@ -252,6 +254,13 @@ impl From<Verification> for ProjectVerification {
     }
 }
 
+fn another_walk() -> Error {
+    let detail = "Another project is being verified. Try again when that is done.";
+    Problem::new(ProblemCode::Unavailable, detail)
+        .with("retry_after", 10)
+        .into()
+}
+
 #[OpenApi(tag = "Tag::Secrets")]
 impl DataKeysApi {
     /// Rotate a project's key
@@ -323,10 +332,11 @@ impl DataKeysApi {
         project: Path<String>,
     ) -> Result<Json<ProjectVerification>, ApiError> {
         let access = access::project::<grant::KeysVerify>(&self.0.db, &caller, &org, &project).await?;
+        let seat = self.0.walks.try_acquire().map_err(|_| another_walk())?;
         let snapshot = self.0.db.begin_snapshot().await?;
         let found = verify::verify(&snapshot, &self.0.keys, &access).await?;
         // Not within it: it may have taken long, and nobody is to wait for it.
-        drop(snapshot);
+        drop((snapshot, seat));
         let tx = self.0.begin_write().await?;
         verify::record(&tx, &caller, &access, &found).await?;
         tx.commit(Json(found.into())).await

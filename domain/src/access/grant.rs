@@ -5,13 +5,13 @@
 use std::marker::PhantomData;
 
 use super::caller::Caller;
-use super::decide::{Reason, decide, decide_for, visible};
+use super::decide::{Reason, decide, visible};
 use super::facts::{EnvRef, ProjectRef, Resource, Subject};
 use super::held::{Held, refusal, role_at};
-use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
+use super::load::{Loaded, OrgRow, ProjectRow, load};
 use super::permission::{GrantSet, Permission};
 use crate::kernel::id::ProjectId;
-use crate::kernel::{Error, Problem, ProblemCode, Reads, Result};
+use crate::kernel::{Problem, ProblemCode, Reads, Result};
 
 /// A permission as a type.
 pub trait Permitted: Send + Sync + 'static {
@@ -52,17 +52,6 @@ pub struct ProjectAccess<A> {
     pub project: ProjectRow,
     pub(super) held: Held,
     permission: PhantomData<A>,
-}
-
-/// An environment in which the caller may do `A`: to all of its keys, or to those that [`EnvAccess::allows_key`] lets
-/// through.
-#[derive(Debug)]
-pub struct EnvAccess<A> {
-    pub org: OrgRow,
-    pub project: ProjectRow,
-    pub env: EnvRow,
-    pub(super) held: Held,
-    pub(super) permission: PhantomData<A>,
 }
 
 impl<A> OrgAccess<A> {
@@ -178,93 +167,6 @@ impl<A> ProjectAccess<A> {
             self.held.now,
         )
     }
-}
-
-impl<A> EnvAccess<A> {
-    /// The proof for another permission in the same environment, from what was loaded for this one.
-    ///
-    /// # Errors
-    /// As [`env`].
-    pub fn also<B: Permitted>(&self) -> Result<EnvAccess<B>> {
-        let same = EnvAccess::<A> {
-            org: self.org.clone(),
-            project: self.project.clone(),
-            env: self.env.clone(),
-            held: self.held.clone(),
-            permission: PhantomData,
-        };
-        same.checked()
-    }
-
-    fn checked<B: Permitted>(self) -> Result<EnvAccess<B>> {
-        let Self {
-            org,
-            project,
-            env,
-            held,
-            permission: _,
-        } = self;
-        let resource = resource_of(&org, &project, &env);
-        // A rule about single keys lets its subject at the secrets of an environment, never at the environment itself.
-        let decision = decide_for(&held.actor, B::PERMISSION, &resource, &held.facts, held.now);
-        held.require(decision, B::PERMISSION, &resource)?;
-        Ok(EnvAccess {
-            org,
-            project,
-            env,
-            held,
-            permission: PhantomData,
-        })
-    }
-}
-
-impl<A: Permitted> EnvAccess<A> {
-    /// Whether the proof extends to this key.
-    pub fn allows_key(&self, key: &str) -> bool {
-        decide(
-            &self.held.actor,
-            A::PERMISSION,
-            &self.resource().with_key(key),
-            &self.held.facts,
-            self.held.now,
-        )
-        .allow
-    }
-
-    /// Changes whenever what the caller may see of the environment may have changed: part of its `ETag`.
-    pub fn scope_digest(&self) -> [u8; 32] {
-        use sha2::{Digest, Sha256};
-        // The debug form names every field. Facts that have expired are no part of what the caller may see.
-        let Held {
-            actor,
-            facts,
-            now,
-            lacks_second_factor: _,
-        } = &self.held;
-        let memberships: Vec<_> = facts.memberships.iter().filter(|held| held.is_live(*now)).collect();
-        let rules: Vec<_> = facts.rules.iter().filter(|rule| rule.is_live(*now)).collect();
-        Sha256::digest(format!("{actor:?}{memberships:?}{rules:?}")).into()
-    }
-
-    fn resource(&self) -> Resource<'_> {
-        resource_of(&self.org, &self.project, &self.env)
-    }
-}
-
-fn resource_of<'a>(org: &OrgRow, project: &'a ProjectRow, env: &'a EnvRow) -> Resource<'a> {
-    let project = ProjectRef {
-        id: project.id,
-        slug: &project.slug,
-    };
-    Resource::env(
-        org.id,
-        project,
-        EnvRef {
-            id: env.id,
-            slug: &env.slug,
-            class: env.class,
-        },
-    )
 }
 
 pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<(Loaded, Held)> {
@@ -386,95 +288,6 @@ pub async fn project<A: Permitted>(
         held,
         permission: PhantomData,
     })
-}
-
-/// Loads an environment in which the caller may do `A` to at least some key.
-///
-/// # Errors
-/// `not_found`, `forbidden`, `insufficient_scope`.
-pub async fn env<A: Permitted>(
-    from: &impl Reads,
-    caller: &Caller,
-    org: &str,
-    project: &str,
-    env: &str,
-) -> Result<EnvAccess<A>> {
-    let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
-    access.checked()
-}
-
-/// Loads an environment in which the caller may do `A` to this very key, whether or not there is such a key.
-///
-/// # Errors
-/// `not_found`, `forbidden`, `insufficient_scope`.
-pub async fn key<A: Permitted>(
-    from: &impl Reads,
-    caller: &Caller,
-    org: &str,
-    project: &str,
-    env: &str,
-    key: &str,
-) -> Result<EnvAccess<A>> {
-    let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
-    let resource = access.resource().with_key(key);
-    let decision = decide(
-        &access.held.actor,
-        A::PERMISSION,
-        &resource,
-        &access.held.facts,
-        access.held.now,
-    );
-    access.held.require(decision, A::PERMISSION, &resource)?;
-    Ok(access)
-}
-
-/// Loads two environments of a project, in each of which the caller may do something to at least some key, in the one
-/// query that one of them takes.
-///
-/// # Errors
-/// `not_found`, `forbidden`, `insufficient_scope`: of the first, then of the second.
-pub async fn env_pair<A: Permitted, B: Permitted>(
-    from: &impl Reads,
-    caller: &Caller,
-    org: &str,
-    project: &str,
-    (first, second): (&str, &str),
-) -> Result<(EnvAccess<A>, EnvAccess<B>)> {
-    let (loaded, held) = loaded(from, caller, &[org, project, first, second]).await?;
-    let Loaded {
-        org,
-        project,
-        env,
-        other,
-        facts: _,
-    } = loaded;
-    let project = project.ok_or_else(Problem::not_found)?;
-    let access = |env: Option<EnvRow>| {
-        Ok::<_, Error>(EnvAccess::<A> {
-            org: org.clone(),
-            project: project.clone(),
-            env: env.ok_or_else(Problem::not_found)?,
-            held: held.clone(),
-            permission: PhantomData,
-        })
-    };
-    let first = access(env)?.checked::<A>()?;
-    let second = access(other)?.checked::<B>()?;
-    Ok((first, second))
-}
-
-async fn loaded_env<A: Permitted>(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<EnvAccess<A>> {
-    let (Loaded { org, project, env, .. }, held) = loaded(from, caller, path).await?;
-    match (project, env) {
-        (Some(project), Some(env)) => Ok(EnvAccess {
-            org,
-            project,
-            env,
-            held,
-            permission: PhantomData,
-        }),
-        _ => Err(Problem::not_found().into()),
-    }
 }
 
 /// A sign-in or step-up counts as recent for this long.

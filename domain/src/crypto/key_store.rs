@@ -129,6 +129,12 @@ impl KeyStore {
         })
     }
 
+    /// Wipes open keys that are too old. The caches do so by themselves only while they are used.
+    pub async fn tidy(&self) {
+        self.data.run_pending_tasks().await;
+        self.fingerprints.run_pending_tasks().await;
+    }
+
     /// Looks up tokens and codes.
     pub fn token_mac(&self) -> &TokenMacKey {
         &self.token_mac

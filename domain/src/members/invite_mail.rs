@@ -15,6 +15,8 @@ use crate::mail::{self, NewMail, Template, To};
 
 /// Mails of one organisation to one address within an hour.
 const MAILS_AN_HOUR: i64 = 3;
+/// The same from all organisations together.
+const MAILS_AN_HOUR_OF_ALL: i64 = 6;
 /// Under this name the mail in the queue has its number.
 const NUMBER: &str = "number";
 
@@ -43,24 +45,30 @@ struct Sent {
 /// `rate_limited` with the seconds to wait.
 pub(super) async fn require_few(tx: &WriteTx, scope: Scope, canonical: &str) -> Result<()> {
     let hour = Duration::from_hours(1);
-    let sql = "SELECT COUNT(*) AS n, MIN(m.created_at) AS first_at FROM invites i JOIN mails m ON m.invite_id = i.id
-        WHERE i.canonical = $1 AND i.org_id = $2 AND m.created_at > $3";
-    let values = [canonical.into(), scope.org.into(), (tx.now() - hour).into()];
-    let sent = Sent::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
-    match sent {
-        Some(Sent {
-            n: MAILS_AN_HOUR..,
-            first_at: Some(first_at),
-        }) => {
+    // A mailbox is also one for all organisations, which anybody can make as many of as they like.
+    for (of_all, most) in [(0_i64, MAILS_AN_HOUR), (1, MAILS_AN_HOUR_OF_ALL)] {
+        let sql =
+            "SELECT COUNT(*) AS n, MIN(m.created_at) AS first_at FROM invites i JOIN mails m ON m.invite_id = i.id
+            WHERE i.canonical = $1 AND (i.org_id = $2 OR CAST($4 AS bigint) = 1) AND m.created_at > $3";
+        let values = [
+            canonical.into(),
+            scope.org.into(),
+            (tx.now() - hour).into(),
+            of_all.into(),
+        ];
+        let sent = Sent::find_by_statement(tx.sql(sql, values)).one(tx.conn()).await?;
+        let Some((n, first_at)) = sent.and_then(|sent| Some((sent.n, sent.first_at?))) else {
+            continue;
+        };
+        if n >= most {
             let wait = (first_at + hour).since(tx.now());
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let detail = "Three invitations went to this address within the hour. Wait before you send another.";
-            Err(Problem::new(ProblemCode::RateLimited, detail)
-                .with("retry_after", seconds)
-                .into())
+            let detail = "Several invitations went to this address within the hour. Wait before you send another.";
+            let problem = Problem::new(ProblemCode::RateLimited, detail).with("retry_after", seconds);
+            return Err(problem.into());
         }
-        Some(Sent { n: _, first_at: _ }) | None => Ok(()),
     }
+    Ok(())
 }
 
 /// What the mail of an invitation brings.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+};
 use serde_json::{Map, Value};
 
 use super::entity::org;
@@ -224,13 +226,17 @@ struct Listed {
     role_name: Option<String>,
 }
 
-/// The organisations that the caller belongs to, by name. A token bound to one organisation sees that one.
+/// The organisations that the caller belongs to, by name; a superuser who is signed in sees those of everybody. A token
+/// bound to one organisation sees that one.
 ///
 /// # Errors
 /// `forbidden` for anybody but a person.
 pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<Organisation>> {
     let user: UserId = caller.user()?;
     crate::access::grant::require_scope(caller, crate::access::Permission::OrgRead)?;
+    if caller.is_superuser && caller.session_user().is_ok() {
+        return of_everybody(from, user, page).await;
+    }
     let bound = caller.actor.ceiling.org;
     let sql = "SELECT o.*, m.role_id, m.project_id, r.name AS role_name
         FROM orgs o JOIN memberships m ON m.org_id = o.id LEFT JOIN roles r ON r.id = m.role_id
@@ -241,6 +247,38 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
     let rows = Listed::find_by_statement(from.sql(sql, [user.into(), from.now().into()]))
         .all(from.conn())
         .await?;
+    let rows = rows
+        .into_iter()
+        .filter(|row| bound.is_none_or(|bound| bound == row.org.id));
+    Ok(Page::of(merged(rows)?, page))
+}
+
+/// A page of all organisations, with the role of `user` in those that they belong to.
+async fn of_everybody(from: &impl Reads, user: UserId, page: PageRequest) -> Result<Page<Organisation>> {
+    let sql = "SELECT o.*, m.role_id, CAST(NULL AS uuid) AS project_id, r.name AS role_name
+        FROM (SELECT * FROM orgs WHERE deleted_at IS NULL ORDER BY name, id LIMIT $3 OFFSET $4) o
+        LEFT JOIN memberships m ON m.org_id = o.id AND m.scope_id = o.id AND m.subject_id = $1
+            AND m.subject_type = 'user' AND (m.expires_at IS NULL OR m.expires_at > $2)
+        LEFT JOIN roles r ON r.id = m.role_id
+        ORDER BY o.name, o.id, m.role_id";
+    let (limit, offset) = (page.limit.cast_signed(), page.offset.cast_signed());
+    let values = [user.into(), from.now().into(), limit.into(), offset.into()];
+    let rows = Listed::find_by_statement(from.sql(sql, values))
+        .all(from.conn())
+        .await?;
+    let total = org::Entity::find()
+        .filter(org::Column::DeletedAt.is_null())
+        .count(from.conn())
+        .await?;
+    Ok(Page {
+        data: merged(rows)?,
+        request: page,
+        total,
+    })
+}
+
+/// One entry for each organisation, with the first of the roles that stand behind it.
+fn merged(rows: impl IntoIterator<Item = Listed>) -> Result<Vec<Organisation>> {
     let mut all: Vec<Organisation> = Vec::new();
     for Listed {
         org,
@@ -249,7 +287,7 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
         role_name,
     } in rows
     {
-        if bound.is_some_and(|bound| bound != org.id) || all.last().is_some_and(|last| last.id == org.id) {
+        if all.last().is_some_and(|last| last.id == org.id) {
             continue;
         }
         let builtin = role_id.and_then(BuiltinRole::by_id).map(|role| role.name.to_owned());
@@ -260,7 +298,7 @@ pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Resu
         };
         all.push(organisation(org, role)?);
     }
-    Ok(Page::of(all, page))
+    Ok(all)
 }
 
 /// Deletes an organisation: from now on it answers as if it were absent. It can be restored for 30 days.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 use super::entity::environment;
-use crate::access::grant::{EnvsManage, EnvsRead};
+use crate::access::grant::{EnvsManage, EnvsRead, TemplatesManage};
 use crate::access::{Caller, EnvAccess, EnvClass, EnvRef, ProjectAccess};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EnvId, OrgId, ProjectId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text;
-use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// Environments of one project at most.
 const MAX_ENVIRONMENTS: u64 = 100;
@@ -188,6 +188,7 @@ pub async fn create(
         None => text::slug_from(&name)
             .ok_or_else(|| Problem::field("slug", "required", "cannot be made from the name; send one"))?,
     };
+    lock(tx, access.project.id).await?;
     let live = environment::Entity::find()
         .filter(environment::Column::ProjectId.eq(access.project.id))
         .filter(environment::Column::DeletedAt.is_null());
@@ -282,7 +283,8 @@ pub struct EnvironmentPatch {
 }
 
 /// # Errors
-/// `invalid_field`, `slug_taken`.
+/// `invalid_field`, `slug_taken`; `forbidden` for another class that would let the caller do more there than they may
+/// now, and for lifting the protection without `templates:manage`.
 pub async fn update(
     tx: &WriteTx,
     caller: &Caller,
@@ -310,10 +312,17 @@ pub async fn update(
         changed.push("slug");
     }
     if let Some(class) = class {
+        if class != access.env.class {
+            access.require_no_gain_by(class)?;
+        }
         row.class = Set(class.as_str().to_owned());
         changed.push("class");
     }
     if let Some(protected) = protected {
+        if !protected && load(tx, access.env.id).await?.protected {
+            // The template may hold it: who lifts that could change the template too.
+            access.also::<TemplatesManage>()?;
+        }
         row.protected = Set(protected);
         changed.push("protected");
     }
@@ -327,11 +336,22 @@ pub async fn update(
     Ok(updated)
 }
 
+/// Who makes or deletes an environment keeps others waiting who do, so that what was counted still holds when it is
+/// written. SQLite has one writer anyway.
+async fn lock(tx: &WriteTx, project: ProjectId) -> Result<()> {
+    if tx.backend() == Backend::Postgres {
+        let sql = "SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+        tx.conn().execute_raw(tx.sql(sql, [project.into()])).await?;
+    }
+    Ok(())
+}
+
 /// Deletes an environment. Its secrets and their history stay stored and out of reach.
 ///
 /// # Errors
 /// `conflict` for the last environment of a project.
 pub async fn delete(tx: &WriteTx, caller: &Caller, access: &EnvAccess<EnvsManage>) -> Result<()> {
+    lock(tx, access.project.id).await?;
     let env = load(tx, access.env.id).await?;
     let live = environment::Entity::find()
         .filter(environment::Column::ProjectId.eq(access.project.id))

@@ -9,7 +9,7 @@ use super::current::Current;
 use super::entity::{change, revision, secret, version};
 use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
-use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsWrite};
+use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsRead, SecretsWrite};
 use crate::access::{ActorKind, Caller, EnvAccess};
 use crate::crypto::envelope::{SecretField, blob_digest};
 use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys};
@@ -109,6 +109,8 @@ pub(super) struct Editor<'a> {
     pub(super) store: &'a KeyStore,
     pub(super) place: EnvPlace,
     caller: &'a Caller,
+    /// What the caller may read there. Nobody is to learn by writing what they may not read.
+    reads: Option<EnvAccess<SecretsRead>>,
     keys: ProjectKeys,
     /// The revision that this change makes.
     revision: i64,
@@ -158,6 +160,7 @@ impl<'a> Editor<'a> {
             store,
             place: access.into(),
             caller,
+            reads: access.also().ok(),
             keys: store.project(tx, hold).await?,
             revision,
             steps: Vec::new(),
@@ -176,6 +179,20 @@ impl<'a> Editor<'a> {
         self.revision - 1
     }
 
+    /// Whether the caller may read this key.
+    pub(super) fn may_read(&self, key: &str) -> bool {
+        self.reads.as_ref().is_some_and(|access| access.allows_key(key))
+    }
+
+    /// The comment that a secret keeps, empty for a caller who may not read it.
+    pub(super) async fn shown_comment(&self, current: &Current) -> Result<Secret<String>> {
+        if self.may_read(&current.key) {
+            current.kept_comment(self.tx, self.store, &self.place).await
+        } else {
+            Ok(Secret::new(String::new()))
+        }
+    }
+
     /// Whether a value has the fingerprint of a stored one.
     pub(super) fn is_value_of(&self, value: &str, current: &Current) -> bool {
         self.keys.fingerprint.matches(value.as_bytes(), &current.fingerprint)
@@ -188,12 +205,19 @@ impl<'a> Editor<'a> {
             None => Secret::new(String::new()),
         };
         let renamed = current.is_some_and(|current| current.is_live() && current.key != key);
-        if let Some(current) = current.filter(|current| current.is_live() && !renamed) {
+        // Whoever may not read the key makes a version each time: that nothing changed would tell them what is stored.
+        let reads = self.may_read(current.map_or(key, |current| &current.key));
+        if let Some(current) = current.filter(|current| reads && current.is_live() && !renamed) {
             let same_comment = new.comment.as_ref().is_none_or(|new| new.expose() == comment.expose());
             if same_comment && self.is_value_of(new.value.expose(), current) {
                 return Ok(unchanged(current, comment));
             }
         }
+        let shown = if reads {
+            None
+        } else {
+            Some(new.comment.clone().unwrap_or_else(|| Secret::new(String::new())))
+        };
         let comment = new.comment.unwrap_or(comment);
         let outcome = match current {
             Some(_) if renamed => Outcome::Renamed,
@@ -212,7 +236,7 @@ impl<'a> Editor<'a> {
         }
         let (row, digest) = self.sealed(id, number, &new.value, &comment)?;
         self.push(outcome, id, key, number, created_at, Some(row), Some(digest));
-        Ok(self.stepped(outcome, id, key, number, comment, created_at))
+        Ok(self.stepped(outcome, id, key, number, shown.unwrap_or(comment), created_at))
     }
 
     /// Deletes a live secret. Its versions stay stored.
@@ -396,18 +420,20 @@ impl<'a> Editor<'a> {
                 secret::Column::DeletedAt,
             ])
             .to_owned();
-        secret::Entity::insert_many(rows)
-            .on_conflict(again)
-            .exec_without_returning(tx.conn())
-            .await?;
-        if !versions.is_empty() {
-            version::Entity::insert_many(versions)
+        for rows in in_chunks(rows) {
+            let insert = secret::Entity::insert_many(rows).on_conflict(again.clone());
+            insert.exec_without_returning(tx.conn()).await?;
+        }
+        for rows in in_chunks(versions) {
+            version::Entity::insert_many(rows)
                 .exec_without_returning(tx.conn())
                 .await?;
         }
-        change::Entity::insert_many(lines)
-            .exec_without_returning(tx.conn())
-            .await?;
+        for rows in in_chunks(lines) {
+            change::Entity::insert_many(rows)
+                .exec_without_returning(tx.conn())
+                .await?;
+        }
         let (author_type, author_id) = author(self.caller)?;
         let row = revision::ActiveModel {
             environment_id: Set(self.place.env),
@@ -443,6 +469,19 @@ impl<'a> Editor<'a> {
         self.tx.conn().execute_raw(self.tx.sql(&sql, values)).await?;
         Ok(())
     }
+}
+
+/// Rows of one statement at most: SQLite binds 32,766 values, and a row has up to ten.
+const ROWS: usize = 3_000;
+
+/// Rows in their order, as many at once as a statement takes.
+fn in_chunks<T>(rows: Vec<T>) -> Vec<Vec<T>> {
+    let mut rows = rows.into_iter().peekable();
+    let mut chunks = Vec::new();
+    while rows.peek().is_some() {
+        chunks.push(rows.by_ref().take(ROWS).collect());
+    }
+    chunks
 }
 
 fn unchanged(current: &Current, comment: Secret<String>) -> Stepped {

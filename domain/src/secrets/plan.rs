@@ -12,6 +12,8 @@ use super::current::Current;
 use super::past::PastSecret;
 use super::place::EnvPlace;
 use super::promote::{Plan, PlannedKey, PromoteAction, Route, Selection};
+use crate::access::EnvAccess;
+use crate::access::grant::{SecretsList, SecretsRead};
 use crate::crypto::fingerprint;
 use crate::crypto::key_store::KeyStore;
 use crate::kernel::id::{EnvId, SecretId};
@@ -81,7 +83,7 @@ impl Sides {
     pub(super) async fn load(from: &impl Reads, route: &Route<'_>) -> Result<Self> {
         let sql = "SELECT e.id AS environment_id, e.revision, s.id, s.key, s.version, s.created_at, s.updated_at,
                 s.deleted_at, v.created_at AS written_at, v.fingerprint, v.sealed_comment, v.destroyed_at,
-                CASE WHEN e.id = $1 THEN v.sealed_value END AS sealed_value
+                CASE WHEN e.id = $1 AND s.deleted_at IS NULL THEN v.sealed_value END AS sealed_value
             FROM environments e
             LEFT JOIN secrets s ON s.environment_id = e.id
             LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
@@ -97,7 +99,13 @@ impl Sides {
         let source_revision = revision(source).ok_or_else(Problem::not_found)?;
         let target_revision = revision(target).ok_or_else(Problem::not_found)?;
         let (of_source, of_target): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.environment_id == source);
-        let live = of_source.into_iter().filter(|row| row.deleted_at.is_none());
+        // Of keys that the caller may neither read nor list there, the plan knows nothing.
+        let lists = route.source.also::<SecretsList>().ok();
+        let may_know =
+            |key: &str| route.source.allows_key(key) || lists.as_ref().is_some_and(|access| access.allows_key(key));
+        let live = of_source
+            .into_iter()
+            .filter(|row| row.deleted_at.is_none() && row.key.as_deref().is_some_and(may_know));
         let all = of_target.into_iter().filter_map(Row::of_target);
         let (target, mut gone): (Vec<_>, Vec<_>) = all.partition(Current::is_live);
         gone.sort_by_key(|secret| secret.deleted_at);
@@ -147,7 +155,15 @@ impl Sides {
     }
 }
 
-fn action(route: &Route<'_>, key: &str, source: Option<&PastSecret>, target: Option<&Current>) -> PromoteAction {
+/// What becomes of one key. `reads` is what the caller may read in the target: elsewhere they are not told that both
+/// sides are the same.
+fn action(
+    route: &Route<'_>,
+    reads: Option<&EnvAccess<SecretsRead>>,
+    key: &str,
+    source: Option<&PastSecret>,
+    target: Option<&Current>,
+) -> PromoteAction {
     let Some(source) = source else {
         return if route.deletes.is_some_and(|access| access.allows_key(key)) {
             PromoteAction::Removed
@@ -163,7 +179,12 @@ fn action(route: &Route<'_>, key: &str, source: Option<&PastSecret>, target: Opt
     }
     match target {
         None => PromoteAction::Added,
-        Some(target) if fingerprint::same(&source.fingerprint, &target.fingerprint) => PromoteAction::Same,
+        Some(target)
+            if reads.is_some_and(|access| access.allows_key(key))
+                && fingerprint::same(&source.fingerprint, &target.fingerprint) =>
+        {
+            PromoteAction::Same
+        }
         Some(_) => PromoteAction::Changed,
     }
 }
@@ -200,8 +221,15 @@ pub(super) async fn plan(
     rules: Option<&Rules>,
 ) -> Result<Plan> {
     let keys = sides.selected(selection)?.into_iter();
+    let reads = route.target.also::<SecretsRead>().ok();
     let planned = |key: String| {
-        let action = action(route, &key, sides.source.get(&key), sides.target.get(&key));
+        let action = action(
+            route,
+            reads.as_ref(),
+            &key,
+            sides.source.get(&key),
+            sides.target.get(&key),
+        );
         sides.planned(key, action)
     };
     let mut changes: Vec<_> = keys.map(planned).collect();

@@ -9,8 +9,9 @@ use super::place::EnvPlace;
 use crate::access::grant::{SecretsBulkDelete, SecretsList};
 use crate::access::{Caller, EnvAccess};
 use crate::journal::{self, Action, Target};
+use crate::kernel::id::EnvId;
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// A version, without its value.
 #[derive(Clone, Debug)]
@@ -73,6 +74,16 @@ fn info(row: version::Model) -> VersionInfo {
     }
 }
 
+/// Keeps other writers of the environment waiting, so that a version cannot become the current one while it is being
+/// destroyed. SQLite has one writer anyway.
+async fn lock(tx: &WriteTx, env: EnvId) -> Result<()> {
+    if tx.backend() == Backend::Postgres {
+        let sql = "SELECT id FROM environments WHERE id = $1 FOR NO KEY UPDATE";
+        tx.conn().execute_raw(tx.sql(sql, [env.into()])).await?;
+    }
+    Ok(())
+}
+
 /// Destroys the value and comment of one version for good. The version stays in the history.
 ///
 /// # Errors
@@ -84,6 +95,7 @@ pub async fn destroy(
     key: &str,
     number: i64,
 ) -> Result<()> {
+    lock(tx, access.env.id).await?;
     let secret = current::of_key(tx, access.env.id, key)
         .await?
         .ok_or_else(Problem::not_found)?;
@@ -91,7 +103,6 @@ pub async fn destroy(
         let detail = "The current version of a secret cannot be destroyed. Store a new value, or delete the secret.";
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
     }
-    // The condition holds whatever is written meanwhile: a version that became the current one again is kept.
     let sql = "UPDATE secret_versions SET sealed_value = NULL, sealed_comment = NULL, destroyed_at = $3
                WHERE secret_id = $1 AND version = $2 AND destroyed_at IS NULL";
     let values = [secret.id.into(), number.into(), tx.now().into()];

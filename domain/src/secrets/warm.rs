@@ -41,6 +41,13 @@ impl WarmReads {
         }))
     }
 
+    /// Wipes what is too old. The cache does so by itself only while it is used.
+    pub fn tidy(&self) {
+        if let Some(cache) = &self.0 {
+            cache.run_pending_tasks();
+        }
+    }
+
     /// Whether anything is remembered at all.
     pub(super) const fn is_on(&self) -> bool {
         self.0.is_some()

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sea_orm::{FromQueryResult, Value};
 
 use super::editor::Outcome;
-use crate::access::grant::{self, SecretsList};
-use crate::access::{Caller, EnvAccess};
+use crate::access::grant::SecretsList;
+use crate::access::{self, Caller, EnvAccess};
 use crate::auth::authenticate;
 use crate::kernel::id::EnvId;
 use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp};
@@ -92,7 +92,7 @@ impl From<&EnvAccess<SecretsList>> for WatchPlace {
 pub async fn look(db: &Db, known: &Caller, place: &WatchPlace, after: i64, until: i64) -> Result<News> {
     let caller = authenticate::again(db, known).await?;
     let WatchPlace { org, project, env } = place;
-    let access = grant::env::<SecretsList>(db, &caller, org, project, env).await?;
+    let access = access::env::<SecretsList>(db, &caller, org, project, env).await?;
     since(db, &access, after, until).await
 }
 

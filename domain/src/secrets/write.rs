@@ -128,6 +128,13 @@ pub async fn patch(
         }
     }
     let mut editor = Editor::open(tx, keys, caller, access).await?;
+    if let Some(new_key) = new_key.as_deref().filter(|_| value.is_none())
+        && editor.may_read(new_key)
+        && !editor.may_read(key)
+    {
+        let detail = "You may read the new key and not the old one: give a value with it.";
+        return Err(Problem::forbidden(detail).into());
+    }
     let current = live(current::of_key(tx, access.env.id, key).await?)?;
     precondition.check(Some(current.version))?;
     let mut facts = Map::new();
@@ -140,7 +147,7 @@ pub async fn patch(
     }
     let target = new_key.as_deref().unwrap_or(key);
     let secret = if value.is_none() && comment.is_none() && new_key.is_some() {
-        let comment = current.kept_comment(tx, keys, &editor.place).await?;
+        let comment = editor.shown_comment(&current).await?;
         Stepped {
             comment,
             ..editor.rename(&current, target)
@@ -202,7 +209,7 @@ pub async fn restore(
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
     }
     let secret = Stepped {
-        comment: current.kept_comment(tx, keys, &editor.place).await?,
+        comment: editor.shown_comment(&current).await?,
         ..editor.restore(&current, key)
     };
     finish(editor, secret, Map::new()).await

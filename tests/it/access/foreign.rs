@@ -231,7 +231,10 @@ async fn swap_paths(stage: &Stage, client: &Client, place: &Place, foreign: &Sid
                     if let Some(slot) = names.get_mut(param.as_str()) {
                         *slot = value;
                     }
-                    (endpoint.path(&names), stage.body(operation, place))
+                    (
+                        format!("{}{}", endpoint.path(&names), operation.query),
+                        stage.body(operation, place),
+                    )
                 };
                 let (status, body) = same(stage, client, operation, [path(theirs), path(nobodys)]).await;
                 // A token is told that it needs a session before anything is looked up, whatever it names.

@@ -8,7 +8,7 @@ use harness::{Receiver, TestApp, on_both};
 use serde_json::{Value, json};
 
 /// Entries that every list of the test has at least.
-const ENTRIES: usize = 7;
+const ENTRIES: usize = 5;
 
 /// Every list operation, with its path in the organisation `acme`.
 const LISTS: &[(&str, &str)] = &[

@@ -375,6 +375,8 @@ fn good_body(id: &str) -> Value {
         "replace_project" => json!({ "name": "New", "slug": "new" }),
         "replace_environment" => json!({ "name": "New", "slug": "new", "class": "dev" }),
         "create_secret" => json!({ "key": "NEW", "value": "x" }),
+        "create_template_key" => json!({ "key": "NEW" }),
+        "put_template_key" => json!({ "required": true }),
         "put_secret" => json!({ "value": "x" }),
         "update_secret" => json!({ "comment": "x" }),
         "rollback_secret" => json!({ "version": 1 }),

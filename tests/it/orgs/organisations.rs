@@ -116,4 +116,26 @@ on_both! {
             dana.delete(path).await.problem(404, "not_found");
         }
     }
+
+    async fn a_superuser_lists_everybodys_and_opens_none_of_them(t: TestApp) {
+        let acme = t.org("acme").await;
+        let project = acme.project("web").await;
+        let root = t.person("root").await;
+        t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'root'").await;
+        let slugs = |answer: harness::Answer| -> Vec<String> {
+            let json = answer.expect(200).json();
+            let list = json["data"].as_array().cloned().unwrap_or_default();
+            list.iter().map(|org| org["slug"].as_str().unwrap_or_default().to_owned()).collect()
+        };
+        let all = root.get("/v1/orgs").await;
+        assert_eq!((all.at("/pagination/total"), all.at("/data/0/slug")), ("3".into(), "acme".into()));
+        assert_eq!(slugs(all), ["acme", "acme-owner", "root"]);
+        assert_eq!(slugs(root.get("/v1/orgs?limit=1&offset=1").await), ["acme-owner"]);
+        root.get("/v1/orgs/acme").await.problem(404, "not_found");
+        root.get(&project.env("development").secrets()).await.problem(404, "not_found");
+        // A token of theirs is no more than anybody's.
+        let token = root.token(json!({ "name": "ci" })).await;
+        assert_eq!(slugs(token.get("/v1/orgs").await), ["root"]);
+        assert_eq!(slugs(acme.owner.get("/v1/orgs").await), ["acme", "acme-owner"]);
+    }
 }

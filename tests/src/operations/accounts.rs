@@ -127,7 +127,10 @@ pub(super) const ROWS: &[Operation] = &[
         ..read("search_users", Gate::Session)
     },
     change("logout", Gate::Session, 204),
-    change("send_email_verification", Gate::Session, 204),
+    Operation {
+        prepare: Some("UPDATE user_emails SET verified_at = NULL WHERE is_primary"),
+        ..change("send_email_verification", Gate::Session, 204)
+    },
     write(
         "confirm_session",
         Gate::Session,

@@ -32,7 +32,7 @@ macro_rules! permitted {
 
 permitted! {
     OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
-    SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
+    SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, EventsRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
     AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage,
 }

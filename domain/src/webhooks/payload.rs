@@ -1,77 +1,75 @@
-//! The body of a delivery. It is built from the journal's row alone, so every attempt sends the same bytes. It names
-//! keys and versions and never carries a value.
+//! An event as it is told to others: the body of a delivery, and an entry of the feed. It is built from the journal's
+//! row alone, so every attempt sends the same bytes. It names keys and versions and never carries a value.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::journal::entity::event;
-use crate::kernel::id::{EnvId, EventId, OrgId, ProjectId};
+use crate::journal::public_id;
+use crate::kernel::id::{EventId, OrgId};
 use crate::kernel::{Error, Result, Timestamp};
 
-/// Who did it.
-#[derive(Serialize)]
-struct Actor<'a> {
-    r#type: &'a str,
-    id: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    project: Option<ProjectId>,
-    environment: Option<EnvId>,
-    revision: Option<i64>,
-    keys: Vec<Value>,
-    actor: Actor<'a>,
-    #[serde(flatten)]
-    facts: Map<String, Value>,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    id: EventId,
-    r#type: &'a str,
-    timestamp: Timestamp,
-    seq: i64,
-    org_id: OrgId,
-    data: Data<'a>,
+/// An event. What its `data` holds is in [`super::catalogue`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    pub id: EventId,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub timestamp: Timestamp,
+    pub seq: i64,
+    pub org_id: OrgId,
+    pub data: Map<String, Value>,
 }
 
 /// Facts of a row that stay inside: digests and ids of rows mean nothing to a receiver, and slugs are in the ids.
 const INTERNAL: [&str; 4] = ["keys", "project", "environment", "webhook_id"];
 
-/// The body for an event.
+/// The event that a row tells of.
 ///
 /// # Errors
 /// [`Error::Internal`] when the row is stored wrongly.
-pub fn body(row: &event::Model) -> Result<Vec<u8>> {
+pub fn of_row(row: &event::Model) -> Result<Event> {
     let mut facts: Map<String, Value> =
         serde_json::from_str(&row.data).map_err(|_| Error::internal(format!("event {} is stored wrongly", row.id)))?;
-    let keys = match facts.get("keys") {
+    let keys: Vec<Value> = match facts.get("keys") {
         Some(Value::Array(changes)) => changes.iter().map(public_key).collect(),
         _ => Vec::new(),
     };
     for name in INTERNAL {
         facts.remove(name);
     }
-    let body = Body {
+    let resource_id = row.target_id.map(|id| public_id(&row.target_type, id));
+    let mut data = Map::from_iter([
+        ("project".to_owned(), json!(row.project_id)),
+        ("environment".to_owned(), json!(row.environment_id)),
+        ("revision".to_owned(), json!(row.revision)),
+        ("keys".to_owned(), Value::Array(keys)),
+        (
+            "resource".to_owned(),
+            json!({ "type": row.target_type, "id": resource_id }),
+        ),
+        (
+            "actor".to_owned(),
+            json!({ "type": row.actor_type, "id": actor_id(row) }),
+        ),
+    ]);
+    data.extend(facts);
+    Ok(Event {
         id: row.id,
-        r#type: &row.action,
+        kind: row.action.clone(),
         timestamp: row.at,
         seq: row.seq,
         org_id: OrgId(row.ledger_id),
-        data: Data {
-            project: row.project_id,
-            environment: row.environment_id,
-            revision: row.revision,
-            keys,
-            actor: Actor {
-                r#type: &row.actor_type,
-                id: actor_id(row),
-            },
-            facts,
-        },
-    };
-    serde_json::to_vec(&body).map_err(|e| Error::internal(format!("event {}: {e}", row.id)))
+        data,
+    })
+}
+
+/// The body of a delivery of the event.
+///
+/// # Errors
+/// As [`of_row`].
+pub fn body(row: &event::Model) -> Result<Vec<u8>> {
+    serde_json::to_vec(&of_row(row)?).map_err(|e| Error::internal(format!("event {}: {e}", row.id)))
 }
 
 fn public_key(change: &Value) -> Value {

@@ -41,9 +41,14 @@ pub fn event_types() -> Vec<EventType> {
 }
 
 /// An object of which every listed member is there. It stays open: members may be added.
-fn object(description: &str, properties: Map<String, Value>) -> Value {
+fn object(description: &str, properties: Map<String, Value>) -> Map<String, Value> {
     let required: Vec<_> = properties.keys().cloned().collect();
-    json!({ "type": "object", "description": description, "required": required, "properties": properties })
+    members([
+        ("type", json!("object")),
+        ("description", json!(description)),
+        ("required", json!(required)),
+        ("properties", Value::Object(properties)),
+    ])
 }
 
 fn members<const N: usize>(list: [(&str, Value); N]) -> Map<String, Value> {
@@ -74,13 +79,8 @@ fn schema(action: Action, shape: &Shape) -> Value {
         ),
         ("data", data_schema(shape)),
     ]);
-    let mut schema = Map::from_iter([
-        ("$schema".to_owned(), json!(DIALECT)),
-        ("title".to_owned(), json!(action.as_str())),
-    ]);
-    if let Value::Object(body) = object(action.description(), body) {
-        schema.extend(body);
-    }
+    let mut schema = members([("$schema", json!(DIALECT)), ("title", json!(action.as_str()))]);
+    schema.extend(object(action.description(), body));
     schema.into()
 }
 
@@ -112,10 +112,10 @@ fn data_schema(shape: &Shape) -> Value {
     for fact in *facts {
         add_fact(&mut data, fact);
     }
-    data
+    data.into()
 }
 
-fn add_fact(data: &mut Value, fact: &Fact) {
+fn add_fact(data: &mut Map<String, Value>, fact: &Fact) {
     let mut schema = fact.kind.schema();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), json!(fact.description));
@@ -150,7 +150,7 @@ fn resource_schema(resources: &[&str]) -> Value {
         ),
         ("id", json!({ "type": "string", "description": "Its id." })),
     ]);
-    object("What it happened to.", resource)
+    object("What it happened to.", resource).into()
 }
 
 fn actor_schema() -> Value {
@@ -164,7 +164,7 @@ fn actor_schema() -> Value {
             json!({ "type": ["string", "null"], "description": "Id of the account or service account; null for the system." }),
         ),
     ]);
-    object("Who did it.", actor)
+    object("Who did it.", actor).into()
 }
 
 fn example(action: Action, shape: &Shape) -> Value {

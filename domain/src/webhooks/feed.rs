@@ -134,11 +134,7 @@ mod tests {
     use crate::kernel::Error;
 
     fn refused(request: Result<FeedRequest>) -> String {
-        let problem = Error::into_problem(request.unwrap_err());
-        serde_json::to_value(&problem).unwrap()["errors"][0]["field"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        Error::into_problem(request.unwrap_err()).errors[0].field.to_string()
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Followers {
                 continue;
             };
             followed.newest.send_if_modified(|known| {
-                let is_news = known != head;
+                let is_news = *known != *head;
                 *known = *head;
                 is_news
             });

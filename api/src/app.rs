@@ -13,6 +13,7 @@ use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
+use domain::webhooks::followers::Followers;
 use url::Url;
 
 use crate::http::write::Write;
@@ -27,6 +28,7 @@ pub struct App {
     pub reads: ReadAudit,
     pub warm: WarmReads,
     pub watchers: Arc<Watchers>,
+    pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     /// Where people reach this instance.

@@ -17,6 +17,7 @@ use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
+use domain::webhooks::followers::Followers;
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -214,6 +215,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         reads,
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
+        followers: Followers::new(db.clone()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
@@ -233,6 +235,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
                 .clone()
                 .run(notices(&config)?, shutdown.clone().cancelled_owned()),
         ),
+        following: tokio::spawn(app.followers.clone().run(shutdown.clone().cancelled_owned())),
         changes,
         worker,
         reads: reads_writer,
@@ -258,6 +261,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
 struct Beside {
     changes: TaskTracker,
     looking: JoinHandle<()>,
+    following: JoinHandle<()>,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -269,6 +273,7 @@ impl Beside {
         let Self {
             changes,
             looking,
+            following,
             worker,
             reads,
             db,
@@ -277,9 +282,11 @@ impl Beside {
         if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
             tracing::warn!("changes were still under way at the end; what was not committed is undone");
         }
-        // It has ended with the shutdown, unless the server broke down by itself.
-        looking.abort();
-        let _ = looking.await;
+        // They have ended with the shutdown, unless the server broke down by itself.
+        for task in [looking, following] {
+            task.abort();
+            let _ = task.await;
+        }
         if let Some(worker) = worker {
             let _ = worker.await;
         }

@@ -59,7 +59,7 @@ fn schema(action: Action, shape: &Shape) -> Value {
     let body = members([
         (
             "id",
-            json!({ "type": "string", "description": "Id of the event, the same in every attempt, also sent as `webhook-id`." }),
+            json!({ "type": "string", "description": "Id of the event, in every attempt the same." }),
         ),
         (
             "type",
@@ -71,7 +71,7 @@ fn schema(action: Action, shape: &Shape) -> Value {
         ),
         (
             "seq",
-            json!({ "type": "integer", "description": "Its number in the organisation; the `after` of the feed. Events that are not delivered have numbers too." }),
+            json!({ "type": "integer", "description": "Its number in the organisation: the feed's `after`." }),
         ),
         (
             "org_id",
@@ -94,15 +94,15 @@ fn data_schema(shape: &Shape) -> Value {
     let common = members([
         (
             "project",
-            json!({ "type": place.project_type(), "description": "Id of the project; null when it concerns none." }),
+            json!({ "type": place.project_type(), "description": "Id of the project; null for none." }),
         ),
         (
             "environment",
-            json!({ "type": place.environment_type("string"), "description": "Id of the environment; null when it concerns none." }),
+            json!({ "type": place.environment_type("string"), "description": "Id of the environment; null for none." }),
         ),
         (
             "revision",
-            json!({ "type": place.environment_type("integer"), "description": "The environment's revision; null when it concerns none." }),
+            json!({ "type": place.environment_type("integer"), "description": "The environment's revision." }),
         ),
         ("keys", keys_schema()),
         ("resource", resource_schema(resources)),
@@ -161,7 +161,7 @@ fn actor_schema() -> Value {
         ),
         (
             "id",
-            json!({ "type": ["string", "null"], "description": "Id of the account or service account; null for the system." }),
+            json!({ "type": ["string", "null"], "description": "Id of the account; null for the system." }),
         ),
     ]);
     object("Who did it.", actor).into()

@@ -310,7 +310,6 @@ const ROLLED_BACK: &[Fact] = &[always(
 const PIN: &[Fact] = &[always("name", Kind::Text("release-42"), "The name.")];
 
 /// What the events of a type look like; `None` for those that are not delivered.
-#[expect(clippy::too_many_lines, reason = "an arm for each type of event")]
 pub const fn shape(action: Action) -> Option<Shape> {
     use Place::{Either, Environment, Org, Project};
     match action {

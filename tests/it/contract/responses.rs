@@ -505,6 +505,11 @@ impl Walk {
         receiver.expect(2).await;
         self.get("list_webhook_deliveries").await;
         self.get("get_webhook_delivery").await;
+        self.get("list_webhook_events").await;
+        self.get("list_events").await;
+        let client = self.client.clone();
+        let query = "?after=1&types=secret.*,org.updated&limit=5&wait=1";
+        self.call_as(&client, "list_events", query, None, 200).await;
         self.done("delete_webhook", 204).await;
     }
 

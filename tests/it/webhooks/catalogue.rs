@@ -152,7 +152,7 @@ on_both! {
         owner.put(&secret, canary("two")).await.ok();
         owner.post(&format!("{secret}/rollback"), json!({ "version": 1 })).await.ok();
         owner.post(&under("bulk"), json!({ "secrets": { "A": canary("a"), "B": "canary-b" } })).await.ok();
-        owner.post(&under("import?format=json"), json!({ "C": "canary-c" })).await.ok();
+        owner.post(&under("import"), json!({ "C": "canary-c" })).await.ok();
         let promote = json!({ "from": "staging", "to": "production" });
         owner.post(&format!("{}/promote", web.path), promote).await.ok();
         owner.delete(&secret).await.ok();

@@ -32,9 +32,9 @@ macro_rules! permitted {
 
 permitted! {
     OrgRead, OrgUpdate, OrgDelete, ProjectsRead, ProjectsCreate, ProjectsUpdate, ProjectsDelete, EnvsRead, EnvsManage,
-    SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, EventsRead, TokensManage,
+    SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
-    AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage,
+    AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage, EventsRead,
 }
 
 /// An organisation in which the caller may do `A`.

@@ -340,8 +340,8 @@ impl Effects {
 }
 
 /// One transaction that changes something. It carries the instant that all of its rows share, and what is to be told
-/// once it is committed: lanes to ring, environments and ledgers to look at. It will not commit a change that the journal knows
-/// nothing of.
+/// once it is committed: lanes to ring, environments and ledgers to look at. It will not commit a change that the
+/// journal knows nothing of.
 pub struct WriteTx {
     tx: DatabaseTransaction,
     backend: Backend,

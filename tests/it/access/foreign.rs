@@ -95,6 +95,7 @@ const NO_NAMES: &[&str] = &[
     "digest",
     "format",
     "wait",
+    "types",
     "required",
     "enum",
     "min_length",

@@ -511,6 +511,11 @@ impl Walk {
         let since = json!({ "since": "2020-01-02T03:04:05Z", "until": "2100-01-02T03:04:05Z", "mode": "failed" });
         self.does("recover_webhook", since, 202).await;
         self.get("get_webhook").await;
+        self.get("list_webhook_events").await;
+        self.get("list_events").await;
+        let client = self.client.clone();
+        let query = "?after=1&types=secret.*,org.updated&limit=5&wait=1";
+        self.call_as(&client, "list_events", query, None, 200).await;
         self.done("delete_webhook", 204).await;
     }
 

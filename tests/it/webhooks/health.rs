@@ -7,6 +7,7 @@ use harness::mailbox::{expect_letter, letters};
 use harness::{Receiver, TestApp, on_each_backend};
 use serde_json::{Value, json};
 
+use super::catalogue::Catalogue;
 use super::{deliveries, expect_state, hook, path};
 
 /// Subject of the mail that tells of it.
@@ -59,7 +60,7 @@ on_each_backend! {
         t.advance(5 * DAY);
         let told = other.expect(1).await;
         let id = made.at("/id");
-        assert_eq!(told[0].json()["type"], "webhook.disabled");
+        assert_eq!(Catalogue::of(&t).await.assert_fits(&told[0].json()), "webhook.disabled");
         assert_eq!((&told[0].json()["data"]["webhook"], &told[0].json()["data"]["reason"]), (&json!(id), &json!("failing")));
         assert_eq!(told[0].json()["data"]["actor"]["type"], "system");
         acme.owner = acme.owner.signs_in_again().await;
@@ -116,6 +117,7 @@ on_each_backend! {
         t.advance(Duration::from_secs(1));
         acme.project("two").await;
         let told = other.expect(1).await;
+        assert_eq!(Catalogue::of(&t).await.assert_fits(&told[0].json()), "webhook.disabled");
         assert_eq!((&told[0].json()["data"]["webhook"], &told[0].json()["data"]["reason"]), (&json!(made.at("/id")), &json!("gone")));
         eventually("what waits is cancelled", || async {
             let states: Vec<Value> = deliveries(&acme, &made).await.iter().map(|delivery| delivery["state"].clone()).collect();

@@ -1,6 +1,6 @@
-//! Webhooks and the audit log.
+//! Webhooks, the feed of events, and the audit log.
 
-use domain::access::Permission::{AuditRead, WebhooksManage, WebhooksRead};
+use domain::access::Permission::{AuditRead, EventsRead, WebhooksManage, WebhooksRead};
 use serde_json::json;
 
 use super::{Gate, Operation, change, read, write};
@@ -37,6 +37,8 @@ pub(super) const ROWS: &[Operation] = &[
     change("resend_webhook_delivery", Gate::Org(WebhooksManage), 202),
     read("list_webhook_deliveries", Gate::Org(WebhooksRead)),
     read("get_webhook_delivery", Gate::Org(WebhooksRead)),
+    read("list_webhook_events", Gate::Public),
+    read("list_events", Gate::Org(EventsRead)),
     read("list_audit_logs", Gate::Org(AuditRead)),
     read("verify_audit_log", Gate::Org(AuditRead)),
     read("get_audit_log", Gate::Org(AuditRead)),

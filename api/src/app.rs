@@ -13,6 +13,7 @@ use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
+use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -30,6 +31,7 @@ pub struct App {
     /// Seats for walks over all that a project stores.
     pub walks: Semaphore,
     pub watchers: Arc<Watchers>,
+    pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     /// Where people reach this instance.

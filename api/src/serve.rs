@@ -17,6 +17,7 @@ use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
+use domain::webhooks::followers::Followers;
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -222,6 +223,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
+        followers: Followers::new(db.clone()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
@@ -242,6 +244,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
                 .clone()
                 .run(notices(&config)?, shutdown.clone().cancelled_owned()),
         ),
+        following: tokio::spawn(app.followers.clone().run(shutdown.clone().cancelled_owned())),
         changes,
         worker,
         reads: reads_writer,
@@ -267,6 +270,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
 struct Beside {
     changes: TaskTracker,
     looking: JoinHandle<()>,
+    following: JoinHandle<()>,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -278,6 +282,7 @@ impl Beside {
         let Self {
             changes,
             looking,
+            following,
             worker,
             reads,
             db,
@@ -286,9 +291,11 @@ impl Beside {
         if tokio::time::timeout(CHANGES_DRAIN, changes.wait()).await.is_err() {
             tracing::warn!("changes were still under way at the end; what was not committed is undone");
         }
-        // It has ended with the shutdown, unless the server broke down by itself.
-        looking.abort();
-        let _ = looking.await;
+        // They have ended with the shutdown, unless the server broke down by itself.
+        for task in [looking, following] {
+            task.abort();
+            let _ = task.await;
+        }
         if let Some(worker) = worker {
             let _ = worker.await;
         }

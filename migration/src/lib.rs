@@ -12,6 +12,7 @@ mod m20260401_000001_secrets_engine;
 mod m20260501_000001_invite_mails;
 mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
+mod m20260601_000001_webhooks;
 
 pub struct Migrator;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000001_invite_mails::Migration),
             Box::new(m20260501_000002_templates::Migration),
             Box::new(m20260501_000003_key_rotation::Migration),
+            Box::new(m20260601_000001_webhooks::Migration),
         ]
     }
 }

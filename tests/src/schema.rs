@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::client::Answer;
 
 /// Keywords that only describe.
-const SILENT: [&str; 12] = [
+const SILENT: [&str; 13] = [
+    "$schema",
     "title",
     "description",
     "default",
@@ -21,6 +22,13 @@ const SILENT: [&str; 12] = [
     "minimum",
     "discriminator",
 ];
+
+/// What a value has that a schema does not tell of, and the other way round. The schema refers to nothing outside.
+pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    Document(Value::Null).check(schema, value, "", &mut faults);
+    faults
+}
 
 /// One operation of the document.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@ pub(crate) struct Rings {
     pub(crate) webhook: Arc<Ring>,
     pub(crate) mail: Arc<Ring>,
     pub(crate) keys: Arc<Ring>,
+    pub(crate) recovery: Arc<Ring>,
 }
 
 impl Rings {
@@ -30,6 +31,7 @@ impl Rings {
             JobKind::Webhook => &self.webhook,
             JobKind::Mail => &self.mail,
             JobKind::Keys => &self.keys,
+            JobKind::Recovery => &self.recovery,
         }
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{DeliverWebhook, Handlers, Reencrypt, SendMail};
+use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::housekeeping;
 use crate::mailer::Mailer;
 use crate::ring::Ring;
@@ -33,6 +33,8 @@ pub struct Slots {
     pub mail: usize,
     /// Projects whose values are sealed anew.
     pub keys: usize,
+    /// Webhooks that past events are delivered to once more.
+    pub recovery: usize,
     /// Of one lane: one webhook endpoint, the mail of one account.
     pub per_lane: usize,
 }
@@ -43,6 +45,7 @@ impl Default for Slots {
             webhook: 256,
             mail: 16,
             keys: 2,
+            recovery: 2,
             per_lane: 32,
         }
     }
@@ -113,6 +116,7 @@ impl Worker {
             mail: Arc::new(Ring::new(limits.mail, limits.per_lane)),
             // One at a time of each project: two would do the same.
             keys: Arc::new(Ring::new(limits.keys, 1)),
+            recovery: Arc::new(Ring::new(limits.recovery, 1)),
         };
         let deliver = DeliverWebhook {
             db: db.clone(),
@@ -132,9 +136,14 @@ impl Worker {
             keys: Arc::clone(&keys),
             shutdown: stop.clone(),
         };
+        let recover = RecoverWebhook {
+            db: db.clone(),
+            bell: Arc::clone(&bell),
+            shutdown: stop.clone(),
+        };
         let runner = Arc::new(Runner::new(
             db.clone(),
-            Handlers::new(deliver, mail, reencrypt),
+            Handlers::new(deliver, mail, reencrypt, recover),
             results,
             stop.clone(),
         ));

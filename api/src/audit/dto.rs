@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::journal::entity::event;
-use domain::journal::{Fault, Verification};
-use domain::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, SessionId,
-    TemplateKeyId, UserId, WebhookId,
-};
+use domain::journal::{Fault, Verification, public_id};
 use domain::webhooks::payload::actor_id;
 use poem_openapi::Object;
 use serde_json::Value;
@@ -63,27 +59,6 @@ pub struct AuditEvent {
     pub hash: String,
 }
 
-/// An id in its public form.
-fn resource_id(kind: &str, id: uuid::Uuid) -> String {
-    match kind {
-        "user" => UserId(id).to_string(),
-        "session" => SessionId(id).to_string(),
-        "token" => CredentialId(id).to_string(),
-        "org" => OrgId(id).to_string(),
-        "project" => ProjectId(id).to_string(),
-        "environment" => EnvId(id).to_string(),
-        "secret" => SecretId(id).to_string(),
-        "template_key" => TemplateKeyId(id).to_string(),
-        "webhook" => WebhookId(id).to_string(),
-        "email" => EmailId(id).to_string(),
-        "invite" => InviteId(id).to_string(),
-        "role" => RoleId(id).to_string(),
-        "access_rule" => AclRuleId(id).to_string(),
-        "service_account" => ServiceAccountId(id).to_string(),
-        _ => id.to_string(),
-    }
-}
-
 impl From<event::Model> for AuditEvent {
     fn from(row: event::Model) -> Self {
         let actor = Actor {
@@ -97,7 +72,7 @@ impl From<event::Model> for AuditEvent {
             at: row.at.into(),
             actor,
             action: row.action,
-            resource_id: row.target_id.map(|id| resource_id(&row.target_type, id)),
+            resource_id: row.target_id.map(|id| public_id(&row.target_type, id)),
             resource_type: row.target_type,
             project_id: row.project_id.map(|id| id.to_string()),
             environment_id: row.environment_id.map(|id| id.to_string()),

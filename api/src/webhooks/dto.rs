@@ -1,11 +1,14 @@
-//! Webhooks and deliveries as the API shows them.
+//! Webhooks as the API shows them.
 
-use domain::jobs::JobState;
-use domain::jobs::entity::attempt;
+use domain::jobs::Health;
 use domain::kernel::Secret;
-use domain::webhooks::{delivery, endpoint};
+use domain::webhooks::endpoint;
+use domain::webhooks::overview::{self, Observed, Overview};
+use domain::webhooks::secrets::Rotated;
 use poem_openapi::{Enum, Object};
 
+use super::delivery_dto::Delivery;
+use super::recovery_dto::WebhookRecovery;
 use crate::http::time::Time;
 
 /// Which of the subscribed events a webhook wants; an empty list lets everything pass.
@@ -52,6 +55,10 @@ pub struct NewWebhook {
     /// Narrows the events further.
     #[oai(default)]
     pub filters: WebhookFilters,
+    /// Name keys by their hashes: HMAC-SHA256, hex, under the bytes of the secret that this answers with. That stays so
+    /// when the secret is rotated. Filters still take the names.
+    #[oai(default)]
+    pub hash_key_names: bool,
     /// Whether events are delivered; on if absent.
     pub enabled: Option<bool>,
 }
@@ -68,8 +75,71 @@ pub struct WebhookPatch {
     pub description: Option<String>,
     /// Narrows the events further; replaced as a whole.
     pub filters: Option<WebhookFilters>,
-    /// Whether events are delivered. While it is off, no event is queued; what waits stays.
+    /// Name keys by their hashes: HMAC-SHA256, hex, under the bytes of the webhook's first secret.
+    pub hash_key_names: Option<bool>,
+    /// Whether events are delivered. While it is off, no event is queued; what waits stays. Switching it on forgets the
+    /// failures of before; `recover_webhook` delivers what it missed.
     pub enabled: Option<bool>,
+}
+
+/// How a webhook does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum WebhookHealthState {
+    /// The last attempt succeeded, or there was none.
+    Healthy,
+    /// The last attempt failed. After five days of that the webhook is switched off.
+    Failing,
+    /// It is switched off.
+    Disabled,
+}
+
+impl From<overview::HealthState> for WebhookHealthState {
+    fn from(state: overview::HealthState) -> Self {
+        match state {
+            overview::HealthState::Healthy => Self::Healthy,
+            overview::HealthState::Failing => Self::Failing,
+            overview::HealthState::Disabled => Self::Disabled,
+        }
+    }
+}
+
+/// How deliveries to a webhook have been going. Tests that fail are left out.
+#[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct WebhookHealth {
+    /// How it does.
+    pub state: WebhookHealthState,
+    /// Why it was switched off by itself: `gone`, its receiver answered 410, or `failing`, for five days. Absent when
+    /// it is on, or somebody switched it off.
+    pub disabled_reason: Option<String>,
+    /// When an attempt last succeeded.
+    pub last_success_at: Option<Time>,
+    /// When an attempt last failed.
+    pub last_failure_at: Option<Time>,
+    /// Attempts that failed since the last success.
+    pub consecutive_failures: i64,
+    /// When the first of them failed.
+    pub failing_since: Option<Time>,
+}
+
+impl WebhookHealth {
+    fn new(state: WebhookHealthState, disabled_reason: Option<String>, health: Health) -> Self {
+        let Health {
+            last_success_at,
+            last_failure_at,
+            consecutive_failures,
+            failing_since,
+        } = health;
+        Self {
+            state,
+            disabled_reason,
+            last_success_at: last_success_at.map(Into::into),
+            last_failure_at: last_failure_at.map(Into::into),
+            consecutive_failures,
+            failing_since: failing_since.map(Into::into),
+        }
+    }
 }
 
 /// A webhook.
@@ -85,16 +155,22 @@ pub struct Webhook {
     pub description: String,
     /// What narrows the events further.
     pub filters: WebhookFilters,
+    /// Whether keys are named by their hashes.
+    pub hash_key_names: bool,
     /// Whether events are delivered.
     pub enabled: bool,
+    /// How it does.
+    pub health: WebhookHealth,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
 }
 
-impl From<endpoint::Webhook> for Webhook {
-    fn from(webhook: endpoint::Webhook) -> Self {
+impl From<Observed> for Webhook {
+    fn from(observed: Observed) -> Self {
+        let state = observed.state().into();
+        let Observed { webhook, health } = observed;
         let endpoint::Webhook {
             id,
             org_id: _,
@@ -102,7 +178,9 @@ impl From<endpoint::Webhook> for Webhook {
             description,
             events,
             filter,
+            hash_key_names,
             enabled,
+            disabled_reason,
             created_at,
             updated_at,
         } = webhook;
@@ -117,7 +195,9 @@ impl From<endpoint::Webhook> for Webhook {
             events,
             description,
             filters,
+            hash_key_names,
             enabled,
+            health: WebhookHealth::new(state, disabled_reason, health),
             created_at: created_at.into(),
             updated_at: updated_at.into(),
         }
@@ -137,8 +217,12 @@ pub struct CreatedWebhook {
     pub description: String,
     /// What narrows the events further.
     pub filters: WebhookFilters,
+    /// Whether keys are named by their hashes.
+    pub hash_key_names: bool,
     /// Whether events are delivered.
     pub enabled: bool,
+    /// How it does.
+    pub health: WebhookHealth,
     /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
     pub secret: String,
     /// When it was made.
@@ -149,16 +233,19 @@ pub struct CreatedWebhook {
 
 impl CreatedWebhook {
     pub fn new(webhook: endpoint::Webhook, secret: &Secret<String>) -> Self {
+        let health = Health::default();
         let Webhook {
             id,
             url,
             events,
             description,
             filters,
+            hash_key_names,
             enabled,
+            health,
             created_at,
             updated_at,
-        } = webhook.into();
+        } = Observed { webhook, health }.into();
         let secret = secret.expose().clone();
         Self {
             id,
@@ -166,7 +253,9 @@ impl CreatedWebhook {
             events,
             description,
             filters,
+            hash_key_names,
             enabled,
+            health,
             secret,
             created_at,
             updated_at,
@@ -174,124 +263,98 @@ impl CreatedWebhook {
     }
 }
 
-/// How a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// It waits for its first or next attempt.
-    Pending,
-    /// It is being sent.
-    Running,
-    /// The receiver took it.
-    Succeeded,
-    /// All attempts failed.
-    Failed,
-    /// The webhook was deleted first.
-    Cancelled,
-}
-
-impl From<JobState> for DeliveryState {
-    fn from(state: JobState) -> Self {
-        match state {
-            JobState::Ready => Self::Pending,
-            JobState::Running => Self::Running,
-            JobState::Done => Self::Succeeded,
-            JobState::Dead => Self::Failed,
-            JobState::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-/// One attempt at a delivery.
+/// A webhook with its last deliveries.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
-pub struct Attempt {
-    /// When it began.
-    pub at: Time,
-    /// The receiver's HTTP status; absent when there was no answer.
-    pub status: Option<i32>,
-    /// `ok`, `http`, `timeout`, `dns`, `tls`, `connect`, `blocked`, `worker_lost` or `stale`.
-    pub outcome: String,
-    /// Time to resolve the name, milliseconds.
-    pub dns_ms: Option<f64>,
-    /// Time to connect, milliseconds.
-    pub connect_ms: Option<f64>,
-    /// Time to the first byte of the answer, milliseconds.
-    pub first_byte_ms: Option<f64>,
-    /// Time in all, milliseconds.
-    pub total_ms: Option<f64>,
-    /// The address that was reached.
-    pub remote_ip: Option<String>,
-    /// The beginning of the receiver's answer, 16 KiB at most, as text.
-    pub response_body: Option<String>,
-    /// What went wrong, for people.
-    pub error: Option<String>,
-}
-
-impl From<attempt::Model> for Attempt {
-    fn from(row: attempt::Model) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of 20 seconds at most")]
-        let millis = |us: Option<i64>| us.map(|us| us as f64 / 1000.0);
-        Self {
-            at: row.started_at.into(),
-            status: row.status,
-            outcome: row.outcome,
-            dns_ms: millis(row.dns_us),
-            connect_ms: millis(row.connect_us),
-            first_byte_ms: millis(row.first_byte_us),
-            total_ms: millis(row.total_us),
-            remote_ip: row.remote_ip,
-            response_body: row
-                .response_body
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-            error: row.error,
-        }
-    }
-}
-
-/// The delivery of one event to one webhook.
-#[derive(Clone, Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct Delivery {
-    /// Id of the delivery: `dlv_…`.
+pub struct WebhookDetails {
+    /// Id of the webhook: `whk_…`.
     pub id: String,
-    /// Id of the event, sent as `webhook-id`: `evt_…`.
-    pub event_id: Option<String>,
-    /// Type of the event.
-    pub event_type: String,
-    /// How it stands.
-    pub state: DeliveryState,
-    /// What brought it about: `event`, `test` or `resend`.
-    pub cause: String,
-    /// Its attempts, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// When it will be tried next; absent once it has ended.
-    pub next_attempt_at: Option<Time>,
-    /// When it was queued.
+    /// Where events are posted.
+    pub url: String,
+    /// The event types that it wants.
+    pub events: Vec<String>,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// What narrows the events further.
+    pub filters: WebhookFilters,
+    /// Whether keys are named by their hashes.
+    pub hash_key_names: bool,
+    /// Whether events are delivered.
+    pub enabled: bool,
+    /// How it does.
+    pub health: WebhookHealth,
+    /// Its last ten deliveries, newest first.
+    pub recent_deliveries: Vec<Delivery>,
+    /// The last recovery that was asked for; absent when there was none.
+    pub recovery: Option<WebhookRecovery>,
+    /// When it was made.
     pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
 }
 
-impl From<delivery::Delivery> for Delivery {
-    fn from(found: delivery::Delivery) -> Self {
-        let delivery::Delivery {
-            id,
-            event_id,
-            event_type,
-            state,
-            cause,
-            attempts,
-            next_attempt_at,
-            created_at,
+impl From<Overview> for WebhookDetails {
+    fn from(found: Overview) -> Self {
+        let Overview {
+            observed,
+            recent,
+            recovery,
         } = found;
+        let Webhook {
+            id,
+            url,
+            events,
+            description,
+            filters,
+            hash_key_names,
+            enabled,
+            health,
+            created_at,
+            updated_at,
+        } = observed.into();
         Self {
-            id: id.to_string(),
-            event_id: event_id.map(|id| id.to_string()),
-            event_type,
-            state: state.into(),
-            cause,
-            attempts: attempts.into_iter().map(Into::into).collect(),
-            next_attempt_at: next_attempt_at.map(Into::into),
-            created_at: created_at.into(),
+            id,
+            url,
+            events,
+            description,
+            filters,
+            hash_key_names,
+            enabled,
+            health,
+            recent_deliveries: recent.into_iter().map(Into::into).collect(),
+            recovery: recovery.map(Into::into),
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+/// How a secret is rotated.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub struct WebhookSecretRotation {
+    /// Hours that the secrets of before go on signing beside the new one, 0 to 168; 24 if absent. 0 ends them at once.
+    pub overlap_hours: Option<i64>,
+}
+
+/// The new signing secret of a webhook, shown this once.
+#[derive(Clone, Debug, Object)]
+pub struct RotatedWebhookSecret {
+    /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
+    pub secret: String,
+    /// When the secrets of before stop signing.
+    pub previous_expires_at: Time,
+}
+
+impl From<Rotated> for RotatedWebhookSecret {
+    fn from(rotated: Rotated) -> Self {
+        let Rotated {
+            secret,
+            previous_expires_at,
+        } = rotated;
+        Self {
+            secret: secret.expose().clone(),
+            previous_expires_at: previous_expires_at.into(),
         }
     }
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 use domain::access::{self, OrgAccess, grant};
 use domain::kernel::id::DeliveryId;
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
-use domain::webhooks::{delivery, endpoint};
+use domain::webhooks::{delivery, endpoint, overview, recovery, secrets};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::dto::{CreatedWebhook, Delivery, NewWebhook, Webhook, WebhookPatch};
+use super::delivery_dto::Delivery;
+use super::dto::{
+    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookSecretRotation,
+};
+use super::recovery_dto::{NewWebhookRecovery, WebhookRecovery};
 use crate::app::App;
 use crate::auth::session::Done;
 use crate::http::caller::Caller;
@@ -32,6 +36,20 @@ pub enum WebhookCreated {
     /// The webhook was made.
     #[oai(status = 201)]
     Created(Json<CreatedWebhook>),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum DeliveryQueued {
+    /// The event is queued once more.
+    #[oai(status = 202)]
+    Accepted(Json<Delivery>),
+}
+
+#[derive(Clone, ApiResponse)]
+pub enum RecoveryBegun {
+    /// Past events are being looked at.
+    #[oai(status = 202)]
+    Accepted(Json<WebhookRecovery>),
 }
 
 impl WebhooksApi {
@@ -79,6 +97,7 @@ impl WebhooksApi {
             events,
             description,
             filters,
+            hash_key_names,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -88,6 +107,7 @@ impl WebhooksApi {
             events,
             description,
             filter: filters.into(),
+            hash_key_names,
             enabled: enabled.unwrap_or(true),
         };
         let made = endpoint::create(&tx, &self.0.keys, &self.0.egress, &caller, &access, new).await?;
@@ -100,7 +120,7 @@ impl WebhooksApi {
 
     /// List webhooks
     ///
-    /// Oldest first, without their secrets.
+    /// Oldest first, with their health and without their secrets.
     #[oai(path = "/v1/orgs/:org/webhooks", method = "get", operation_id = "list_webhooks")]
     async fn list_webhooks(
         &self,
@@ -114,13 +134,13 @@ impl WebhooksApi {
     ) -> Result<Json<List<Webhook>>, ApiError> {
         let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
-        let webhooks = endpoint::list(&self.0.db, &access, page).await?;
+        let webhooks = overview::list(&self.0.db, &access, page).await?;
         Ok(Json(List::of(webhooks, Webhook::from)))
     }
 
     /// Show a webhook
     ///
-    /// Without its secret.
+    /// With its health, its last deliveries and its last recovery; without its secret.
     #[oai(
         path = "/v1/orgs/:org/webhooks/:webhook",
         method = "get",
@@ -133,9 +153,9 @@ impl WebhooksApi {
         org: Path<String>,
         /// Id of the webhook: `whk_…`.
         webhook: Path<String>,
-    ) -> Result<Json<Webhook>, ApiError> {
+    ) -> Result<Json<WebhookDetails>, ApiError> {
         let access = access::org::<grant::WebhooksRead>(&self.0.db, &caller, &org).await?;
-        Ok(Json(endpoint::get(&self.0.db, &access, &webhook).await?.into()))
+        Ok(Json(overview::get(&self.0.db, &access, &webhook).await?.into()))
     }
 
     /// Change a webhook
@@ -160,6 +180,7 @@ impl WebhooksApi {
             events,
             description,
             filters,
+            hash_key_names,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -169,10 +190,12 @@ impl WebhooksApi {
             events,
             description,
             filter: filters.map(Into::into),
+            hash_key_names,
             enabled,
         };
         let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;
-        tx.commit(Json(webhook.into())).await
+        let observed = overview::observe(&*tx, webhook).await?;
+        tx.commit(Json(observed.into())).await
     }
 
     /// Delete a webhook
@@ -219,6 +242,58 @@ impl WebhooksApi {
         tx.commit_unanswered().await?;
         let delivery = self.await_delivery(&access, &webhook, id).await?;
         keep_answer(&self.0, Json(delivery)).await
+    }
+
+    /// Rotate a webhook's secret
+    ///
+    /// The new secret signs at once. The secrets of before sign beside it until the overlap is over: `webhook-signature`
+    /// then holds several signatures, separated by blanks, and a receiver accepts any of them. At most five secrets are
+    /// valid at once; 409 when there would be more. Hashes of key names stay as they are.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/rotate-secret",
+        method = "post",
+        operation_id = "rotate_webhook_secret"
+    )]
+    async fn rotate_webhook_secret(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        body: Json<WebhookSecretRotation>,
+    ) -> Result<Json<RotatedWebhookSecret>, ApiError> {
+        let WebhookSecretRotation { overlap_hours } = body.0;
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let rotated = secrets::rotate(&tx, &self.0.keys, &caller, &access, &webhook, overlap_hours).await?;
+        tx.commit(Json(rotated.into())).await
+    }
+
+    /// Recover a webhook
+    ///
+    /// Delivers past events to it once more, however many: those that failed, those that it missed, or all. Events
+    /// keep their ids, so a receiver that has seen one knows it again. It goes on in the background and survives
+    /// restarts; `get_webhook` shows how far it has come. One at a time; 409 while another runs, or for a webhook that
+    /// is switched off.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/recover",
+        method = "post",
+        operation_id = "recover_webhook"
+    )]
+    async fn recover_webhook(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        body: Json<NewWebhookRecovery>,
+    ) -> Result<RecoveryBegun, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let begun = recovery::start(&tx, &caller, &access, &webhook, body.0.into()).await?;
+        tx.commit(RecoveryBegun::Accepted(Json(begun.into()))).await
     }
 
     /// List deliveries
@@ -271,5 +346,30 @@ impl WebhooksApi {
         Ok(Json(
             delivery::get(&self.0.db, &access, &webhook, &delivery).await?.into(),
         ))
+    }
+
+    /// Resend a delivery
+    ///
+    /// Sends its event once more, whatever came of it, as a new delivery with the same `webhook-id`. 409 for a webhook
+    /// that is switched off.
+    #[oai(
+        path = "/v1/orgs/:org/webhooks/:webhook/deliveries/:delivery/resend",
+        method = "post",
+        operation_id = "resend_webhook_delivery"
+    )]
+    async fn resend_webhook_delivery(
+        &self,
+        caller: Caller,
+        /// Id or slug of the organisation.
+        org: Path<String>,
+        /// Id of the webhook: `whk_…`.
+        webhook: Path<String>,
+        /// Id of the delivery: `dlv_…`.
+        delivery: Path<String>,
+    ) -> Result<DeliveryQueued, ApiError> {
+        let tx = self.0.begin_write().await?;
+        let access = access::org::<grant::WebhooksManage>(&*tx, &caller, &org).await?;
+        let queued = delivery::resend(&tx, &caller, &access, &webhook, &delivery).await?;
+        tx.commit(DeliveryQueued::Accepted(Json(queued.into()))).await
     }
 }

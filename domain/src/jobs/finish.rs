@@ -1,14 +1,15 @@
 //! Writing down what came of jobs, many at once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::JobState;
 use super::entity::attempt;
+use super::health::Notes;
 use crate::kernel::db::value_marks;
-use crate::kernel::id::JobId;
+use crate::kernel::id::{JobId, WebhookId};
 use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 
 /// What becomes of the job.
@@ -55,6 +56,8 @@ pub struct Finished {
 #[derive(FromQueryResult)]
 struct Fenced {
     id: JobId,
+    webhook_id: Option<WebhookId>,
+    cause: String,
 }
 
 /// Writes attempts and new states in one transaction. A job whose lease went to another worker keeps the state that
@@ -67,22 +70,35 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
         return Ok(0);
     }
     // Locks are always taken in the order of ids: two workers cannot wait for each other.
-    let mut batch: Vec<&Finished> = batch.iter().collect();
-    batch.sort_by_key(|finished| finished.job_id);
+    let mut sorted: Vec<&Finished> = batch.iter().collect();
+    sorted.sort_by_key(|finished| finished.job_id);
     let tx = db.begin_write().await?;
-    let fenced = update_jobs(&tx, &batch).await?;
+    let fenced = update_jobs(&tx, &sorted).await?;
     let mut rows = Vec::with_capacity(batch.len());
-    for finished in &batch {
-        rows.push(attempt_row(&tx, worker, finished, fenced.contains(&finished.job_id))?);
+    for finished in &sorted {
+        rows.push(attempt_row(
+            &tx,
+            worker,
+            finished,
+            fenced.contains_key(&finished.job_id),
+        )?);
     }
     attempt::Entity::insert_many(rows)
         .exec_without_returning(tx.conn())
         .await?;
+    let mut notes = Notes::default();
+    for finished in batch {
+        let job = fenced.get(&finished.job_id);
+        if let Some((webhook, job)) = job.and_then(|job| Some((job.webhook_id?, job))) {
+            notes.note(webhook, &job.cause, finished.log.outcome, tx.now());
+        }
+    }
+    notes.write(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(batch.len() - fenced.len())
 }
 
-async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashSet<JobId>> {
+async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId, Fenced>> {
     let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 7);
     for finished in batch {
         let (state, next_at, done_at) = match finished.verdict {
@@ -107,11 +123,11 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashSet<JobId>
                 attempt = jobs.attempt - v.column7, lease_id = NULL, lease_until = NULL
          FROM (VALUES {}) AS v
          WHERE jobs.id = v.column1 AND jobs.lease_id = v.column2 AND jobs.state = 1
-         RETURNING id",
+         RETURNING id, webhook_id, cause",
         value_marks(batch.len(), 7)
     );
     let fenced = Fenced::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?;
-    Ok(fenced.into_iter().map(|row| row.id).collect())
+    Ok(fenced.into_iter().map(|row| (row.id, row)).collect())
 }
 
 fn attempt_row(tx: &WriteTx, worker: &str, finished: &Finished, is_ours: bool) -> Result<attempt::ActiveModel> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::id::{MailId, ProjectId};
+use crate::kernel::id::{MailId, ProjectId, RecoveryId};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,16 +10,18 @@ pub enum JobKind {
     Webhook,
     Mail,
     Keys,
+    Recovery,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 3] = [Self::Webhook, Self::Mail, Self::Keys];
+    pub const ALL: [Self; 4] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
             Self::Mail => "mail",
             Self::Keys => "keys",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -29,6 +31,7 @@ impl JobKind {
             Self::Webhook => "wh:",
             Self::Mail => "mail:",
             Self::Keys => "keys:",
+            Self::Recovery => "recover:",
         }
     }
 }
@@ -53,6 +56,10 @@ pub enum Job {
     ReencryptV1 {
         project_id: ProjectId,
     },
+    /// Deliver past events to a webhook once more.
+    RecoverWebhookV1 {
+        recovery_id: RecoveryId,
+    },
 }
 
 impl Job {
@@ -61,6 +68,7 @@ impl Job {
             Self::DeliverWebhookV1 => JobKind::Webhook,
             Self::SendMailV1 { .. } => JobKind::Mail,
             Self::ReencryptV1 { .. } => JobKind::Keys,
+            Self::RecoverWebhookV1 { .. } => JobKind::Recovery,
         }
     }
 }
@@ -71,6 +79,7 @@ pub enum Cause {
     Event,
     Test,
     Resend,
+    Recovery,
 }
 
 impl Cause {
@@ -79,11 +88,12 @@ impl Cause {
             Self::Event => "event",
             Self::Test => "test",
             Self::Resend => "resend",
+            Self::Recovery => "recovery",
         }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
     Ready,
     Running,
@@ -148,6 +158,12 @@ mod tests {
             project_id: ProjectId(Uuid::nil()),
         };
         let text = r#"{"job":"reencrypt_v1","project_id":"prj_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let job = Job::RecoverWebhookV1 {
+            recovery_id: RecoveryId(Uuid::nil()),
+        };
+        let text = r#"{"job":"recover_webhook_v1","recovery_id":"rcv_00000000000000000000000000"}"#;
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
         assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
         assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());

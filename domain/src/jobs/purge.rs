@@ -1,8 +1,8 @@
-//! Jobs of an organisation that is gone for good.
+//! Jobs whose purpose is gone.
 
 use sea_orm::ConnectionTrait;
 
-use crate::kernel::id::OrgId;
+use crate::kernel::id::{OrgId, WebhookId};
 use crate::kernel::{Reads, Result, WriteTx};
 
 /// Deletes an organisation's jobs with their attempts. A worker that has one under way finds its lease gone.
@@ -12,5 +12,17 @@ use crate::kernel::{Reads, Result, WriteTx};
 pub async fn delete_of_org(tx: &WriteTx, org: OrgId) -> Result<()> {
     let sql = "DELETE FROM jobs WHERE org_id = $1";
     tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
+    Ok(())
+}
+
+/// Cancels the deliveries that wait for a webhook. Those under way end as they end.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn cancel_waiting(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
+    let sql = "UPDATE jobs SET state = 4, done_at = $2 WHERE webhook_id = $1 AND state = 0";
+    tx.conn()
+        .execute_raw(tx.sql(sql, [webhook.into(), tx.now().into()]))
+        .await?;
     Ok(())
 }

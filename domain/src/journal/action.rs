@@ -114,6 +114,10 @@ actions! {
     WebhookUpdated = "webhook.updated", false, "A webhook endpoint changed.";
     WebhookDeleted = "webhook.deleted", false, "A webhook endpoint was deleted; its waiting deliveries were cancelled.";
     WebhookTested = "webhook.tested", false, "A test event was sent to a webhook endpoint.";
+    WebhookDisabled = "webhook.disabled", true, "A webhook endpoint was switched off by itself: its receiver is gone, or failed for five days.";
+    WebhookSecretRotated = "webhook.secret_rotated", false, "A webhook endpoint has a new signing secret; the old ones end after the overlap.";
+    WebhookResent = "webhook.resent", false, "An event was sent to a webhook endpoint once more.";
+    WebhookRecoveryStarted = "webhook.recovery_started", false, "Past events are being delivered to a webhook endpoint once more.";
 }
 
 /// What a webhook subscribes to: one event type, a family of them, `secret.*`, or all, `*`.

@@ -20,7 +20,8 @@ pub struct WebhookFilter {
 }
 
 impl WebhookFilter {
-    fn admits(&self, row: &event::Model) -> bool {
+    /// Whether a subscribed event is wanted.
+    pub fn admits(&self, row: &event::Model) -> bool {
         let project = self.projects.is_empty() || row.project_id.is_some_and(|id| self.projects.contains(&id));
         let environment =
             self.environments.is_empty() || row.environment_id.is_some_and(|id| self.environments.contains(&id));

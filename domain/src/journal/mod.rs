@@ -5,6 +5,7 @@ mod action;
 mod chain;
 pub mod entity;
 mod fan_out;
+mod feed;
 mod query;
 mod read_batch;
 mod record;
@@ -13,8 +14,9 @@ mod written;
 
 pub use action::{Action, subscribes};
 pub use fan_out::WebhookFilter;
+pub use feed::{Stretch, deliverable, heads};
 pub use query::{EventFilter, get, list};
 pub use read_batch::{ReadAudit, ReadEntry};
-pub use record::{Entry, KeyChange, Recorded, Target, record};
+pub use record::{Entry, KeyChange, Recorded, Target, public_id, record};
 pub use verify::{Fault, FaultKind, Verification, verify};
 pub use written::{Mismatch, Resealed, Share, Written, resealed_data};

@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId, TemplateKeyId,
-    UserId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId,
+    SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -51,6 +51,27 @@ impl Target {
             Self::AccessRule(id) => ("access_rule", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
         }
+    }
+}
+
+/// The id of what an event is about, in its public form; `kind` is the row's `target_type`.
+pub fn public_id(kind: &str, id: Uuid) -> String {
+    match kind {
+        "user" => UserId(id).to_string(),
+        "session" => SessionId(id).to_string(),
+        "token" => CredentialId(id).to_string(),
+        "org" => OrgId(id).to_string(),
+        "project" => ProjectId(id).to_string(),
+        "environment" => EnvId(id).to_string(),
+        "secret" => SecretId(id).to_string(),
+        "template_key" => TemplateKeyId(id).to_string(),
+        "webhook" => WebhookId(id).to_string(),
+        "email" => EmailId(id).to_string(),
+        "invite" => InviteId(id).to_string(),
+        "role" => RoleId(id).to_string(),
+        "access_rule" => AclRuleId(id).to_string(),
+        "service_account" => ServiceAccountId(id).to_string(),
+        _ => id.to_string(),
     }
 }
 
@@ -231,6 +252,9 @@ pub async fn record(tx: &WriteTx, origin: &Origin, entry: Entry) -> Result<Recor
     event::Entity::insert(row.into_active_model().reset_all())
         .exec_without_returning(tx.conn())
         .await?;
+    if action.is_deliverable() {
+        tx.will_tell_followers(ledger);
+    }
     tx.note_journal_row();
     Ok(Recorded { id, seq, at: tx.now() })
 }

@@ -24,7 +24,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// Readers of SQLite's WAL. Measured: 4 to 8 saturate two cores.
 const SQLITE_READERS: u32 = 6;
-/// Changed environments that a listener may be behind before it misses some.
+/// Changed environments or ledgers that a listener may be behind before it misses some.
 const UNHEARD: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,22 @@ pub struct Db {
     backend: Backend,
     clock: Clock,
     rng: Rng,
-    changed: broadcast::Sender<EnvId>,
+    news: News,
+}
+
+/// What this process is told of its own commits.
+#[derive(Clone)]
+struct News {
+    environments: broadcast::Sender<EnvId>,
+    ledgers: broadcast::Sender<Uuid>,
+}
+
+impl News {
+    fn new() -> Self {
+        let (environments, _) = broadcast::channel(UNHEARD);
+        let (ledgers, _) = broadcast::channel(UNHEARD);
+        Self { environments, ledgers }
+    }
 }
 
 impl Db {
@@ -59,7 +74,7 @@ impl Db {
     /// # Errors
     /// [`Error::Db`] when the database cannot be reached.
     pub async fn connect(url: &str, clock: Clock, rng: Rng) -> Result<Self> {
-        let (changed, _) = broadcast::channel(UNHEARD);
+        let news = News::new();
         if url.starts_with("sqlite:") {
             let write = Database::connect(sqlite_options(url, 1)).await?;
             let read = Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
@@ -69,7 +84,7 @@ impl Db {
                 backend: Backend::Sqlite,
                 clock,
                 rng,
-                changed,
+                news,
             });
         }
         let pool = Database::connect(postgres_options(url)).await?;
@@ -79,7 +94,7 @@ impl Db {
             backend: Backend::Postgres,
             clock,
             rng,
-            changed,
+            news,
         })
     }
 
@@ -99,7 +114,13 @@ impl Db {
     /// Hears of each environment that a transaction of this process has changed, once it is committed. A listener that
     /// is too slow misses some.
     pub fn changed_environments(&self) -> broadcast::Receiver<EnvId> {
-        self.changed.subscribe()
+        self.news.environments.subscribe()
+    }
+
+    /// Hears of each ledger to which a transaction of this process has added what others may be told of, once it is
+    /// committed. A listener that is too slow misses some.
+    pub fn grown_ledgers(&self) -> broadcast::Receiver<Uuid> {
+        self.news.ledgers.subscribe()
     }
 
     /// Opens a transaction that will change something. On SQLite it takes the write lock at once (`BEGIN IMMEDIATE`):
@@ -120,7 +141,7 @@ impl Db {
             rng: self.rng.clone(),
             ids: AtomicU16::new(0),
             effects: Mutex::default(),
-            changed: self.changed.clone(),
+            news: self.news.clone(),
         })
     }
 
@@ -300,23 +321,27 @@ impl Reads for Snapshot {
 struct Effects {
     lanes: BTreeSet<String>,
     environments: BTreeSet<EnvId>,
+    ledgers: BTreeSet<Uuid>,
     journal_rows: u32,
 }
 
 impl Effects {
-    /// Tells this process which environments have changed; returns the lanes to ring.
-    fn tell(self, changed: &broadcast::Sender<EnvId>) -> Vec<String> {
+    /// Tells this process which environments and ledgers have changed; returns the lanes to ring.
+    fn tell(self, news: &News) -> Vec<String> {
+        // Nobody may be listening.
         for env in self.environments {
-            // Nobody may be listening.
-            let _ = changed.send(env);
+            let _ = news.environments.send(env);
+        }
+        for ledger in self.ledgers {
+            let _ = news.ledgers.send(ledger);
         }
         self.lanes.into_iter().collect()
     }
 }
 
 /// One transaction that changes something. It carries the instant that all of its rows share, and what is to be told
-/// once it is committed: lanes to ring, environments to look at. It will not commit a change that the journal knows
-/// nothing of.
+/// once it is committed: lanes to ring, environments and ledgers to look at. It will not commit a change that the
+/// journal knows nothing of.
 pub struct WriteTx {
     tx: DatabaseTransaction,
     backend: Backend,
@@ -324,7 +349,7 @@ pub struct WriteTx {
     rng: Rng,
     ids: AtomicU16,
     effects: Mutex<Effects>,
-    changed: broadcast::Sender<EnvId>,
+    news: News,
 }
 
 impl Deref for WriteTx {
@@ -367,6 +392,15 @@ impl WriteTx {
             .insert(env);
     }
 
+    /// Notes a ledger whose followers must look once this transaction is committed.
+    pub(crate) fn will_tell_followers(&self, ledger: Uuid) {
+        self.effects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ledgers
+            .insert(ledger);
+    }
+
     /// Notes that the journal has a row for this change. Only the journal calls it.
     pub(crate) fn note_journal_row(&self) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).journal_rows += 1;
@@ -383,7 +417,7 @@ impl WriteTx {
             return Err(Error::internal("a change without a journal row was not committed"));
         }
         self.tx.commit().await?;
-        Ok(effects.tell(&self.changed))
+        Ok(effects.tell(&self.news))
     }
 
     /// Commits bookkeeping that is no event of anybody's: claims, attempts, `last_used_at`, idempotency.
@@ -393,7 +427,7 @@ impl WriteTx {
     pub async fn commit_bookkeeping(self) -> Result<Vec<String>> {
         let effects = self.effects.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.tx.commit().await?;
-        Ok(effects.tell(&self.changed))
+        Ok(effects.tell(&self.news))
     }
 
     /// Gives everything up.

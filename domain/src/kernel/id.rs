@@ -146,6 +146,8 @@ typed_ids! {
     WebhookId = "whk",
     /// The delivery of one event to one webhook endpoint: a job of kind webhook.
     DeliveryId = "dlv",
+    /// A walk through past events that delivers them once more.
+    RecoveryId = "rcv",
     /// A row of the journal.
     EventId = "evt",
     /// One generation of a wrapped key.

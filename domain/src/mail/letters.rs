@@ -140,6 +140,7 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
         Template::DefaultAddressChanged => letter("Your default address was changed")
             .text("another e-mail address is now the default of your account. Mails go there from now on.")
             .facts(vec![("Address", fact("address"))]),
+        Template::WebhookDisabled => return Some(webhook_disabled(letter("A webhook was switched off"), &fact)),
         Template::VerifyEmail
         | Template::SignInCode
         | Template::RegistrationCode
@@ -153,6 +154,20 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
             .text("Was it not you? Reset your password and tell your administrator.")
             .render(),
     )
+}
+
+/// Goes to the owners of an organisation, about no account of theirs.
+fn webhook_disabled(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("a webhook of your organisation was switched off by itself. From now on it is told of nothing.")
+        .facts(vec![
+            ("Organisation", fact("org")),
+            ("Webhook", fact("webhook")),
+            ("Host", fact("host")),
+            ("Reason", fact("reason")),
+        ])
+        .text("Once its receiver works again, switch it on with PATCH `enabled: true`. What happened meanwhile is not lost: `recover_webhook` delivers it.")
+        .render()
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ templates! {
     RecoveryCodeUsed = "recovery_code_used_v1", "Tells that a recovery code was used. Data: `left`, a number.";
     AddressAdded = "address_added_v1", "Tells that an address was added to the account. Data: `address`.";
     AddressRemoved = "address_removed_v1", "Tells that an address was removed from the account. Data: `address`.";
+    WebhookDisabled = "webhook_disabled_v1", "Tells owners that a webhook was switched off by itself. Data: `org`, `webhook`, `host`, `reason`.";
     DefaultAddressChanged = "default_address_changed_v1", "Tells that another address became the default. Data: `address`.";
 }
 

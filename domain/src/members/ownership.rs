@@ -36,7 +36,11 @@ pub async fn lock(tx: &WriteTx, org: OrgId) -> Result<bool> {
     }
 }
 
-async fn lasting_owners(from: &impl Reads, org: OrgId) -> Result<Vec<UserId>> {
+/// The owners of an organisation whose accounts are in order and whose roles do not end by themselves.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn owners(from: &impl Reads, org: OrgId) -> Result<Vec<UserId>> {
     let sql = "SELECT u.id FROM memberships m JOIN users u ON u.id = m.subject_id AND u.disabled_at IS NULL
         WHERE m.scope_id = $1 AND m.subject_type = 'user' AND m.role_id = $2 AND m.expires_at IS NULL";
     let values = [org.into(), BuiltinRole::ORG_OWNER.id.into()];
@@ -49,7 +53,7 @@ async fn lasting_owners(from: &impl Reads, org: OrgId) -> Result<Vec<UserId>> {
 /// # Errors
 /// `last_owner`.
 pub async fn require_other_owner(from: &impl Reads, org: OrgId, user: UserId) -> Result<()> {
-    if lasting_owners(from, org).await? == [user] {
+    if owners(from, org).await? == [user] {
         let detail = "The organisation would be left without an owner. Make somebody else an owner first.";
         return Err(Problem::new(ProblemCode::LastOwner, detail).into());
     }

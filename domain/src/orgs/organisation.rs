@@ -208,6 +208,15 @@ pub(super) async fn load(from: &impl Reads, id: OrgId, role: Option<&str>) -> Re
     organisation(row, role.map(str::to_owned))
 }
 
+/// What an organisation is called, for mails to its people; `None` when it is gone.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn name_of(from: &impl Reads, id: OrgId) -> Result<Option<String>> {
+    let row = org::Entity::find_by_id(id).one(from.conn()).await?;
+    Ok(row.map(|row| row.name))
+}
+
 #[derive(FromQueryResult)]
 struct Listed {
     #[sea_orm(nested)]

@@ -1,8 +1,10 @@
 //! Deliveries: an event on its way to an endpoint, and the log of its attempts.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
 
 use super::endpoint::{self, Webhook};
 use super::entity::webhook;
@@ -11,7 +13,7 @@ use crate::access::{Caller, OrgAccess};
 use crate::jobs::entity::{attempt, job};
 use crate::jobs::{self, Cause, Job, JobState, NewJob};
 use crate::journal::entity::event;
-use crate::journal::{self, Action, Entry, Target};
+use crate::journal::{self, Action};
 use crate::kernel::id::{DeliveryId, EventId, JobId, WebhookId};
 use crate::kernel::page::{CursorPage, Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
@@ -23,7 +25,7 @@ pub struct Delivery {
     pub event_id: Option<EventId>,
     pub event_type: String,
     pub state: JobState,
-    /// `event`, `test` or `resend`.
+    /// `event`, `test`, `resend` or `recovery`.
     pub cause: String,
     pub attempts: Vec<attempt::Model>,
     /// When it will be tried again; `None` once it has ended.
@@ -122,6 +124,19 @@ pub async fn list(
     })
 }
 
+/// The newest deliveries to an endpoint.
+pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) -> Result<Vec<Delivery>> {
+    let rows = job::Entity::find()
+        .filter(job::Column::WebhookId.eq(webhook))
+        // Along the index, however many there are.
+        .order_by_desc(job::Column::CreatedAt)
+        .order_by_desc(job::Column::Id)
+        .limit(limit)
+        .all(from.conn())
+        .await?;
+    deliveries(from, rows).await
+}
+
 /// One delivery to an endpoint.
 ///
 /// # Errors
@@ -148,24 +163,59 @@ pub async fn queue_test(
     webhook: &str,
 ) -> Result<DeliveryId> {
     let webhook = endpoint::get(tx, access, webhook).await?;
-    if !webhook.enabled {
-        let detail = "The webhook is switched off. Switch it on with PATCH `enabled: true` and test again.";
-        return Err(Problem::new(crate::kernel::ProblemCode::Conflict, detail).into());
-    }
-    let entry = Entry::in_org(access.org.id, Action::WebhookTested, Target::Webhook(webhook.id.0)).with("test", true);
+    webhook.require_enabled()?;
+    let entry = endpoint::entry(Action::WebhookTested, &webhook).with("test", true);
     let recorded = journal::record(tx, &caller.origin, entry).await?;
-    let job = NewJob {
-        job: Job::DeliverWebhookV1,
-        lane: webhook.id.0.simple().to_string(),
-        org_id: Some(access.org.id),
-        webhook_id: Some(webhook.id),
-        event_id: Some(recorded.id),
-        cause: Cause::Test,
-        idempotency_key: format!("{}:{}", recorded.id.0.simple(), webhook.id.0.simple()),
-    };
+    emit_one(tx, new_job(&webhook, recorded.id, Cause::Test, None)).await
+}
+
+/// Sends the event of a delivery once more, under the same id, whatever came of the delivery.
+///
+/// # Errors
+/// `not_found`; `conflict` for an endpoint that is switched off.
+pub async fn resend(
+    tx: &WriteTx,
+    caller: &Caller,
+    access: &OrgAccess<WebhooksManage>,
+    webhook: &str,
+    delivery: &str,
+) -> Result<Delivery> {
+    let found = get(tx, access, webhook, delivery).await?;
+    let webhook = endpoint::get(tx, access, webhook).await?;
+    webhook.require_enabled()?;
+    let event = found
+        .event_id
+        .ok_or_else(|| Error::internal("a delivery without an event"))?;
+    let once: Uuid = tx.new_id()?;
+    let id = emit_one(tx, new_job(&webhook, event, Cause::Resend, Some(once))).await?;
+    let entry = endpoint::entry(Action::WebhookResent, &webhook)
+        .with("delivery", id.to_string())
+        .with("event", event.to_string());
+    journal::record(tx, &caller.origin, entry).await?;
+    get(tx, access, &webhook.id.to_string(), &id.to_string()).await
+}
+
+async fn emit_one(tx: &WriteTx, job: NewJob) -> Result<DeliveryId> {
     let ids = jobs::emit(tx, vec![job]).await?;
     let id = ids.first().ok_or_else(|| Error::internal("a job without an id"))?;
     Ok(DeliveryId(id.0))
+}
+
+/// The delivery of an event to an endpoint. The first of them, without `again`, is made once, whoever asks for it.
+pub(super) fn new_job(webhook: &Webhook, event: EventId, cause: Cause, again: Option<Uuid>) -> NewJob {
+    let mut idempotency_key = format!("{}:{}", event.0.simple(), webhook.id.0.simple());
+    if let Some(again) = again {
+        let _ = write!(idempotency_key, ":{}", again.simple());
+    }
+    NewJob {
+        job: Job::DeliverWebhookV1,
+        lane: webhook.id.0.simple().to_string(),
+        org_id: Some(webhook.org_id),
+        webhook_id: Some(webhook.id),
+        event_id: Some(event),
+        cause,
+        idempotency_key,
+    }
 }
 
 /// Whether a delivery has ended, and how.

@@ -4,15 +4,15 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::entity::{secret, webhook};
-use super::signature;
+use super::entity::webhook;
+use super::secrets;
 use crate::access::grant::{WebhooksManage, WebhooksRead};
-use crate::access::{ActorKind, Caller, OrgAccess, Origin};
-use crate::crypto::aad::{Aad, Purpose};
-use crate::crypto::key_store::{KeyScope, KeyStore};
+use crate::access::{Caller, OrgAccess};
+use crate::crypto::key_store::KeyStore;
 use crate::egress::EgressPolicy;
+use crate::jobs::{self, health};
 use crate::journal::{self, Action, Entry, Target, WebhookFilter};
-use crate::kernel::id::{EnvId, KeyId, OrgId, ProjectId, WebhookId};
+use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
@@ -33,9 +33,25 @@ pub struct Webhook {
     /// Event types, or `*` for all.
     pub events: Vec<String>,
     pub filter: WebhookFilter,
+    /// Payloads name keys by their hashes.
+    pub hash_key_names: bool,
     pub enabled: bool,
+    /// `gone` or `failing` when it was switched off by itself.
+    pub disabled_reason: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Webhook {
+    /// # Errors
+    /// `conflict` for an endpoint that is switched off.
+    pub(super) fn require_enabled(&self) -> Result<()> {
+        if self.enabled {
+            return Ok(());
+        }
+        let detail = "The webhook is switched off. Switch it on with PATCH `enabled: true` and try again.";
+        Err(Problem::new(ProblemCode::Conflict, detail).into())
+    }
 }
 
 pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
@@ -50,6 +66,8 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         created_at,
         updated_at,
         deleted_at: _,
+        hash_key_names,
+        disabled_reason,
     } = row;
     let broken = |_| Error::internal(format!("webhook {id} is stored wrongly"));
     let (events, filter) = (
@@ -63,7 +81,9 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         description,
         events,
         filter,
+        hash_key_names,
         enabled,
+        disabled_reason,
         created_at,
         updated_at,
     })
@@ -83,6 +103,7 @@ pub struct NewWebhook {
     pub events: Vec<String>,
     pub description: String,
     pub filter: FilterInput,
+    pub hash_key_names: bool,
     pub enabled: bool,
 }
 
@@ -107,6 +128,7 @@ pub async fn create(
         events,
         description,
         filter,
+        hash_key_names,
         enabled,
     } = new;
     if live(access.org.id).count(tx.conn()).await? >= MAX_ENDPOINTS {
@@ -128,16 +150,17 @@ pub async fn create(
         created_at: Set(tx.now()),
         updated_at: Set(tx.now()),
         deleted_at: Set(None),
+        hash_key_names: Set(hash_key_names),
+        disabled_reason: Set(None),
     };
     let made = webhook(webhook::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
-    let secret = signature::new_secret(tx.rng())?;
-    insert_secret(tx, keys, access.org.id, id, &secret).await?;
+    let secret = secrets::first(tx, keys, &made).await?;
     let entry = entry(Action::WebhookCreated, &made).with("events", made.events.clone());
     journal::record(tx, &caller.origin, entry).await?;
     Ok(CreatedWebhook { webhook: made, secret })
 }
 
-fn entry(action: Action, webhook: &Webhook) -> Entry {
+pub(super) fn entry(action: Action, webhook: &Webhook) -> Entry {
     Entry::in_org(webhook.org_id, action, Target::Webhook(webhook.id.0))
 }
 
@@ -233,59 +256,6 @@ async fn checked_filter(from: &impl Reads, org: OrgId, input: FilterInput) -> Re
     Ok(filter)
 }
 
-/// Binds a sealed signing secret to its endpoint.
-fn place(org: OrgId, webhook: WebhookId, secret: KeyId) -> Vec<u8> {
-    Aad::new(Purpose::WebhookSecret)
-        .uuid(org)
-        .uuid(webhook)
-        .uuid(secret)
-        .finish()
-}
-
-async fn insert_secret(
-    tx: &WriteTx,
-    keys: &KeyStore,
-    org: OrgId,
-    webhook: WebhookId,
-    text: &Secret<String>,
-) -> Result<()> {
-    let id: KeyId = tx.new_id()?;
-    let key = keys.active(tx, KeyScope::Org(org)).await?;
-    let row = secret::ActiveModel {
-        id: Set(id),
-        webhook_id: Set(webhook),
-        org_id: Set(org),
-        sealed: Set(key.seal(tx.rng(), &place(org, webhook, id), text.expose().as_bytes())?),
-        created_at: Set(tx.now()),
-        expires_at: Set(None),
-    };
-    secret::Entity::insert(row).exec_without_returning(tx.conn()).await?;
-    Ok(())
-}
-
-/// The signing secrets of an endpoint that are valid now, newest first.
-///
-/// # Errors
-/// [`Error::Internal`] when one does not open.
-pub async fn signing_secrets(from: &impl Reads, keys: &KeyStore, webhook: WebhookId) -> Result<Vec<Secret<Vec<u8>>>> {
-    let rows = secret::Entity::find()
-        .filter(secret::Column::WebhookId.eq(webhook))
-        .order_by_desc(secret::Column::CreatedAt)
-        .all(from.conn())
-        .await?;
-    let mut secrets = Vec::new();
-    for row in rows
-        .into_iter()
-        .filter(|row| row.expires_at.is_none_or(|end| end > from.now()))
-    {
-        let key = keys.of_blob(from, &row.sealed).await?;
-        let bytes = key.open(&place(row.org_id, webhook, row.id), &row.sealed)?;
-        let text = std::str::from_utf8(bytes.expose()).map_err(|_| Error::internal("a signing secret is not text"))?;
-        secrets.push(signature::decode_secret(text).map_err(|_| Error::internal("a signing secret is malformed"))?);
-    }
-    Ok(secrets)
-}
-
 /// The endpoints of an organisation, oldest first.
 ///
 /// # Errors
@@ -323,9 +293,12 @@ pub struct WebhookPatch {
     pub events: Option<Vec<String>>,
     pub description: Option<String>,
     pub filter: Option<FilterInput>,
+    pub hash_key_names: Option<bool>,
     pub enabled: Option<bool>,
 }
 
+/// Switching an endpoint on, or moving it, forgets what failed before.
+///
 /// # Errors
 /// `invalid_field`, `not_found`.
 pub async fn update(
@@ -336,14 +309,37 @@ pub async fn update(
     id: &str,
     patch: WebhookPatch,
 ) -> Result<Webhook> {
+    let before = get(tx, access, id).await?;
+    let forgives = patch.enabled == Some(true) || patch.url.is_some();
+    let (row, changed) = changes(tx, policy, &before, patch).await?;
+    let updated = webhook(webhook::Entity::update(row).exec(tx.conn()).await?)?;
+    if forgives {
+        health::forgive(tx, updated.id).await?;
+    }
+    journal::record(
+        tx,
+        &caller.origin,
+        entry(Action::WebhookUpdated, &updated).with("changed", changed),
+    )
+    .await?;
+    Ok(updated)
+}
+
+/// The row with what is to change, and the names of that.
+async fn changes(
+    tx: &WriteTx,
+    policy: &EgressPolicy,
+    before: &Webhook,
+    patch: WebhookPatch,
+) -> Result<(webhook::ActiveModel, Vec<&'static str>)> {
     let WebhookPatch {
         url,
         events,
         description,
         filter,
+        hash_key_names,
         enabled,
     } = patch;
-    let before = get(tx, access, id).await?;
     let mut changed = Vec::new();
     let mut row = webhook::ActiveModel {
         id: Set(before.id),
@@ -363,21 +359,19 @@ pub async fn update(
         changed.push("description");
     }
     if let Some(filter) = filter {
-        row.filters = Set(json(&checked_filter(tx, access.org.id, filter).await?)?);
+        row.filters = Set(json(&checked_filter(tx, before.org_id, filter).await?)?);
         changed.push("filters");
+    }
+    if let Some(hash_key_names) = hash_key_names {
+        row.hash_key_names = Set(hash_key_names);
+        changed.push("hash_key_names");
     }
     if let Some(enabled) = enabled {
         row.enabled = Set(enabled);
+        row.disabled_reason = Set(None);
         changed.push("enabled");
     }
-    let updated = webhook(webhook::Entity::update(row).exec(tx.conn()).await?)?;
-    journal::record(
-        tx,
-        &caller.origin,
-        entry(Action::WebhookUpdated, &updated).with("changed", changed),
-    )
-    .await?;
-    Ok(updated)
+    Ok((row, changed))
 }
 
 /// Deletes an endpoint and cancels what waits for it. A delivery under way may still arrive.
@@ -390,43 +384,7 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<WebhooksMa
     tx.conn()
         .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
         .await?;
-    let sql = "UPDATE jobs SET state = 4, done_at = $2 WHERE webhook_id = $1 AND state = 0";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
-        .await?;
+    jobs::cancel_waiting(tx, found.id).await?;
     journal::record(tx, &caller.origin, entry(Action::WebhookDeleted, &found)).await?;
     Ok(())
-}
-
-/// Switches an endpoint off whose receiver answered `410 Gone` at `url`; tells whether it did. One that was deleted,
-/// switched off or moved to another URL meanwhile stays as it is, and nothing is recorded.
-///
-/// # Errors
-/// [`Error::Db`].
-pub async fn disable_gone(tx: &WriteTx, id: WebhookId, url: &str) -> Result<bool> {
-    let sql = "UPDATE webhooks SET enabled = false, updated_at = $2
-               WHERE id = $1 AND url = $3 AND enabled AND deleted_at IS NULL";
-    let changed = tx
-        .conn()
-        .execute_raw(tx.sql(sql, [id.into(), tx.now().into(), url.into()]))
-        .await?;
-    if changed.rows_affected() == 0 {
-        return Ok(false);
-    }
-    let row = webhook::Entity::find_by_id(id).one(tx.conn()).await?;
-    let disabled = webhook(row.ok_or_else(|| Error::internal("a webhook vanished while it was switched off"))?)?;
-    let system = Origin {
-        actor: ActorKind::System,
-        actor_id: None,
-        actor_label: None,
-        credential: None,
-        ip: None,
-        user_agent: None,
-        request_id: None,
-    };
-    let entry = entry(Action::WebhookUpdated, &disabled)
-        .with("changed", vec!["enabled"])
-        .with("reason", "gone");
-    journal::record(tx, &system, entry).await?;
-    Ok(true)
 }

@@ -95,12 +95,17 @@ const NO_NAMES: &[&str] = &[
     "digest",
     "format",
     "wait",
+    "types",
     "required",
     "enum",
     "min_length",
     "max_length",
     "default",
     "template_gate",
+    "hash_key_names",
+    "overlap_hours",
+    "since",
+    "until",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.

@@ -17,16 +17,16 @@ use harness::{Answer, Client, TestApp};
 use serde_json::Value;
 
 /// A world with a copy of itself to go back to.
-struct Stage {
-    app: TestApp,
-    world: World,
+pub struct Stage {
+    pub app: TestApp,
+    pub world: World,
     principals: Vec<Principal>,
     endpoints: BTreeMap<String, Endpoint>,
     kept: Kept,
 }
 
 impl Stage {
-    async fn new(app: TestApp) -> Self {
+    pub async fn new(app: TestApp) -> Self {
         let world = World::build(&app).await;
         let principals = principals::all(&app, &world).await;
         let kept = Kept::of(&app).await;
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Somebody who succeeds with an operation.
-    fn doer(&self, operation: &Operation) -> &Client {
+    pub fn doer(&self, operation: &Operation) -> &Client {
         let world = &self.world;
         let doer = match operation.doer {
             Doer::Owner => &world.owner,
@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// Calls an operation as it wants to be called.
-    async fn call(&self, client: &Client, operation: &Operation, place: &Place) -> Answer {
+    pub async fn call(&self, client: &Client, operation: &Operation, place: &Place) -> Answer {
         let method = self.endpoint(operation).method.clone();
         client
             .send(method, &self.path(operation, place), self.body(operation, place))
@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// Back to the beginning.
-    async fn reset(&self, operation: &Operation) {
+    pub async fn reset(&self, operation: &Operation) {
         self.kept.restore(&self.app).await;
         self.set(operation).await;
     }

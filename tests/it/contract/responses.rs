@@ -505,6 +505,17 @@ impl Walk {
         receiver.expect(2).await;
         self.get("list_webhook_deliveries").await;
         self.get("get_webhook_delivery").await;
+        self.does("rotate_webhook_secret", json!({ "overlap_hours": 1 }), 200)
+            .await;
+        self.done("resend_webhook_delivery", 202).await;
+        let since = json!({ "since": "2020-01-02T03:04:05Z", "until": "2100-01-02T03:04:05Z", "mode": "failed" });
+        self.does("recover_webhook", since, 202).await;
+        self.get("get_webhook").await;
+        self.get("list_webhook_events").await;
+        self.get("list_events").await;
+        let client = self.client.clone();
+        let query = "?after=1&types=secret.*,org.updated&limit=5&wait=1";
+        self.call_as(&client, "list_events", query, None, 200).await;
         self.done("delete_webhook", 204).await;
     }
 

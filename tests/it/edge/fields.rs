@@ -407,6 +407,8 @@ fn good_body(id: &str) -> Value {
         "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),
+        "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
+        "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
         other => unreachable!("give the operation {other} a body here"),
     }
 }

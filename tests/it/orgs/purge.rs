@@ -27,6 +27,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("invites", "org_id"),
     ("webhooks", "org_id"),
     ("webhook_secrets", "org_id"),
+    ("webhook_recoveries", "org_id"),
     ("jobs", "org_id"),
     ("data_keys", "scope_id"),
 ];

@@ -24,12 +24,14 @@ on_both! {
         let [request] = &requests[..] else { return assert_eq!(requests.len(), 1) };
         let event = acme.owner.get(&acme.path("/audit-logs?action=secret.created")).await.json()["data"][0].clone();
         let environment = acme.owner.get(&env.0).await.at("/id");
+        let secret = acme.owner.get(&env.secret("DB_URL")).await.at("/id");
         let expected = json!({
             "id": event["id"], "type": "secret.created", "timestamp": event["at"], "seq": event["seq"],
             "org_id": acme.id.to_string(),
             "data": {
                 "project": web.id.to_string(), "environment": environment, "revision": 1,
                 "keys": [{ "key": "DB_URL", "version": 1 }],
+                "resource": { "type": "secret", "id": secret },
                 "actor": { "type": "user", "id": acme.owner.id.to_string() },
             },
         });

@@ -1,9 +1,15 @@
-//! Webhooks and their deliveries.
+//! Webhooks and their deliveries, and the feed of the same events.
 
+mod catalogue;
 mod deliveries;
 mod egress;
 mod endpoints;
+mod feed;
+mod health;
+mod recovering;
+mod resending;
 mod retries;
+mod rotation;
 mod testing;
 
 use harness::{Answer, Org};

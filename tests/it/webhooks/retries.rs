@@ -70,7 +70,7 @@ on_each_backend! {
         acme.project("web").await;
         expect_state(&acme, &made, "failed", 1).await;
         assert_eq!(acme.owner.get(&path(&acme, &made, "")).await.at("/enabled"), "false");
-        let event = acme.owner.get(&acme.path("/audit-logs?action=webhook.updated")).await.expect(200);
+        let event = acme.owner.get(&acme.path("/audit-logs?action=webhook.disabled")).await.expect(200);
         assert_eq!((event.at("/data/0/actor/type"), event.at("/data/0/metadata/reason")), ("system".into(), "gone".into()));
         acme.project("api").await;
         assert_eq!((deliveries(&acme, &made).await.len(), receiver.received().len()), (1, 1));

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, Exchange, OutboundRequest, Outcome};
-use domain::jobs::{AttemptLog, Bell, Claimed, Verdict};
+use domain::jobs::{AttemptLog, Bell, Cause, Claimed, Verdict};
 use domain::kernel::id::{EventId, WebhookId};
-use domain::kernel::{Db, Error, Reads, Result, Secret};
-use domain::webhooks::{delivery, endpoint, payload, signature};
+use domain::kernel::{Db, Error, Reads, Result};
+use domain::webhooks::disabling::{self, DisableReason};
+use domain::webhooks::secrets::{self, Secrets};
+use domain::webhooks::{delivery, payload, signature};
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -20,9 +22,6 @@ use crate::run::{Ending, Step, retry};
 const SECRETS_AT_ONCE: usize = 4;
 /// The status of a receiver that wants nothing any more.
 const GONE: u16 = 410;
-
-/// Signing secrets of one endpoint, newest first.
-type Secrets = Arc<Vec<Secret<Vec<u8>>>>;
 
 /// Why an endpoint's secrets are not there.
 #[derive(Clone, Copy)]
@@ -45,7 +44,7 @@ pub(crate) struct DeliverWebhook {
 /// What the deliveries of one batch share; `None` when it could not be loaded.
 pub(crate) struct Batch {
     material: Option<delivery::Material>,
-    secrets: HashMap<WebhookId, Result<Secrets, NoSecrets>>,
+    secrets: HashMap<WebhookId, Result<Arc<Secrets>, NoSecrets>>,
 }
 
 impl DeliverWebhook {
@@ -80,9 +79,9 @@ impl DeliverWebhook {
         Batch { material, secrets }
     }
 
-    async fn secrets(&self, webhook: WebhookId) -> Result<Secrets, NoSecrets> {
-        match endpoint::signing_secrets(&self.db, &self.keys, webhook).await {
-            Ok(secrets) if secrets.is_empty() => {
+    async fn secrets(&self, webhook: WebhookId) -> Result<Arc<Secrets>, NoSecrets> {
+        match secrets::of(&self.db, &self.keys, webhook).await {
+            Ok(secrets) if secrets.signing.is_empty() => {
                 tracing::error!(%webhook, "a webhook has no signing secret");
                 Err(NoSecrets::Broken)
             }
@@ -106,7 +105,7 @@ impl DeliverWebhook {
             secrets,
         } = parcel;
         let (id, at) = (event.to_string(), self.db.now().secs());
-        let signatures = signature::sign(&secrets, &id, at, &body);
+        let signatures = signature::sign(&secrets.signing, &id, at, &body);
         let headers = vec![
             (Cow::Borrowed("content-type"), "application/json".to_owned()),
             (Cow::Borrowed(signature::ID_HEADER), id),
@@ -122,7 +121,10 @@ impl DeliverWebhook {
         let verdict = match (exchange.outcome, exchange.status) {
             (Outcome::Ok, _) => Verdict::Done,
             (_, Some(GONE)) => self.gone(&job, webhook, &url).await,
-            (_, _) => retry(&self.db, &job, exchange.retry_after),
+            (_, _) => {
+                self.look_at_health(&job, webhook, &url).await;
+                retry(&self.db, &job, exchange.retry_after)
+            }
         };
         let log = attempt_log(exchange);
         Ending { verdict, log }
@@ -130,7 +132,7 @@ impl DeliverWebhook {
 
     /// The receiver said never again. If that cannot be written down it is asked once more later.
     async fn gone(&self, job: &Claimed, webhook: WebhookId, url: &str) -> Verdict {
-        match self.disable(webhook, url).await {
+        match self.disable(webhook, url, DisableReason::Gone).await {
             Ok(()) => Verdict::Dead,
             Err(error) => {
                 tracing::warn!(%error, %webhook, "cannot switch off a webhook that is gone");
@@ -139,13 +141,30 @@ impl DeliverWebhook {
         }
     }
 
-    async fn disable(&self, webhook: WebhookId, url: &str) -> Result<()> {
+    /// An attempt failed: switches the endpoint off if nothing else has come of it for days. The delivery waits with the
+    /// others. If it cannot be looked at, the next failure will be.
+    async fn look_at_health(&self, job: &Claimed, webhook: WebhookId, url: &str) {
+        if job.cause == Cause::Test.as_str() {
+            return;
+        }
+        let looked = async {
+            if disabling::is_overdue(&self.db, webhook).await? {
+                self.disable(webhook, url, DisableReason::Failing).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = looked.await {
+            tracing::warn!(%error, %webhook, "cannot look at the health of a webhook");
+        }
+    }
+
+    async fn disable(&self, webhook: WebhookId, url: &str, reason: DisableReason) -> Result<()> {
         let tx = self.db.begin_write().await?;
-        if !endpoint::disable_gone(&tx, webhook, url).await? {
+        if !disabling::disable(&tx, webhook, url, reason).await? {
             return tx.rollback().await;
         }
         let lanes = tx.commit().await?;
-        tracing::info!(%webhook, "switched off a webhook: its receiver answered 410");
+        tracing::info!(%webhook, reason = reason.as_str(), "switched off a webhook");
         self.bell.ring(&lanes).await;
         Ok(())
     }
@@ -157,7 +176,7 @@ struct Parcel {
     event: EventId,
     url: String,
     body: Bytes,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
 }
 
 impl Batch {
@@ -185,7 +204,12 @@ impl Batch {
             Some(Err(NoSecrets::Unreachable)) | None => return Step::Release,
             Some(Err(NoSecrets::Broken)) => return Step::End(Ending::fault(&deliver.db, job)),
         };
-        let body = match payload::body(event) {
+        let names = secrets.names.as_ref().filter(|_| webhook.hash_key_names);
+        if webhook.hash_key_names && names.is_none() {
+            tracing::error!(webhook = %webhook.id, "a webhook has no secret to hash names of keys under");
+            return Step::End(Ending::fault(&deliver.db, job));
+        }
+        let body = match payload::body(event, names) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
                 tracing::error!(%error, job = %job.id, "cannot build the body of a delivery");

@@ -1,6 +1,7 @@
 //! What jobs do.
 
 mod deliver_webhook;
+mod recover_webhook;
 mod reencrypt;
 mod send_mail;
 
@@ -11,6 +12,7 @@ use domain::jobs::{Job, Verdict};
 use crate::run::{Ending, Step, Taken};
 
 pub(crate) use deliver_webhook::DeliverWebhook;
+pub(crate) use recover_webhook::RecoverWebhook;
 pub(crate) use reencrypt::Reencrypt;
 pub(crate) use send_mail::SendMail;
 
@@ -19,15 +21,16 @@ pub(crate) struct Handlers {
     deliver: DeliverWebhook,
     mail: Arc<SendMail>,
     reencrypt: Arc<Reencrypt>,
+    recover: Arc<RecoverWebhook>,
 }
 
 impl Handlers {
-    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail, reencrypt: Reencrypt) -> Self {
-        let (mail, reencrypt) = (Arc::new(mail), Arc::new(reencrypt));
+    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail, reencrypt: Reencrypt, recover: RecoverWebhook) -> Self {
         Self {
             deliver,
-            mail,
-            reencrypt,
+            mail: Arc::new(mail),
+            reencrypt: Arc::new(reencrypt),
+            recover: Arc::new(recover),
         }
     }
 
@@ -46,6 +49,11 @@ impl Handlers {
                     let reencrypt = Arc::clone(&self.reencrypt);
                     let job = taken.job.clone();
                     Step::Run(Box::pin(async move { reencrypt.run(&job, project_id).await }))
+                }
+                Ok(Job::RecoverWebhookV1 { recovery_id }) => {
+                    let recover = Arc::clone(&self.recover);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { recover.run(&job, recovery_id).await }))
                 }
                 Err(error) => {
                     tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");

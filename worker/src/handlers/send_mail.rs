@@ -61,6 +61,7 @@ impl SendMail {
             | Template::RecoveryCodeUsed
             | Template::AddressAdded
             | Template::AddressRemoved
+            | Template::WebhookDisabled
             | Template::DefaultAddressChanged => self.notice(&mail).await,
         }
     }

@@ -131,7 +131,7 @@ async fn a_receiver_that_is_gone_is_switched_off_and_asked_no_more() {
     worker.stop().await;
     assert_eq!(sink.hits(), 1);
     let rows = event::Entity::find()
-        .filter(event::Column::Action.eq("webhook.updated"))
+        .filter(event::Column::Action.eq("webhook.disabled"))
         .filter(event::Column::TargetId.eq(webhook.0))
         .all(world.db.conn())
         .await

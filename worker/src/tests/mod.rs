@@ -5,6 +5,7 @@ mod drain;
 mod faults;
 mod housekeeping;
 mod mail;
+mod recovery;
 mod rotation;
 mod sink;
 mod world;

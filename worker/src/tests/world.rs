@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{DeliverWebhook, Handlers, Reencrypt, SendMail};
+use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::ring::{Ring, Seat};
 use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
@@ -111,6 +111,7 @@ impl World {
             events: vec!["*".to_owned()],
             description: String::new(),
             filter: FilterInput::default(),
+            hash_key_names: false,
             enabled: true,
         };
         let made = endpoint::create(&tx, &self.keys, &policy(), &self.caller, &access, new)
@@ -172,7 +173,16 @@ impl World {
             mailer: self.file_mailer(),
             base_url: base_url(),
         };
-        Handlers::new(deliver, mail, self.reencrypt(CancellationToken::new()))
+        let stop = CancellationToken::new();
+        Handlers::new(deliver, mail, self.reencrypt(stop.clone()), self.recover(stop))
+    }
+
+    pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {
+        RecoverWebhook {
+            db: self.db.clone(),
+            bell: self.bell.clone(),
+            shutdown,
+        }
     }
 
     pub(super) fn reencrypt(&self, shutdown: CancellationToken) -> Reencrypt {
@@ -207,7 +217,7 @@ impl World {
         Running { shutdown, ended }
     }
 
-    /// The jobs of a kind: `webhook`, `mail` or `keys`.
+    /// The jobs of a kind: `webhook`, `mail`, `keys` or `recovery`.
     pub(super) async fn jobs(&self, kind: &str) -> Vec<job::Model> {
         job::Entity::find()
             .filter(job::Column::Kind.eq(kind))

@@ -1,4 +1,5 @@
 //! Tables of jobs.
 
 pub mod attempt;
+pub mod health;
 pub mod job;

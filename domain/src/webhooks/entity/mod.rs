@@ -1,4 +1,5 @@
 //! Tables of webhooks.
 
+pub mod recovery;
 pub mod secret;
 pub mod webhook;

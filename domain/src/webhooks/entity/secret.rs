@@ -15,6 +15,7 @@ pub struct Model {
     pub sealed: Vec<u8>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+    pub hashes_names: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -288,6 +288,12 @@ async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver)
     once.post("/v1/orgs/acme/webhooks", body).await.ok();
     let path = format!("/v1/orgs/acme/webhooks/{}", made.at("/id"));
     person.post(&format!("{path}/test"), json!({})).await.ok();
+    let once = person.with("Idempotency-Key", "rotation");
+    let rotated = once.post(&format!("{path}/rotate-secret"), json!({})).await.expect(200);
+    let secret = canaries.note("rotated signing secret", rotated.at("/secret"));
+    let bytes = secret.strip_prefix("whsec_").expect("a signing secret").to_owned();
+    canaries.note("rotated signing secret, bare", bytes);
+    once.post(&format!("{path}/rotate-secret"), json!({})).await.ok();
     person.patch(&path, json!({ "description": "changed" })).await.ok();
     person.get(&format!("{path}/deliveries")).await.ok();
     person

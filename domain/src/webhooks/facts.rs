@@ -111,6 +111,10 @@ pub struct Shape {
     pub facts: &'static [Fact],
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the arms of the table are read beside those of events that are not told"
+)]
 const fn told(place: Place, resources: &'static [&'static str], facts: &'static [Fact]) -> Option<Shape> {
     Some(Shape {
         place,
@@ -121,6 +125,10 @@ const fn told(place: Place, resources: &'static [&'static str], facts: &'static 
 }
 
 /// A change of secrets.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the arms of the table are read beside those of events that are not told"
+)]
 const fn keyed(resources: &'static [&'static str], facts: &'static [Fact]) -> Option<Shape> {
     Some(Shape {
         place: Place::Environment,

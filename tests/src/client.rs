@@ -41,6 +41,8 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_mins(1))
+            // Shorter than the server's patience with an idle connection: a request must not meet its end.
+            .pool_idle_timeout(Duration::from_secs(20))
             .build()
             .expect("an HTTP client");
         Self {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::access::AccessMemory;
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
@@ -28,6 +29,7 @@ pub struct App {
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub warm: WarmReads,
+    pub access: AccessMemory,
     /// Seats for walks over all that a project stores.
     pub walks: Semaphore,
     pub watchers: Arc<Watchers>,

@@ -7,6 +7,11 @@ use api::serve::{self, Ambient, Started};
 use clap::{Parser, Subcommand};
 use domain::crypto::key_store::roots::{self, RootUse};
 use domain::kernel::config::Config;
+use mimalloc::MiMalloc;
+
+/// Requests and jobs are many small allocations, which the system's allocator makes dear.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Secrets for teams: encrypted, versioned, audited.
 #[derive(Parser)]

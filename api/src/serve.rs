@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use domain::access::AccessMemory;
 use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
@@ -221,6 +222,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         bell,
         reads,
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        access: AccessMemory::default(),
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         followers: Followers::new(db.clone()),

@@ -11,9 +11,14 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::config::{Config, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Result, Rng};
+use mimalloc::MiMalloc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name, signals, telemetry};
+
+/// Requests and jobs are many small allocations, which the system's allocator makes dear.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long the database may take to come up and the API to bring its schema up to date.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 use super::facts::{Actor, Principal};
+use super::recall::Recall;
 use crate::kernel::id::{CredentialId, OrgId, UserId};
 use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 
@@ -87,6 +88,8 @@ pub struct Caller {
     pub has_second_factor: bool,
     pub is_superuser: bool,
     pub origin: Origin,
+    /// What may be known already of the environment that the request reads. A change looks anew, in its transaction.
+    pub recall: Option<Recall>,
     /// Set by every access decision; a response to a non-public operation without one is withheld.
     pub decided: Arc<AtomicBool>,
 }

@@ -6,6 +6,7 @@ mod foreign;
 mod lists;
 mod matrix;
 mod public;
+mod recall;
 mod revocation;
 mod second_factor;
 

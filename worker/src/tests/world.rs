@@ -86,6 +86,7 @@ impl World {
             has_second_factor: false,
             is_superuser: false,
             origin: origin(),
+            recall: None,
             decided: Arc::new(AtomicBool::new(false)),
         };
         Self {

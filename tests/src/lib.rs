@@ -22,6 +22,7 @@ pub mod events;
 pub mod mailbox;
 pub mod matrix;
 pub mod operations;
+pub mod packages;
 pub mod people;
 pub mod processes;
 pub mod receiver;

@@ -107,6 +107,18 @@ impl Process {
         let _ = child.wait();
     }
 
+    /// The most memory that it has had, in KiB. Linux only.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child().id());
+        let status = fs::read_to_string(status).expect("the state of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.trim().parse().ok()).expect("a size")
+    }
+
     /// How it ended, if it has.
     pub fn ended(&self) -> Option<ExitStatus> {
         self.child().try_wait().ok().flatten()
@@ -237,6 +249,17 @@ impl Installation {
         let settings = [
             ("STRONGROOM_DATABASE_URL", database_url),
             ("STRONGROOM_REDIS_URL", redis_url),
+            ("STRONGROOM_ROOT_KEY", &key),
+        ];
+        Self::new(&settings, Some(database_url))
+    }
+
+    /// PostgreSQL and no Redis: workers of their own look once a second.
+    pub fn without_redis(database_url: &str) -> Self {
+        let key = crate::app::fresh_root_key();
+        let settings = [
+            ("STRONGROOM_DATABASE_URL", database_url),
+            ("STRONGROOM_WORKER", "external"),
             ("STRONGROOM_ROOT_KEY", &key),
         ];
         Self::new(&settings, Some(database_url))

@@ -13,16 +13,32 @@ mod start;
 mod watch;
 mod worker;
 
-use harness::Receiver;
-use harness::processes::{Tenant, number, sql, within};
-
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use domain::kernel::Db;
+use domain::kernel::{Db, Timestamp};
+use harness::Receiver;
+use harness::app::number_from_environment;
+use harness::processes::{Tenant, number, sql, within};
+use harness::receiver::Received;
 
 /// Jobs that are neither done nor given up.
 const OPEN_JOBS: &str = "SELECT COUNT(*) FROM jobs WHERE state IN (0, 1)";
+
+/// How long a fault is to last when there is time for it; `None` in CI, where each has a short form. See `just faults`.
+fn seconds() -> Option<u64> {
+    number_from_environment("STRONGROOM_TEST_FAULT_SECONDS")
+}
+
+/// How long each delivery took from its event to its arrival.
+fn lags(received: &[Received]) -> Vec<Duration> {
+    let lag = |one: &Received| {
+        let event = one.json();
+        let at = Timestamp::parse(event["timestamp"].as_str().expect("an instant")).expect("an instant");
+        one.at.since(at)
+    };
+    received.iter().map(lag).collect()
+}
 
 /// Waits until every job has ended. Leases of workers that were killed end now and not after a minute.
 async fn jobs_end(db: &Db, time: Duration) {

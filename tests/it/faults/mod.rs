@@ -2,13 +2,22 @@
 
 mod canary;
 mod cut;
+mod edits;
+mod hanging;
 mod keys;
 mod kill;
+mod lanes_dead;
+mod lanes_ordered;
+mod lanes_poison;
 mod load;
 mod postgres;
+mod proxy;
 mod receivers;
+mod recovery;
 mod redis;
 mod rotation;
+mod signing;
+mod sqlite;
 mod start;
 mod watch;
 mod worker;
@@ -16,6 +25,9 @@ mod worker;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use domain::access::Origin;
+use domain::journal::{self, Action, Entry, Target};
+use domain::kernel::id::OrgId;
 use domain::kernel::{Db, Timestamp};
 use harness::Receiver;
 use harness::app::number_from_environment;
@@ -38,6 +50,24 @@ fn lags(received: &[Received]) -> Vec<Duration> {
         one.at.since(at)
     };
     received.iter().map(lag).collect()
+}
+
+/// Records so many events of one organisation, `org.updated`, as its changes would: far more than clients could make in
+/// the time of a test. Nobody rings for them.
+async fn record(db: &Db, org: OrgId, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(200);
+        let tx = db.begin_write().await.expect("open a transaction");
+        for _ in 0..some {
+            let entry = Entry::in_org(org, Action::OrgUpdated, Target::Org(org)).with("changed", vec!["name"]);
+            journal::record(&tx, &Origin::system(), entry)
+                .await
+                .expect("record an event");
+        }
+        tx.commit().await.expect("commit");
+        left -= some;
+    }
 }
 
 /// Waits until every job has ended. Leases of workers that were killed end now and not after a minute.

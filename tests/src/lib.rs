@@ -31,6 +31,7 @@ pub mod sealed;
 pub mod servers;
 pub mod smtp;
 pub mod statements;
+pub mod wrong_clock;
 
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;

@@ -210,6 +210,7 @@ impl Api {
 }
 
 /// The settings and the folder that the processes of one installation share.
+#[derive(Clone)]
 pub struct Installation {
     dir: Arc<TempDir>,
     settings: Vec<(String, String)>,

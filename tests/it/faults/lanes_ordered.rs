@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::processes::{self, Installation, Tenant, number, within};
+use harness::processes::{self, Installation, Tenant, number, sql, within};
 use harness::{Receiver, app};
 use serde_json::json;
 
@@ -49,7 +49,8 @@ async fn nothing_overtakes(installation: &Installation, url: &str) {
     ordered.answer(204, Duration::from_millis(10));
     let failed = ordered.received().len();
     let db = installation.db().await;
-    // The second try comes after five seconds, the third would come after five minutes.
+    // The next try comes now, and not after seconds or, if there were two already, minutes.
+    sql(&db, "UPDATE jobs SET next_at = 0 WHERE state = 0 AND attempt > 0").await;
     within(Duration::from_secs(60), "every job ends", || async {
         number(&db, OPEN_JOBS).await == 0
     })

@@ -6,6 +6,7 @@ mod edits;
 mod hanging;
 mod keys;
 mod kill;
+mod lanes_clock;
 mod lanes_dead;
 mod lanes_ordered;
 mod lanes_poison;

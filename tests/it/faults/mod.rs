@@ -6,6 +6,7 @@ mod edits;
 mod hanging;
 mod keys;
 mod kill;
+#[cfg(target_os = "linux")]
 mod lanes_clock;
 mod lanes_dead;
 mod lanes_ordered;

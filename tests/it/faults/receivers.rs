@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::on_both;
+#[cfg(target_os = "linux")]
 use harness::processes::{self, Installation, Tenant, number, within};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -125,6 +126,7 @@ on_both! {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn bodies_without_end_take_no_memory() {
     processes::run(async {

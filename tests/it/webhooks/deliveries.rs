@@ -107,6 +107,24 @@ on_both! {
         assert_eq!(deliveries(&acme, &hooks[1]).await.len(), 2);
     }
 
+    async fn who_filters_for_a_key_is_told_of_all_that_happens_to_it(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        let env = web.env("staging");
+        let some = hook(&acme, "https://example.com/", json!({ "filters": { "keys": ["DB_URL"] } })).await;
+        for value in ["one", "two"] {
+            acme.owner.put(&env.secret("DB_URL"), json!({ "value": value })).await.ok();
+        }
+        acme.owner.delete(&format!("{}/versions/1", env.secret("DB_URL"))).await.ok();
+        acme.owner.patch(&env.secret("DB_URL"), json!({ "key": "DATABASE_URL" })).await.expect(200).ok();
+        // That is another key now.
+        acme.owner.put(&env.secret("DATABASE_URL"), json!({ "value": "three" })).await.ok();
+        acme.owner.post(&format!("{}/template", web.path), json!({ "key": "DB_URL" })).await.expect(201).ok();
+        let told: Vec<_> = deliveries(&acme, &some).await.iter().rev().map(|one| one["event_type"].clone()).collect();
+        let expected = ["secret.created", "secret.updated", "secret.version_destroyed", "secret.updated", "template.key_created"];
+        assert_eq!(told, expected);
+    }
+
     async fn the_log_of_a_delivery_tells_what_came_of_it(t: TestApp) {
         let receiver = Receiver::start().await;
         let acme = t.org("acme").await;

@@ -32,6 +32,8 @@ enum Manner {
     Endless,
     /// Breaks off in the middle of the head.
     Breaks,
+    /// Sends a head that does not end.
+    Babbles,
 }
 
 /// Listens and answers in this manner; counts the bytes it could send.
@@ -55,6 +57,14 @@ async fn answer(mut stream: TcpStream, manner: Manner, sent: Arc<AtomicUsize>) -
     match manner {
         Manner::Hangs => std::future::pending().await,
         Manner::Breaks => stream.write_all(head).await,
+        Manner::Babbles => {
+            stream.write_all(head).await?;
+            loop {
+                let field = b"X-More: 0123456789abcdef0123456789abcdef\r\n";
+                stream.write_all(field).await?;
+                sent.fetch_add(field.len(), Ordering::Relaxed);
+            }
+        }
         Manner::Stalls => {
             stream.write_all(head).await?;
             stream.write_all(b"Content-Length: 10\r\n\r\nhalf").await?;
@@ -94,7 +104,7 @@ on_both! {
         let acme = t.org("acme").await;
         let manners = [
             (Manner::Hangs, "timeout"), (Manner::Stalls, "timeout"), (Manner::Drips, "timeout"), (Manner::Endless, "ok"),
-            (Manner::Huge, "ok"), (Manner::Breaks, "connect"),
+            (Manner::Huge, "ok"), (Manner::Breaks, "connect"), (Manner::Babbles, "connect"),
         ];
         let mut hooks = Vec::new();
         for (manner, outcome) in manners {

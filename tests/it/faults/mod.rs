@@ -14,7 +14,7 @@
 //! | F9 | PostgreSQL restarted, connections cut | `postgres::*` |
 //! | F10 | answer lost, request repeated | `cut::{a_change_whose_answer_was_lost_…, of_simultaneous_repetitions_…}` |
 //! | F11 | receivers that hang, drip, never end | `receivers::*` |
-//! | F12 | one dead endpoint with a backlog | `lanes_dead::a_dead_endpoint_…`; its breaker: `lanes_breaker::*` |
+//! | F12 | one dead endpoint with a backlog | `lanes_dead::a_dead_endpoint_…`; its breaker: `lanes_breaker::*`; its rate: `lanes_rate::*` |
 //! | F13 | an organisation whose endpoints all hang | `lanes_dead::an_organisation_…` |
 //! | F14 | poison | `lanes_poison::*`; broken payloads and panics: `worker::tests::faults` |
 //! | F15 | clocks turned | `lanes_clock::*` |
@@ -42,6 +42,7 @@ mod lanes_clock;
 mod lanes_dead;
 mod lanes_ordered;
 mod lanes_poison;
+mod lanes_rate;
 mod load;
 mod postgres;
 mod proxy;

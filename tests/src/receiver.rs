@@ -55,7 +55,7 @@ impl Received {
         let encoded = public_key.strip_prefix("whpk_").unwrap_or_default();
         let verifier = UnparsedPublicKey::new(&ED25519, STANDARD.decode(encoded).unwrap_or_default());
         let head = format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp"));
-        let message = [head.as_bytes(), &self.body].concat();
+        let message = [head.as_bytes(), self.body.as_ref()].concat();
         let fits = |text: &&str| {
             STANDARD
                 .decode(text)

@@ -175,7 +175,7 @@ mod tests {
             signatures.iter().map(|one| one.0).collect::<Vec<_>>(),
             ["v1", "v1a", "v1a"]
         );
-        let signed = [format!("{id}.{at}.").as_bytes(), body].concat();
+        let signed = [format!("{id}.{at}.").as_bytes(), body.as_slice()].concat();
         for (key, (_, text)) in keys.iter().zip(&signatures[1..]) {
             let public = STANDARD
                 .decode(key.public_key().strip_prefix("whpk_").unwrap())

@@ -20,8 +20,8 @@ const WATCHED: u64 = 5;
 const WINDOW: usize = 32;
 /// Endpoints of one organisation that all hang.
 const HANGING: usize = 30;
-/// Deliveries of one organisation at once in one worker, at most: an eighth of its slots.
-const ORG_CAP: usize = 64;
+/// Deliveries of one organisation at once in one worker, at most: an eighth of its 256 slots.
+const ORG_CAP: usize = 32;
 
 /// A tenant with endpoints that each want the changes of one key.
 struct Others {

@@ -40,14 +40,22 @@ pub async fn within<F: Future<Output = bool>>(time: Duration, what: &str, mut ho
 /// # Panics
 /// When the test does, or takes too long.
 pub fn run<F: Future<Output = ()>>(test: F) {
+    run_for(Duration::from_mins(10), test);
+}
+
+/// The same for a test that can be told to do more.
+///
+/// # Panics
+/// When the test does, or takes too long.
+pub fn run_for<F: Future<Output = ()>>(limit: Duration, test: F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let ended = tokio::time::timeout(Duration::from_mins(10), test).await;
-        ended.expect("the test ends within ten minutes");
+        let ended = tokio::time::timeout(limit, test).await;
+        assert!(ended.is_ok(), "the test does not end within {limit:?}");
     });
     runtime.shutdown_background();
 }

@@ -1,4 +1,4 @@
-//! A receiver that takes every connection and never answers, and knows how many wait.
+//! A receiver that takes every connection and never answers, and knows how many waited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 /// The receiver.
 pub struct Hanging {
     pub url: String,
-    open: Arc<AtomicUsize>,
     peak: Arc<AtomicUsize>,
 }
 
@@ -18,10 +17,9 @@ impl Hanging {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let hanging = Self {
             url: format!("http://{}/hook", listener.local_addr().expect("an address")),
-            open: Arc::default(),
             peak: Arc::default(),
         };
-        let (open, peak) = (hanging.open.clone(), hanging.peak.clone());
+        let (open, peak) = (Arc::new(AtomicUsize::new(0)), hanging.peak.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let now = open.fetch_add(1, Ordering::Relaxed) + 1;
@@ -37,12 +35,7 @@ impl Hanging {
         hanging
     }
 
-    /// Deliveries that wait for an answer.
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// The most that ever waited at once.
+    /// The most deliveries that ever waited for an answer at once.
     pub fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }

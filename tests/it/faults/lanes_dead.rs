@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::hanging::Hanging;
-use super::{lags, record, seconds};
+use super::{lags, limit, record, seconds};
 
 /// Events for the dead endpoint, and when there is time.
 const BACKLOG: (usize, usize) = (4000, 100_000);
@@ -101,7 +101,7 @@ async fn one_dead_endpoint(installation: &Installation, api: &Api) {
         .ok();
     record(&installation.db().await, zoo.org_id, backlog).await;
     within(Duration::from_secs(10), "the dead one is called", || async {
-        dead.open() > 0
+        dead.peak() > 0
     })
     .await;
     let beside = others.watch(watched).await;
@@ -124,7 +124,7 @@ async fn many_hanging_endpoints(installation: &Installation, api: &Api) {
     }
     record(&installation.db().await, zoo.org_id, 40).await;
     within(Duration::from_secs(10), "many are called", || async {
-        hanging.open() >= HANGING
+        hanging.peak() >= HANGING
     })
     .await;
     let beside = others.watch(Duration::from_secs(WATCHED)).await;
@@ -138,7 +138,7 @@ async fn many_hanging_endpoints(installation: &Installation, api: &Api) {
 
 #[test]
 fn a_dead_endpoint_with_a_backlog_leaves_others_alone_embedded() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::embedded();
         let api = installation.api().await;
         one_dead_endpoint(&installation, &api).await;
@@ -147,7 +147,7 @@ fn a_dead_endpoint_with_a_backlog_leaves_others_alone_embedded() {
 
 #[test]
 fn a_dead_endpoint_with_a_backlog_leaves_others_alone_scaled() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::scaled(&app::postgres_database().await, &app::redis_url());
         let (api, _worker) = tokio::join!(installation.api(), installation.worker());
         one_dead_endpoint(&installation, &api).await;
@@ -156,7 +156,7 @@ fn a_dead_endpoint_with_a_backlog_leaves_others_alone_scaled() {
 
 #[test]
 fn an_organisation_whose_endpoints_all_hang_leaves_others_alone_embedded() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::embedded();
         let api = installation.api().await;
         many_hanging_endpoints(&installation, &api).await;
@@ -165,7 +165,7 @@ fn an_organisation_whose_endpoints_all_hang_leaves_others_alone_embedded() {
 
 #[test]
 fn an_organisation_whose_endpoints_all_hang_leaves_others_alone_scaled() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::scaled(&app::postgres_database().await, &app::redis_url());
         let (api, _worker) = tokio::join!(installation.api(), installation.worker());
         many_hanging_endpoints(&installation, &api).await;

@@ -76,6 +76,11 @@ fn seconds() -> Option<u64> {
     number_from_environment("STRONGROOM_TEST_FAULT_SECONDS")
 }
 
+/// How long a test of very many events may take.
+fn limit() -> Duration {
+    Duration::from_mins(if seconds().is_some() { 40 } else { 10 })
+}
+
 /// How long each delivery took from its event to its arrival.
 fn lags(received: &[Received]) -> Vec<Duration> {
     let lag = |one: &Received| {

@@ -7,7 +7,7 @@ use harness::processes::{self, Installation, Process, Tenant, number, sql, withi
 use harness::{Receiver, app};
 use serde_json::json;
 
-use super::{jobs_end, record, seconds};
+use super::{jobs_end, limit, record, seconds};
 
 /// Events to recover, and when there is time.
 const EVENTS: (usize, usize) = (3000, 50_000);
@@ -101,7 +101,7 @@ async fn recovery_under_kills(mut running: Running, url: &str) {
 
 #[test]
 fn an_embedded_server_killed_during_a_recovery_goes_on_with_it() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::embedded();
         let api = installation.api().await;
         let running = Running {
@@ -115,7 +115,7 @@ fn an_embedded_server_killed_during_a_recovery_goes_on_with_it() {
 
 #[test]
 fn workers_killed_during_a_recovery_go_on_with_it() {
-    processes::run(async {
+    processes::run_for(limit(), async {
         let installation = Installation::scaled(&app::postgres_database().await, &app::redis_url());
         let (api, process) = tokio::join!(installation.api(), installation.worker());
         let running = Running {

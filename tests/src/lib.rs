@@ -22,6 +22,7 @@ pub mod events;
 pub mod mailbox;
 pub mod matrix;
 pub mod operations;
+pub mod packages;
 pub mod people;
 pub mod processes;
 pub mod receiver;
@@ -30,6 +31,7 @@ pub mod sealed;
 pub mod servers;
 pub mod smtp;
 pub mod statements;
+pub mod wrong_clock;
 
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;

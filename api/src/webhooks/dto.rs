@@ -1,10 +1,9 @@
 //! Webhooks as the API shows them.
 
 use domain::jobs::Health;
-use domain::kernel::Secret;
 use domain::webhooks::endpoint;
 use domain::webhooks::overview::{self, Observed, Overview};
-use domain::webhooks::secrets::Rotated;
+use domain::webhooks::secrets::{Fresh, Rotated};
 use poem_openapi::{Enum, Object};
 
 use super::delivery_dto::Delivery;
@@ -144,6 +143,7 @@ impl WebhookHealth {
 
 /// A webhook.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Webhook {
     /// Id of the webhook: `whk_…`.
     pub id: String,
@@ -161,6 +161,9 @@ pub struct Webhook {
     pub enabled: bool,
     /// How it does.
     pub health: WebhookHealth,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`. It
+    /// changes with the secret. Absent for a webhook that is older than these, until its secret is rotated.
+    pub public_key: Option<String>,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
@@ -170,7 +173,11 @@ pub struct Webhook {
 impl From<Observed> for Webhook {
     fn from(observed: Observed) -> Self {
         let state = observed.state().into();
-        let Observed { webhook, health } = observed;
+        let Observed {
+            webhook,
+            public_key,
+            health,
+        } = observed;
         let endpoint::Webhook {
             id,
             org_id: _,
@@ -198,6 +205,7 @@ impl From<Observed> for Webhook {
             hash_key_names,
             enabled,
             health: WebhookHealth::new(state, disabled_reason, health),
+            public_key,
             created_at: created_at.into(),
             updated_at: updated_at.into(),
         }
@@ -225,6 +233,8 @@ pub struct CreatedWebhook {
     pub health: WebhookHealth,
     /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
     pub secret: String,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`.
+    pub public_key: String,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
@@ -232,8 +242,14 @@ pub struct CreatedWebhook {
 }
 
 impl CreatedWebhook {
-    pub fn new(webhook: endpoint::Webhook, secret: &Secret<String>) -> Self {
-        let health = Health::default();
+    pub fn new(made: endpoint::CreatedWebhook) -> Self {
+        let endpoint::CreatedWebhook { webhook, fresh } = made;
+        let Fresh { secret, public_key } = fresh;
+        let observed = Observed {
+            webhook,
+            public_key: None,
+            health: Health::default(),
+        };
         let Webhook {
             id,
             url,
@@ -243,9 +259,10 @@ impl CreatedWebhook {
             hash_key_names,
             enabled,
             health,
+            public_key: _,
             created_at,
             updated_at,
-        } = Observed { webhook, health }.into();
+        } = observed.into();
         let secret = secret.expose().clone();
         Self {
             id,
@@ -257,6 +274,7 @@ impl CreatedWebhook {
             enabled,
             health,
             secret,
+            public_key,
             created_at,
             updated_at,
         }
@@ -283,6 +301,9 @@ pub struct WebhookDetails {
     pub enabled: bool,
     /// How it does.
     pub health: WebhookHealth,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`. It
+    /// changes with the secret. Absent for a webhook that is older than these, until its secret is rotated.
+    pub public_key: Option<String>,
     /// Its last ten deliveries, newest first.
     pub recent_deliveries: Vec<Delivery>,
     /// The last recovery that was asked for; absent when there was none.
@@ -309,6 +330,7 @@ impl From<Overview> for WebhookDetails {
             hash_key_names,
             enabled,
             health,
+            public_key,
             created_at,
             updated_at,
         } = observed.into();
@@ -321,6 +343,7 @@ impl From<Overview> for WebhookDetails {
             hash_key_names,
             enabled,
             health,
+            public_key,
             recent_deliveries: recent.into_iter().map(Into::into).collect(),
             recovery: recovery.map(Into::into),
             created_at,
@@ -342,6 +365,8 @@ pub struct WebhookSecretRotation {
 pub struct RotatedWebhookSecret {
     /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
     pub secret: String,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`.
+    pub public_key: String,
     /// When the secrets of before stop signing.
     pub previous_expires_at: Time,
 }
@@ -349,11 +374,13 @@ pub struct RotatedWebhookSecret {
 impl From<Rotated> for RotatedWebhookSecret {
     fn from(rotated: Rotated) -> Self {
         let Rotated {
-            secret,
+            fresh,
             previous_expires_at,
         } = rotated;
+        let Fresh { secret, public_key } = fresh;
         Self {
             secret: secret.expose().clone(),
+            public_key,
             previous_expires_at: previous_expires_at.into(),
         }
     }

@@ -5,7 +5,7 @@ use sea_orm::{
 };
 
 use super::entity::webhook;
-use super::secrets;
+use super::secrets::{self, Fresh};
 use crate::access::grant::{WebhooksManage, WebhooksRead};
 use crate::access::{Caller, OrgAccess};
 use crate::crypto::key_store::KeyStore;
@@ -15,7 +15,7 @@ use crate::journal::{self, Action, Entry, Target, WebhookFilter};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
-use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 use crate::projects::lookup;
 
 /// Endpoints of one organisation at most.
@@ -110,7 +110,7 @@ pub struct NewWebhook {
 /// A new endpoint with its signing secret, shown this once.
 pub struct CreatedWebhook {
     pub webhook: Webhook,
-    pub secret: Secret<String>,
+    pub fresh: Fresh,
 }
 
 /// # Errors
@@ -154,10 +154,10 @@ pub async fn create(
         disabled_reason: Set(None),
     };
     let made = webhook(webhook::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
-    let secret = secrets::first(tx, keys, &made).await?;
+    let fresh = secrets::first(tx, keys, &made).await?;
     let entry = entry(Action::WebhookCreated, &made).with("events", made.events.clone());
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(CreatedWebhook { webhook: made, secret })
+    Ok(CreatedWebhook { webhook: made, fresh })
 }
 
 pub(super) fn entry(action: Action, webhook: &Webhook) -> Entry {

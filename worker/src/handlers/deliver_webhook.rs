@@ -105,7 +105,7 @@ impl DeliverWebhook {
             secrets,
         } = parcel;
         let (id, at) = (event.to_string(), self.db.now().secs());
-        let signatures = signature::sign(&secrets.signing, &id, at, &body);
+        let signatures = signature::sign(&secrets.signing, &secrets.keys, &id, at, &body);
         let headers = vec![
             (Cow::Borrowed("content-type"), "application/json".to_owned()),
             (Cow::Borrowed(signature::ID_HEADER), id),

@@ -119,7 +119,7 @@ impl World {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        (made.webhook.id, made.secret)
+        (made.webhook.id, made.fresh.secret)
     }
 
     /// Records `count` events that every endpoint wants; returns the lanes to ring.

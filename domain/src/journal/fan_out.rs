@@ -34,8 +34,8 @@ impl WebhookFilter {
 
     fn admits_keys(&self, data: &str) -> bool {
         let data: Value = serde_json::from_str(data).unwrap_or_default();
-        let changes = data.get("keys").and_then(Value::as_array);
-        let changed = changes.into_iter().flatten().filter_map(|change| change.get("key"));
+        let listed = data.get("keys").and_then(Value::as_array);
+        let changed = listed.into_iter().flatten().filter_map(|change| change.get("key"));
         let named = KEY_FACTS.iter().filter_map(|fact| data.get(fact));
         changed
             .chain(named)

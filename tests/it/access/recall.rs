@@ -91,7 +91,7 @@ on_both! {
         let (by_slug, by_escape) = (env.secrets(), env.secrets().replace("development", "%64evelopment"));
         for _ in 0..2 {
             for path in [&by_slug, &by_escape] {
-                assert_eq!(acme.owner.get(path).await.expect(200).at("/revision"), 1);
+                assert_eq!(acme.owner.get(path).await.expect(200).at("/revision"), "1");
             }
         }
         acme.owner.patch(&env.0, json!({ "slug": "dev" })).await.expect(200).ok();

@@ -30,8 +30,8 @@ async fn busy(acme: &Org<'_>, receiver: &Receiver) -> (String, EnvPath) {
 }
 
 fn ids(receiver: &Receiver) -> Vec<String> {
-    let received = receiver.received();
-    received.iter().map(|one| one.header("webhook-id").to_owned()).collect()
+    let got = receiver.received();
+    got.iter().map(|one| one.header("webhook-id").to_owned()).collect()
 }
 
 /// Waits until nothing is under way any more; answers how much had arrived then, and asserts that it stays so.

@@ -14,9 +14,8 @@ const WRITERS: usize = 4;
 const EACH: usize = 20;
 
 fn seqs(receiver: &Receiver) -> Vec<i64> {
-    let received = receiver.received();
-    received
-        .iter()
+    let got = receiver.received();
+    got.iter()
         .map(|one| one.json()["seq"].as_i64().expect("a number"))
         .collect()
 }
@@ -51,7 +50,7 @@ async fn nothing_overtakes(installation: &Installation, url: &str) {
     let db = installation.db().await;
     // The next try comes now, and not after seconds or, if there were two already, minutes.
     sql(&db, "UPDATE jobs SET next_at = 0 WHERE state = 0 AND attempt > 0").await;
-    within(Duration::from_secs(60), "every job ends", || async {
+    within(Duration::from_mins(1), "every job ends", || async {
         number(&db, OPEN_JOBS).await == 0
     })
     .await;

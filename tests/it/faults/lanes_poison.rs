@@ -23,7 +23,7 @@ async fn workers_die_over_one_delivery(installation: Installation, is_embedded: 
     super::jobs_end(&db, Duration::from_secs(15)).await;
 
     // Each worker is killed while the receiver takes its time.
-    receiver.answer(204, Duration::from_secs(60));
+    receiver.answer(204, Duration::from_mins(1));
     let put = json!({ "value": "poison" });
     tenant.client.put(&format!("{}POISON", tenant.secrets), put).await.ok();
     for _ in 0..CRASHES {

@@ -21,7 +21,7 @@ const SLACK: Duration = Duration::from_millis(100);
 fn busiest_second(mut arrivals: Vec<Timestamp>) -> usize {
     arrivals.sort();
     let within = |from: &Timestamp| {
-        let end = *from + (Duration::from_secs(1) - SLACK);
+        let end = *from + Duration::from_secs(1).saturating_sub(SLACK);
         arrivals.iter().filter(|at| *from <= **at && **at < end).count()
     };
     arrivals.iter().map(within).max().unwrap_or(0)

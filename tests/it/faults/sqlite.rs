@@ -57,7 +57,7 @@ fn a_database_locked_for_long_refuses_writes_whole_and_recovers() {
         let refused = load.refused();
         assert!(!refused.is_empty(), "it was felt");
         assert!(refused.iter().all(|status| *status == 503), "only 503: {refused:?}");
-        jobs_end(&db, Duration::from_secs(60)).await;
+        jobs_end(&db, Duration::from_mins(1)).await;
         let repeated = assert_delivered(&receiver, &tenant, &db).await;
         assert!(repeated <= 32, "{repeated} came twice");
         assert_kept(&tenant, &db, acknowledged).await;

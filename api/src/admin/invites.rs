@@ -16,8 +16,8 @@ use crate::http::caller::Caller;
 use crate::http::page::List;
 use crate::http::problem::ApiError;
 use crate::http::time::Time;
-use crate::members::invite_dto::{Invite, InviteFilter, InviteStatus, Inviter};
 use crate::members::invitation_dto::InvitedTo;
+use crate::members::invite_dto::{Invite, InviteFilter, InviteStatus, Inviter};
 use crate::tags::Tag;
 
 pub struct AdminInvitesApi(pub Arc<App>);

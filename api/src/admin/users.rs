@@ -139,11 +139,7 @@ impl AdminUsersApi {
     /// Switched off, its sessions and tokens are refused from the next request on, for good; switched on, its person signs
     /// in anew. Nobody does it to themselves, and the last superuser stays one. Changing `is_superuser` needs a sign-in of
     /// the last ten minutes. It stands in the account's security log. For superusers, from a session.
-    #[oai(
-        path = "/v1/admin/users/:user",
-        method = "patch",
-        operation_id = "update_admin_user"
-    )]
+    #[oai(path = "/v1/admin/users/:user", method = "patch", operation_id = "update_admin_user")]
     async fn update_admin_user(
         &self,
         caller: Caller,
@@ -154,7 +150,7 @@ impl AdminUsersApi {
         let superuser = access::superuser(&caller)?;
         let tx = self.0.begin_write().await?;
         let (user, is_changed) = users::set_flags(&tx, &superuser, &user, body.0.into()).await?;
-        let answer = Json(user.into());
+        let answer = Json(AdminUser::from(user));
         if is_changed {
             return tx.commit(answer).await;
         }

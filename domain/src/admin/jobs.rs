@@ -4,8 +4,8 @@ use crate::access::Superuser;
 use crate::jobs::overview::{self, JobView};
 use crate::jobs::{Job, JobKind, JobState};
 use crate::journal::{self, Action, Entry, Target};
-use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::id::JobId;
+use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Problem, Reads, Result, WriteTx};
 use crate::mail;
 

@@ -53,12 +53,7 @@ struct Count {
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn list(
-    from: &impl Reads,
-    _: &Superuser,
-    search: Option<&str>,
-    page: PageRequest,
-) -> Result<Page<Project>> {
+pub async fn list(from: &impl Reads, _: &Superuser, search: Option<&str>, page: PageRequest) -> Result<Page<Project>> {
     let mut values: Vec<Value> = vec![from.now().into()];
     let mut filter = "";
     if let Some(search) = search.filter(|search| !search.is_empty()) {
@@ -71,7 +66,9 @@ pub async fn list(
     let order = format!(" ORDER BY p.name, p.id LIMIT {} OFFSET {}", page.limit, page.offset);
     let sql = format!("{SELECT}{filter}{order}");
     Ok(Page {
-        data: Project::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?,
+        data: Project::find_by_statement(from.sql(&sql, values))
+            .all(from.conn())
+            .await?,
         request: page,
         total: u64::try_from(total).unwrap_or(0),
     })
@@ -80,7 +77,9 @@ pub async fn list(
 async fn load(from: &impl Reads, id: ProjectId) -> Result<Project> {
     let sql = format!("{SELECT} AND p.id = $2");
     let values = [from.now().into(), id.into()];
-    let found = Project::find_by_statement(from.sql(&sql, values)).one(from.conn()).await?;
+    let found = Project::find_by_statement(from.sql(&sql, values))
+        .one(from.conn())
+        .await?;
     Ok(found.ok_or_else(Problem::not_found)?)
 }
 

@@ -59,6 +59,8 @@ const COUNTS: &str = "SELECT
 /// [`Error::Db`].
 pub async fn stats(from: &impl Reads, _: &Superuser) -> Result<Stats> {
     let values = [Uuid::nil().into(), from.now().into()];
-    let found = Stats::find_by_statement(from.sql(COUNTS, values)).one(from.conn()).await?;
+    let found = Stats::find_by_statement(from.sql(COUNTS, values))
+        .one(from.conn())
+        .await?;
     found.ok_or_else(|| Error::internal("a query of counts gave no row"))
 }

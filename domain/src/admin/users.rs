@@ -58,12 +58,7 @@ struct Count {
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn list(
-    from: &impl Reads,
-    _: &Superuser,
-    search: Option<&str>,
-    page: PageRequest,
-) -> Result<Page<User>> {
+pub async fn list(from: &impl Reads, _: &Superuser, search: Option<&str>, page: PageRequest) -> Result<Page<User>> {
     let mut values: Vec<Value> = vec![Uuid::nil().into(), from.now().into()];
     let mut filter = "";
     if let Some(search) = search.filter(|search| !search.is_empty()) {

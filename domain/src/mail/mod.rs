@@ -159,7 +159,9 @@ pub async fn whose(from: &impl Reads, id: MailId) -> Result<Whose> {
     let sql = "SELECT m.user_id, i.org_id FROM mails m LEFT JOIN invites i ON i.id = m.invite_id WHERE m.id = $1";
     let found = Concerned::find_by_statement(from.sql(sql, [id.into()]));
     Ok(match found.one(from.conn()).await? {
-        Some(Concerned { user_id: Some(user), .. }) => Whose::Account(user),
+        Some(Concerned {
+            user_id: Some(user), ..
+        }) => Whose::Account(user),
         Some(Concerned { org_id: Some(org), .. }) => Whose::Org(org),
         Some(Concerned { .. }) | None => Whose::Nobody,
     })

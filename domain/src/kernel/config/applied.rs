@@ -24,8 +24,14 @@ impl Applied {
     fn texts(&self) -> [(Setting, Option<&str>); 3] {
         [
             (Setting::BaseUrl, self.base_url.as_deref()),
-            (Setting::DatabaseUrl, self.database_url.as_ref().map(|text| text.expose().as_str())),
-            (Setting::RootKey, self.root_key.as_ref().map(|text| text.expose().as_str())),
+            (
+                Setting::DatabaseUrl,
+                self.database_url.as_ref().map(|text| text.expose().as_str()),
+            ),
+            (
+                Setting::RootKey,
+                self.root_key.as_ref().map(|text| text.expose().as_str()),
+            ),
         ]
     }
 
@@ -68,7 +74,10 @@ impl Config {
         for (setting, text) in applied.texts() {
             let source = self.source_of(setting);
             if text.is_some() && source != Source::Default && source != own {
-                errors.push(setting.variable(), format!("is set elsewhere ({source}); change it there"));
+                errors.push(
+                    setting.variable(),
+                    format!("is set elsewhere ({source}); change it there"),
+                );
             }
         }
         let mut next = self.clone();
@@ -102,13 +111,18 @@ mod tests {
     use super::*;
 
     fn config(env: &[(&str, &str)], setup: &'static str) -> Config {
-        let env = env.iter().map(|(name, text)| (format!("STRONGROOM_{name}"), (*text).to_owned()));
+        let env = env
+            .iter()
+            .map(|(name, text)| (format!("STRONGROOM_{name}"), (*text).to_owned()));
         let read = |path: &Path| match path.to_str() {
             Some("/srv/data/setup.toml") => Ok(setup.to_owned()),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         };
         let dir = [("STRONGROOM_DATA_DIR".to_owned(), "/srv/data".to_owned())];
-        Config::load(dir.into_iter().chain(env), read).map_err(|errors| errors.to_string()).ok().unwrap()
+        Config::load(dir.into_iter().chain(env), read)
+            .map_err(|errors| errors.to_string())
+            .ok()
+            .unwrap()
     }
 
     fn base_url(url: &str) -> Applied {
@@ -122,7 +136,10 @@ mod tests {
     fn what_the_first_run_set_is_read_below_everything_else() {
         let set = config(&[], "base_url = \"https://set.example.com\"\n");
         assert_eq!(set.base_url.as_str(), "https://set.example.com/");
-        assert_eq!(set.source_of(Setting::BaseUrl), Source::Toml("/srv/data/setup.toml".into()));
+        assert_eq!(
+            set.source_of(Setting::BaseUrl),
+            Source::Toml("/srv/data/setup.toml".into())
+        );
         let env = [("BASE_URL", "https://env.example.com")];
         let over = config(&env, "base_url = \"https://set.example.com\"\n");
         assert_eq!(over.base_url.as_str(), "https://env.example.com/");
@@ -146,7 +163,9 @@ mod tests {
 
     #[test]
     fn what_was_set_before_stays_in_the_file() {
-        let text = base_url("https://new.example.com").written_into("root_key = \"a\"\n").unwrap();
+        let text = base_url("https://new.example.com")
+            .written_into("root_key = \"a\"\n")
+            .unwrap();
         let table: toml::Table = text.expose().parse().unwrap();
         assert_eq!(table.len(), 2);
         assert_eq!(table["base_url"].as_str(), Some("https://new.example.com"));

@@ -84,7 +84,9 @@ impl Sources {
     fn setup_layer(&mut self, path: &Path, read_file: &impl Fn(&Path) -> io::Result<String>) -> Layer {
         match read_file(path) {
             Ok(text) => self.toml_text_layer(path, &Secret::new(text)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Layer::new(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Layer::new()
+            }
             Err(error) => {
                 let label = path.display().to_string();
                 self.errors.push(&label, format!("cannot be read: {}", error.kind()));

@@ -191,7 +191,8 @@ pub(super) struct Address(pub(super) String);
 
 impl FromSetting for Address {
     fn from_setting(text: &str) -> Result<Self, String> {
-        let checked = text::email("email", text).map_err(|_| "must be an address such as dana@example.com".to_owned())?;
+        let checked =
+            text::email("email", text).map_err(|_| "must be an address such as dana@example.com".to_owned())?;
         Ok(Self(checked.display))
     }
 }

@@ -20,6 +20,10 @@ use crate::tags::Tag;
 pub struct AdminUsersApi(pub Arc<App>);
 
 /// An account, as a superuser sees it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and a field of the answer"
+)]
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct AdminUser {

@@ -156,7 +156,7 @@ impl InstanceApi {
             database: config.database.kind().to_owned(),
             has_mail: config.smtp.is_some(),
             has_redis: config.redis.is_some(),
-            settings: config.describe().into_iter().map(Into::into).collect(),
+            settings: self.0.first_run.settings().iter().cloned().map(Into::into).collect(),
         }))
     }
 }

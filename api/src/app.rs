@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::http::write::Write;
+use crate::setup::first_run::FirstRun;
 
 /// What operations work with.
 pub struct App {
@@ -36,6 +37,7 @@ pub struct App {
     pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
+    pub first_run: FirstRun,
     /// Where people reach this instance.
     pub base_url: Url,
 }

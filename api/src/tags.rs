@@ -26,7 +26,9 @@ pub enum Tag {
     Webhooks,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
-    /// The first administrator of a new instance.
+    /// The whole instance, for its superusers.
+    Administration,
+    /// The first run of a new instance: its settings, and its first administrator.
     Setup,
     /// Liveness and readiness.
     Health,

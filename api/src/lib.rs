@@ -2,9 +2,11 @@
 
 pub mod apis;
 pub mod app;
+pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod docs;
+pub mod draining;
 pub mod health;
 pub mod http;
 pub mod members;
@@ -12,6 +14,8 @@ pub mod orgs;
 pub mod pages;
 pub mod policy;
 pub mod projects;
+pub mod prometheus;
+pub mod rate_classes;
 pub mod secrets;
 pub mod serve;
 pub mod server;

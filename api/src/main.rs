@@ -106,7 +106,7 @@ async fn serve() -> Outcome {
     let shutdown = worker::signals::shutdown_on_signal()?;
     let started = serve::start(config.clone(), Ambient::default(), shutdown.clone()).await?;
     banner(&config, &started)?;
-    shutdown.cancelled().await;
+    shutdown.begun.cancelled().await;
     started.ended().await;
     Ok(())
 }

@@ -41,12 +41,20 @@ pub struct TooMany {
     pub wait: Duration,
 }
 
-impl Rate {
-    /// `None` for no limit at all, when the scale is 0. Otherwise at least one request a minute.
-    pub fn new(per_minute: u32, factor: u32, scale: f64) -> Option<Self> {
-        if scale <= 0.0 {
-            return None;
+impl TooMany {
+    /// Where the key stands: nothing is left, and something comes back after the wait.
+    pub const fn standing(self) -> Standing {
+        Standing {
+            limit: self.limit,
+            remaining: 0,
+            reset: self.wait,
         }
+    }
+}
+
+impl Rate {
+    /// So many a minute, multiplied; at least one.
+    pub fn new(per_minute: u32, factor: u32, scale: f64) -> Self {
         let scaled = f64::from(per_minute) * f64::from(factor) * scale;
         #[expect(
             clippy::cast_possible_truncation,
@@ -54,7 +62,7 @@ impl Rate {
             reason = "clamped to what fits right before"
         )]
         let limit = scaled.round().clamp(1.0, f64::from(u32::MAX)) as u32;
-        NonZeroU32::new(limit).map(Self)
+        Self(NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN))
     }
 
     /// Counts one request in a bucket, which is full again at `full_at`. Instants in nanoseconds.
@@ -168,7 +176,7 @@ mod tests {
     }
 
     fn rate(per_minute: u32) -> Rate {
-        Rate::new(per_minute, 1, 1.0).unwrap()
+        Rate::new(per_minute, 1, 1.0)
     }
 
     #[test]
@@ -207,11 +215,11 @@ mod tests {
 
     #[test]
     fn limits_are_scaled_and_never_less_than_one() {
-        let limit = |per_minute, factor, scale| Rate::new(per_minute, factor, scale).map(|rate| rate.0.get());
-        assert_eq!(limit(300, 1, 0.0), None);
-        assert_eq!(limit(300, 1, 0.02), Some(6));
-        assert_eq!(limit(300, 10, 1.0), Some(3000));
-        assert_eq!(limit(1, 1, 0.001), Some(1));
+        let limit = |per_minute, factor, scale| Rate::new(per_minute, factor, scale).0.get();
+        assert_eq!(limit(300, 1, 0.02), 6);
+        assert_eq!(limit(300, 10, 1.0), 3000);
+        assert_eq!(limit(1, 1, 0.001), 1);
+        assert_eq!(limit(u32::MAX, 10, 1000.0), u32::MAX);
     }
 
     #[test]

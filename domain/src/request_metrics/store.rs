@@ -1,5 +1,7 @@
 //! The hours in the database. A row belongs to one process, which writes it whole: writing it twice does no harm.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
@@ -20,6 +22,20 @@ const BATCH: usize = 200;
 const WIDTH: usize = 9;
 
 impl Recorder {
+    /// Writes down every minute until `shutdown`. What comes later is for a last flush.
+    pub async fn run(self: Arc<Self>, db: Db, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = shutdown.as_mut() => return,
+                () = tokio::time::sleep(FLUSH_EVERY) => {}
+            }
+            if let Err(error) = self.flush(&db).await {
+                tracing::warn!(%error, "the requests of the last minute could not be written down");
+            }
+        }
+    }
+
     /// Writes down what the database does not have yet; returns the number of rows.
     ///
     /// # Errors

@@ -98,7 +98,16 @@ fn config() -> EdgeConfig {
         public: &["get_public"],
         routes: RouteTable::of::<Api>(),
         body: BodyRules::default(),
+        class_of: |_| None,
         rate_limit: Arc::new(RateLimit::new(0.0, &Clock::system())),
+        metrics: Arc::new(HttpMetrics::new(
+            domain::metrics::Registry::default(),
+            Arc::new(domain::request_metrics::Recorder::new(
+                uuid::Uuid::nil(),
+                Clock::system(),
+            )),
+        )),
+        draining: CancellationToken::new(),
         changes: TaskTracker::new(),
     }
 }

@@ -43,6 +43,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert_eq!(config.registration, Registration::Open);
     assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.audit_reads, AuditReads::Durable);
+    assert_eq!((config.metrics_listen, config.drain_delay.as_secs()), (None, 5));
     assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);
     assert_eq!(config.migrate, MigrateMode::Auto);
@@ -64,6 +65,8 @@ fn every_setting_can_be_set() {
         ("EGRESS_ALLOW", "fd00::/8"),
         ("REGISTRATION", "closed"),
         ("AUDIT_READS", "buffered"),
+        ("METRICS_LISTEN", "127.0.0.1:9464"),
+        ("DRAIN_DELAY", "0"),
         ("LOG", "debug"),
         ("LOG_FORMAT", "json"),
         ("MIGRATE", "manual"),
@@ -84,6 +87,8 @@ fn every_setting_can_be_set() {
     assert_eq!(list(&config.egress_allow), "fd00::/8");
     assert_eq!(config.registration, Registration::Closed);
     assert_eq!(config.audit_reads, AuditReads::Buffered);
+    assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
+    assert!(config.drain_delay.is_zero());
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(config.migrate, MigrateMode::Manual);
@@ -248,6 +253,8 @@ fn all_mistakes_are_reported_at_once() {
         ("EGRESS_ALLOW", "10.0.0.0/33"),
         ("REGISTRATION", "friends"),
         ("AUDIT_READS", "yes"),
+        ("METRICS_LISTEN", "9464"),
+        ("DRAIN_DELAY", "-1"),
         ("LOG_FORMAT", "xml"),
         ("MIGRATE", "never"),
         ("NONSENSE", "1"),

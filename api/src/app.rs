@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::http::write::Write;
+use crate::setup::first_run::FirstRun;
 
 /// What operations work with.
 pub struct App {
@@ -37,6 +38,7 @@ pub struct App {
     pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
+    pub first_run: FirstRun,
     /// The figures of this process, for Prometheus.
     pub metrics: Registry,
     /// The requests of this process, by hour.

@@ -25,6 +25,8 @@ pub const CLASSES: &[(Class, &[&str])] = &[
             "verify_email",
             "get_invite",
             "accept_invite",
+            "apply_setup_config",
+            "restart_instance",
             "create_admin",
             "confirm_session",
             "change_password",

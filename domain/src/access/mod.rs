@@ -19,6 +19,7 @@ mod rank;
 pub mod role;
 pub mod sight;
 pub mod superior;
+pub mod superuser;
 pub mod vouch;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Origin};
@@ -31,3 +32,4 @@ pub use grant::{OrgAccess, ProjectAccess, org, project};
 pub use inquiry::{Inquiry, inquiry};
 pub use permission::{GrantSet, Permission};
 pub use role::BuiltinRole;
+pub use superuser::{OverseenOrg, OverseenProject, Superuser, superuser};

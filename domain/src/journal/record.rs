@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId,
-    SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OrgId, ProjectId, RoleId, SecretId,
+    ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -31,6 +31,7 @@ pub enum Target {
     Role(RoleId),
     AccessRule(AclRuleId),
     ServiceAccount(ServiceAccountId),
+    Job(JobId),
 }
 
 impl Target {
@@ -50,6 +51,7 @@ impl Target {
             Self::Role(id) => ("role", id.0),
             Self::AccessRule(id) => ("access_rule", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
+            Self::Job(id) => ("job", id.0),
         }
     }
 }
@@ -71,6 +73,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "role" => RoleId(id).to_string(),
         "access_rule" => AclRuleId(id).to_string(),
         "service_account" => ServiceAccountId(id).to_string(),
+        "job" => JobId(id).to_string(),
         _ => id.to_string(),
     }
 }
@@ -90,10 +93,13 @@ pub struct KeyChange {
     pub keeps_version: bool,
 }
 
+/// The ledger of the instance: what concerns no organisation and no account.
+pub const INSTANCE_LEDGER: Uuid = Uuid::nil();
+
 /// An event to be recorded.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The chain it belongs to: an organisation's, or an account's for what concerns no organisation.
+    /// The chain it belongs to: an organisation's, an account's for what concerns no organisation, or the instance's.
     pub ledger: Uuid,
     pub action: Action,
     pub target: Target,
@@ -105,20 +111,21 @@ pub struct Entry {
 
 impl Entry {
     pub fn in_org(org: OrgId, action: Action, target: Target) -> Self {
-        Self {
-            ledger: org.0,
-            action,
-            target,
-            project: None,
-            environment: None,
-            revision: None,
-            data: Map::new(),
-        }
+        Self::in_ledger(org.0, action, target)
     }
 
     pub fn of_account(user: UserId, action: Action, target: Target) -> Self {
+        Self::in_ledger(user.0, action, target)
+    }
+
+    /// Of what concerns no organisation and no account.
+    pub fn of_instance(action: Action, target: Target) -> Self {
+        Self::in_ledger(INSTANCE_LEDGER, action, target)
+    }
+
+    fn in_ledger(ledger: Uuid, action: Action, target: Target) -> Self {
         Self {
-            ledger: user.0,
+            ledger,
             action,
             target,
             project: None,

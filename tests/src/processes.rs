@@ -219,6 +219,7 @@ impl Installation {
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8"),
             // Every test comes from one address.
             ("STRONGROOM_RATE_LIMIT_SCALE", "0"),
+            ("STRONGROOM_DRAIN_DELAY", "0"),
         ];
         always
             .iter()

@@ -8,5 +8,5 @@ mod times;
 
 pub use recorder::Recorder;
 pub use store::{FLUSH_EVERY, prune};
-pub use summary::{Figures, Hour, MAX_HOURS, RouteFigures, Summary, summary};
+pub use summary::{Figures, Hour, RouteFigures, Summary, hours, summary};
 pub use times::Times;

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use super::recorder::{Recorder, Tally, hour_of};
 use super::store;
-use crate::kernel::{Reads, Result, Timestamp};
+use crate::access::Superuser;
+use crate::kernel::{Problem, Reads, Result, Timestamp};
 
 /// The longest summary, hours.
-pub const MAX_HOURS: u32 = 168;
+const MAX_HOURS: u32 = 168;
+/// The one that nobody chose.
+const HOURS: u32 = 24;
 
 /// Requests put together.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,25 +63,41 @@ pub struct Summary {
     /// Every hour, the oldest first.
     pub timeline: Vec<Hour>,
     /// Processes that have counted something.
-    pub instances: usize,
+    pub instances: u64,
     /// Hours without a single request.
     pub missing: Vec<Timestamp>,
+}
+
+/// How many hours to sum up, of those that were asked for.
+///
+/// # Errors
+/// `invalid_field`.
+pub fn hours(asked: Option<i64>) -> Result<u32> {
+    let Some(asked) = asked else { return Ok(HOURS) };
+    let hours = u32::try_from(asked)
+        .ok()
+        .filter(|hours| (1..=MAX_HOURS).contains(hours));
+    hours.ok_or_else(|| Problem::field("hours", "range", format!("must be 1 to {MAX_HOURS}")).into())
 }
 
 /// Sums up the current hour and those before it, `hours` in all. What `own` has not written down yet is in it.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn summary(from: &impl Reads, own: &Recorder, hours: u32) -> Result<Summary> {
+pub async fn summary(from: &impl Reads, _: &Superuser, own: &Recorder, hours: u32) -> Result<Summary> {
     let to = from.now();
     let first = hour_of(to) - Duration::from_hours(u64::from(hours.max(1)) - 1);
+    // Before the database: what is written and forgotten meanwhile is there, and counts once.
+    let held = own.all();
     let mut all = BTreeMap::new();
     for (instance, series, tally) in store::since(from, first).await? {
         all.insert((instance, series), tally);
     }
-    // After the database: what is written meanwhile is in memory too, and counts once.
-    for (series, tally) in own.all().into_iter().filter(|(series, _)| series.hour >= first) {
-        all.insert((own.instance, series), tally);
+    for (series, tally) in held.into_iter().filter(|(series, _)| series.hour >= first) {
+        let known: &mut Tally = all.entry((own.instance, series)).or_default();
+        if known.requests <= tally.requests {
+            *known = tally;
+        }
     }
     let (mut total, mut routes, mut by_hour) = (Group::default(), BTreeMap::new(), BTreeMap::new());
     let mut instances = BTreeSet::new();
@@ -104,7 +123,7 @@ pub async fn summary(from: &impl Reads, own: &Recorder, hours: u32) -> Result<Su
         per_second: ratio(total.tally.requests, to.since(first).as_secs().max(1)),
         total: total.figures(),
         routes: sorted(routes),
-        instances: instances.len(),
+        instances: u64::try_from(instances.len()).unwrap_or(u64::MAX),
         missing,
     })
 }

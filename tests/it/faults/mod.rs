@@ -2,10 +2,12 @@
 
 mod canary;
 mod cut;
+mod drain;
 mod keys;
 mod kill;
 mod load;
 mod postgres;
+mod rates;
 mod receivers;
 mod redis;
 mod rotation;

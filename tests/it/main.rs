@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod admin;
 mod audit;
 mod auth;
 mod contract;
@@ -25,6 +26,7 @@ mod reference;
 mod request_metrics;
 mod secrets;
 mod service_accounts;
+mod setup;
 mod templates;
 mod walks;
 mod webhooks;

@@ -9,7 +9,30 @@ use domain::rates::Class;
 /// Every operation, by its id.
 pub const CLASSES: &[(Class, &[&str])] = &[
     (Class::Probe, &["get_health", "get_ready"]),
-    (Class::Admin, &["get_metrics_summary"]),
+    (
+        Class::Admin,
+        &[
+            "get_admin_stats",
+            "get_admin_config",
+            "get_metrics_summary",
+            "list_admin_users",
+            "update_admin_user",
+            "delete_admin_user",
+            "list_admin_projects",
+            "get_admin_project",
+            "update_admin_project",
+            "delete_admin_project",
+            "list_admin_project_members",
+            "add_admin_project_member",
+            "update_admin_project_member",
+            "remove_admin_project_member",
+            "list_admin_project_invites",
+            "list_admin_invites",
+            "revoke_admin_invite",
+            "list_admin_jobs",
+            "retry_admin_job",
+        ],
+    ),
     // What takes no credential, and what takes a password or a code beside one.
     (
         Class::SignIn,

@@ -218,7 +218,7 @@ pub fn class_of(operation: &str) -> Option<Class> {
     static BY_OPERATION: LazyLock<HashMap<&str, Class>> = LazyLock::new(|| {
         let classes = CLASSES.iter();
         classes
-            .flat_map(|(class, operations)| operations.iter().map(|operation| (*operation, *class)))
+            .flat_map(|(class, operations)| operations.iter().map(move |operation| (*operation, *class)))
             .collect()
     });
     BY_OPERATION.get(operation).copied()

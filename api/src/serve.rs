@@ -229,9 +229,9 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let stop = draining::stop_after(&shutdown, config.drain_delay);
-    let worker = embedded_worker(&config, &db, &keys, &bell, (&stop, &shutdown.begun))?;
     let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, shutdown.begun)?;
     let app = Arc::new(app);
+    let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
     let rate_limit = Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock));
     let (service, document) = routes(&app, &rate_limit).map_err(StartError::Document)?;
@@ -445,13 +445,8 @@ fn notices(config: &Config) -> Result<Option<Arc<dyn Bell>>, Error> {
     }
 }
 
-fn embedded_worker(
-    config: &Config,
-    db: &Db,
-    keys: &Arc<KeyStore>,
-    bell: &Arc<dyn Bell>,
-    (stop, shutdown): (&CancellationToken, &CancellationToken),
-) -> Result<Option<JoinHandle<()>>, Error> {
+/// The worker inside this process, if there is to be one. Its figures belong to those of the application.
+fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Result<Option<JoinHandle<()>>, Error> {
     match config.worker {
         WorkerMode::External => Ok(None),
         WorkerMode::Embedded => {
@@ -459,16 +454,16 @@ fn embedded_worker(
                 allow: config.egress_allow.clone(),
             };
             let worker = Worker::new(Deps {
-                db: db.clone(),
-                keys: keys.clone(),
-                bell: bell.clone(),
-                egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
+                db: app.db.clone(),
+                keys: app.keys.clone(),
+                bell: app.bell.clone(),
+                egress: Egress::new(policy, Timeouts::default())?.with_clock(app.db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
                 base_url: config.base_url.clone(),
-                name: process_name(db)?,
+                name: process_name(&app.db)?,
                 limits: Slots::default(),
             });
-            let (stop, shutdown) = (stop.clone(), shutdown.clone());
+            let (stop, shutdown) = (stop.clone(), app.draining.clone());
             Ok(Some(tokio::spawn(async move {
                 worker.run(stop.clone()).await;
                 if !stop.is_cancelled() {
@@ -535,6 +530,7 @@ pub async fn document() -> Result<Value, StartError> {
     let settings = [
         ("STRONGROOM_DATA_DIR", folder.display().to_string()),
         ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
+        ("STRONGROOM_DRAIN_DELAY", "0".to_owned()),
     ];
     let env = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config =

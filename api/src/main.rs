@@ -117,6 +117,9 @@ fn banner(config: &Config, started: &Started) -> std::io::Result<()> {
     let data = config.data_dir.display();
     writeln!(out, "\nStrongroom {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  API        {}", started.base_url)?;
+    if let Some(address) = started.metrics_address {
+        writeln!(out, "  Metrics    http://{address}/metrics")?;
+    }
     writeln!(out, "  Documents  {0}docs  {0}openapi.json", started.base_url)?;
     if config.database.is_sqlite() {
         writeln!(out, "  Data       {data} (SQLite, root key, back both up)")?;

@@ -179,6 +179,8 @@ pub struct Api {
     pub url: String,
     /// The one-time token of its start, while there is no administrator.
     pub setup_token: Option<String>,
+    /// Where Prometheus asks for metrics, if it may.
+    pub metrics: Option<String>,
 }
 
 impl Api {
@@ -192,6 +194,7 @@ impl Api {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             setup_token: line("Setup "),
+            metrics: line("Metrics "),
             process,
         }
     }

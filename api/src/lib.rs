@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod apis;
 pub mod app;
-pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod docs;

@@ -68,7 +68,7 @@ impl Times {
     pub fn percentile(&self, of_thousand: u64, longest: u64) -> u64 {
         let total: u64 = self.counts.iter().sum();
         let rank = (total * of_thousand).div_ceil(1000).max(1);
-        let mut seen = 0;
+        let mut seen = 0_u64;
         let bucket = self.counts.iter().position(|count| {
             seen += count;
             seen >= rank

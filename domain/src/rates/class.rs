@@ -13,6 +13,8 @@ pub enum Class {
     Mail,
     /// Invitations, which send mail too.
     Invite,
+    /// What other services send, which prove by a signature that they did.
+    Inbound,
     /// Questions about who may do what.
     Authorize,
     /// Whatever else changes nothing.
@@ -31,12 +33,13 @@ pub enum CountedBy {
 }
 
 impl Class {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Probe,
         Self::Admin,
         Self::SignIn,
         Self::Mail,
         Self::Invite,
+        Self::Inbound,
         Self::Authorize,
         Self::Read,
         Self::Write,
@@ -50,6 +53,7 @@ impl Class {
             Self::SignIn => "sign_in",
             Self::Mail => "mail",
             Self::Invite => "invite",
+            Self::Inbound => "inbound",
             Self::Authorize => "authorize",
             Self::Read => "read",
             Self::Write => "write",
@@ -63,14 +67,14 @@ impl Class {
             Self::Admin => 100,
             Self::SignIn => 300,
             Self::Mail | Self::Invite => 60,
-            Self::Authorize | Self::Read => 1000,
+            Self::Inbound | Self::Authorize | Self::Read => 1000,
             Self::Write => 600,
         }
     }
 
     pub const fn counted_by(self) -> CountedBy {
         match self {
-            Self::Probe | Self::SignIn | Self::Mail => CountedBy::Network,
+            Self::Probe | Self::SignIn | Self::Mail | Self::Inbound => CountedBy::Network,
             Self::Admin | Self::Invite | Self::Authorize | Self::Read | Self::Write => CountedBy::Credential,
         }
     }
@@ -79,7 +83,7 @@ impl Class {
     pub const fn grows_with_plan(self) -> bool {
         match self {
             Self::Authorize | Self::Read | Self::Write => true,
-            Self::Probe | Self::Admin | Self::SignIn | Self::Mail | Self::Invite => false,
+            Self::Probe | Self::Admin | Self::SignIn | Self::Mail | Self::Invite | Self::Inbound => false,
         }
     }
 
@@ -87,7 +91,14 @@ impl Class {
     pub const fn refuses(self) -> bool {
         match self {
             Self::Probe => false,
-            Self::Admin | Self::SignIn | Self::Mail | Self::Invite | Self::Authorize | Self::Read | Self::Write => true,
+            Self::Admin
+            | Self::SignIn
+            | Self::Mail
+            | Self::Invite
+            | Self::Inbound
+            | Self::Authorize
+            | Self::Read
+            | Self::Write => true,
         }
     }
 }

@@ -23,7 +23,7 @@ on_both! {
         for (id, endpoint) in endpoints(t.document()) {
             let class = class_of(&id).expect("a class");
             if PUBLIC.contains(&id.as_str()) && endpoint.method != Method::GET {
-                assert!(matches!(class, Class::SignIn | Class::Mail), "{id} is counted as {}", class.as_str());
+                assert!(matches!(class, Class::SignIn | Class::Mail | Class::Inbound), "{id} is counted as {}", class.as_str());
             }
             assert_eq!(endpoint.template.starts_with("/v1/admin/"), class == Class::Admin, "{id}");
             if class == Class::Read {

@@ -45,7 +45,7 @@ impl Class {
         Self::Write,
     ];
 
-    /// Its name in the log.
+    /// Its name, for people.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Probe => "probe",

@@ -310,6 +310,21 @@ async fn a_change_outlives_its_client_and_keeps_its_context() {
     assert_eq!(response.into_body().into_string().await.unwrap(), "trace-0001");
 }
 
+#[tokio::test]
+async fn a_process_that_is_about_to_stop_ends_connections_with_their_next_answer() {
+    let config = config();
+    let draining = config.draining.clone();
+    let app = app(Api::default(), config);
+    let request = || Request::builder().uri_str("/v1/public").finish();
+    assert_eq!(app.get_response(request()).await.header("connection"), None);
+    draining.cancel();
+    let last = app.get_response(request()).await;
+    assert_eq!(
+        (last.status(), last.header("connection")),
+        (StatusCode::OK, Some("close"))
+    );
+}
+
 #[test]
 fn every_operation_documents_its_problems() {
     let spec: Value = serde_json::from_str(&OpenApiService::new(Api::default(), "Strongroom", "1").spec()).unwrap();

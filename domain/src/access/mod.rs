@@ -32,4 +32,4 @@ pub use grant::{OrgAccess, ProjectAccess, org, project};
 pub use inquiry::{Inquiry, inquiry};
 pub use permission::{GrantSet, Permission};
 pub use role::BuiltinRole;
-pub use superuser::{OverseenOrg, OverseenProject, Superuser, superuser};
+pub use superuser::{OverseenOrg, OverseenProject, Superuser};

@@ -1,17 +1,15 @@
-//! What superusers do. In the world there is none until a row makes one: the first run is for an instance without.
+//! What superusers do.
 
 use serde_json::json;
 
 use super::{Doer, Gate, Operation, change, read, write};
 
-/// Makes the person called root look after the instance, and has every delivery given up.
-const PREPARE: &str = "UPDATE users SET is_superuser = TRUE WHERE first_name = 'root';
-    UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
+/// Has every delivery given up.
+const GIVEN_UP: &str = "UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
 
 /// An operation of superusers.
 const fn by_root(operation: Operation) -> Operation {
     Operation {
-        prepare: Some(PREPARE),
         doer: Doer::Superuser,
         ..operation
     }
@@ -56,5 +54,8 @@ pub(super) const ROWS: &[Operation] = &[
     by_root(read("list_admin_invites", Gate::Superuser)),
     by_root(change("revoke_admin_invite", Gate::Superuser, 204)),
     by_root(read("list_admin_jobs", Gate::Superuser)),
-    by_root(change("retry_admin_job", Gate::Superuser, 202)),
+    Operation {
+        prepare: Some(GIVEN_UP),
+        ..by_root(change("retry_admin_job", Gate::Superuser, 202))
+    },
 ];

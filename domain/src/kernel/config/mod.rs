@@ -155,7 +155,8 @@ impl Config {
                            Set STRONGROOM_DATABASE_URL to postgres://…, or STRONGROOM_WORKER to embedded";
             errors.push(Setting::Worker.variable(), message.to_owned());
         }
-        if self.admin_email.is_some() != self.admin_password.is_some() {
+        let is_set = |setting| self.source_of(setting) != Source::Default;
+        if is_set(Setting::AdminEmail) != is_set(Setting::AdminPassword) {
             let message = "goes together with STRONGROOM_ADMIN_PASSWORD or its file: set both or neither";
             errors.push(Setting::AdminEmail.variable(), message.to_owned());
         }

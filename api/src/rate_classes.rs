@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use domain::rates::Class;
 
-/// Every operation, by its id.
+/// Every operation, by its id. What is served and is no operation stands here by its path as documented, `/oauth/token`,
+/// unless it is a page or a document: those are read.
 pub const CLASSES: &[(Class, &[&str])] = &[
     (Class::Probe, &["get_health", "get_ready"]),
     (
@@ -56,6 +57,11 @@ pub const CLASSES: &[(Class, &[&str])] = &[
             "enable_second_factor",
             "disable_second_factor",
             "verify_email_address",
+            "/oauth/token",
+            "/oauth/revoke",
+            "/oauth/device",
+            "/device",
+            "/sign-in",
         ],
     ),
     (
@@ -78,7 +84,16 @@ pub const CLASSES: &[(Class, &[&str])] = &[
             "resend_project_invite",
         ],
     ),
-    (Class::Authorize, &["explain_access", "who_can"]),
+    (
+        Class::Authorize,
+        &[
+            "explain_access",
+            "who_can",
+            "/oauth/authorize",
+            "/oauth/introspect",
+            "/oauth/userinfo",
+        ],
+    ),
     (
         Class::Read,
         &[
@@ -213,7 +228,7 @@ pub const CLASSES: &[(Class, &[&str])] = &[
     ),
 ];
 
-/// The class of an operation. `None`: the operation is not in the table, or there is none.
+/// The class of an operation, or of a path where there is none. `None`: it is not in the table.
 pub fn class_of(operation: &str) -> Option<Class> {
     static BY_OPERATION: LazyLock<HashMap<&str, Class>> = LazyLock::new(|| {
         let classes = CLASSES.iter();

@@ -49,7 +49,7 @@ pub struct EdgeConfig {
     pub public: &'static [&'static str],
     pub routes: RouteTable,
     pub body: BodyRules,
-    /// The class that an operation is counted in, by operation id.
+    /// The class that an operation is counted in, by operation id; by its path what is no operation.
     pub class_of: fn(&str) -> Option<Class>,
     /// How often somebody may call.
     pub rate_limit: Arc<RateLimit>,
@@ -117,7 +117,7 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
 
 /// What a request is counted as. An operation that the table does not know is one that a test will find.
 fn class(config: &EdgeConfig, to: Option<Destination<'_>>, method: &Method) -> Class {
-    let known = to.and_then(|to| to.operation).and_then(config.class_of);
+    let known = to.and_then(|to| (config.class_of)(to.operation.unwrap_or(to.template)));
     known.unwrap_or(if is_safe(method) { Class::Read } else { Class::Write })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::access;
+use domain::access::Superuser;
 use domain::request_metrics::{self, Figures, Hour, RouteFigures, Summary};
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
@@ -210,7 +210,7 @@ impl AdminMetricsApi {
         /// Hours to sum up, 1 to 168; 24 if absent. The last is the current one, as far as it has come.
         hours: Query<Option<i64>>,
     ) -> Result<Json<MetricsSummary>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let hours = request_metrics::hours(hours.0)?;
         let summary = request_metrics::summary(&self.0.db, &superuser, &self.0.requests, hours).await?;
         Ok(Json(summary.into()))

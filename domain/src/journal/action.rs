@@ -83,6 +83,10 @@ actions! {
     ServiceAccountDeleted = "service_account.deleted", true, "A service account was deleted with its keys, roles and rules.";
     ServiceAccountKeyCreated = "service_account.key_created", true, "A key of a service account was made.";
     ServiceAccountKeyRevoked = "service_account.key_revoked", true, "A key of a service account was revoked.";
+    BillingCheckoutStarted = "billing.checkout_started", false, "Somebody went to buy a plan.";
+    BillingPortalOpened = "billing.portal_opened", false, "Somebody went to manage what was bought.";
+    BillingPlanChanged = "billing.plan_changed", true, "The organisation is on another plan.";
+    BillingUpdated = "billing.updated", false, "The subscription changed, and the plan did not.";
     ProjectCreated = "project.created", true, "A project was made, with its three environments.";
     ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
     ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";

@@ -334,6 +334,16 @@ const SWITCHED_OFF: &[Fact] = &[
     ),
 ];
 
+const PLAN_CHANGED: &[Fact] = &[
+    always("plan", Kind::Text("team"), "Name of the plan."),
+    always("previous_plan", Kind::Text("free"), "Name of the plan of before."),
+    always(
+        "reason",
+        Kind::Choice(&["subscription", "ended", "administrator"]),
+        "Why: what is paid for changed, nothing is paid for any more, or an administrator of the instance decided so.",
+    ),
+];
+
 /// What the events of a type look like; `None` for those that are not delivered.
 pub const fn shape(action: Action) -> Option<Shape> {
     use Place::{Either, Environment, Org, Project};
@@ -379,6 +389,7 @@ pub const fn shape(action: Action) -> Option<Shape> {
         Action::EnvironmentRolledBack => keyed(ENVIRONMENT, ROLLED_BACK),
         Action::RevisionPinned | Action::RevisionUnpinned => told(Environment, ENVIRONMENT, PIN),
         Action::WebhookDisabled => told(Org, WEBHOOK, SWITCHED_OFF),
+        Action::BillingPlanChanged => told(Org, ORG, PLAN_CHANGED),
         Action::UserRegistered
         | Action::UserEmailVerified
         | Action::UserVerificationRequested
@@ -403,6 +414,9 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::TokenCreated
         | Action::TokenRevoked
         | Action::OrgPurged
+        | Action::BillingCheckoutStarted
+        | Action::BillingPortalOpened
+        | Action::BillingUpdated
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified
         | Action::SecretRead

@@ -90,6 +90,7 @@ fn areas_do_not_touch_each_others_tables() {
         "templates",
         "secrets",
         "webhooks",
+        "billing",
         "mail",
         "setup",
     ];

@@ -62,6 +62,8 @@ impl SendMail {
             | Template::AddressAdded
             | Template::AddressRemoved
             | Template::WebhookDisabled
+            | Template::PaymentFailed
+            | Template::TrialEnding
             | Template::DefaultAddressChanged => self.notice(&mail).await,
         }
     }

@@ -16,7 +16,7 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl};
+use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl, StripeKey, StripeWebhookSecrets};
 use super::Secret;
 
 pub use self::settings::Setting;
@@ -88,6 +88,12 @@ pub struct Config {
     /// Ranges that webhooks may reach besides public addresses.
     pub egress_allow: Vec<IpNet>,
     pub registration: Registration,
+    /// `None`: plans are not sold.
+    pub stripe_secret_key: Option<Secret<String>>,
+    /// They verify events of Stripe's; several while one replaces another.
+    pub stripe_webhook_secrets: Vec<Secret<String>>,
+    /// `None`: Stripe's own.
+    pub stripe_api_base: Option<Url>,
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
     pub audit_reads: AuditReads,
@@ -145,6 +151,16 @@ impl Config {
                            Set STRONGROOM_DATABASE_URL to postgres://…, or STRONGROOM_WORKER to embedded";
             errors.push(Setting::Worker.variable(), message.to_owned());
         }
+        let is_test =
+            |key: &Secret<String>| key.expose().starts_with("sk_test_") || key.expose().starts_with("rk_test_");
+        let is_plain = self
+            .stripe_api_base
+            .as_ref()
+            .is_some_and(|base| base.scheme() != "https");
+        if is_plain && self.stripe_secret_key.as_ref().is_some_and(|key| !is_test(key)) {
+            let message = "must be https: a key of the live mode does not travel in the clear".to_owned();
+            errors.push(Setting::StripeApiBase.variable(), message);
+        }
     }
 
     /// Every setting with the value in force and where it comes from, secrets hidden. For `strongroom-api config`.
@@ -176,6 +192,12 @@ impl Config {
             Setting::TrustedProxies => list(&self.trusted_proxies),
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
+            Setting::StripeSecretKey => hidden(self.stripe_secret_key.is_some()),
+            Setting::StripeWebhookSecret => hidden(!self.stripe_webhook_secrets.is_empty()),
+            Setting::StripeApiBase => self
+                .stripe_api_base
+                .as_ref()
+                .map_or_else(|| "(unset)".to_owned(), Url::to_string),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
@@ -241,6 +263,12 @@ impl Reader {
             trusted_proxies: self.read(Setting::TrustedProxies)?,
             egress_allow: self.read(Setting::EgressAllow)?,
             registration: self.read(Setting::Registration)?,
+            stripe_secret_key: self.read(Setting::StripeSecretKey).map(|key: StripeKey| key.0),
+            stripe_webhook_secrets: self
+                .read(Setting::StripeWebhookSecret)
+                .map(|secrets: StripeWebhookSecrets| secrets.0)
+                .unwrap_or_default(),
+            stripe_api_base: self.read(Setting::StripeApiBase),
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,

@@ -70,6 +70,13 @@ settings! {
     EgressAllow = "EGRESS_ALLOW", Plain, Some("");
     /// Who may make an account: `open`, `email_first`, `invite` or `closed`.
     Registration = "REGISTRATION", Plain, Some("open");
+    /// Secret key of Stripe's: `sk_live_…`, `sk_test_…`, or a restricted one, `rk_…`. Unset: plans are not sold, and
+    /// billing answers `billing_disabled`.
+    StripeSecretKey = "STRIPE_SECRET_KEY", Secret, None;
+    /// Signing secrets of Stripe's events, `whsec_…`, comma-separated while one replaces another. Unset: none are taken.
+    StripeWebhookSecret = "STRIPE_WEBHOOK_SECRET", Secret, None;
+    /// Origin of Stripe's API, for tests: `http` only with a key of the test mode. Unset: `https://api.stripe.com`.
+    StripeApiBase = "STRIPE_API_BASE", Plain, None;
     /// Multiplies every rate limit; 0 switches them off.
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.

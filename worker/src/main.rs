@@ -121,12 +121,14 @@ async fn work(
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
+    let billing = billing::open(config, db.clock(), db.rng())?;
     let worker = Worker::new(Deps {
         db: db.clone(),
         keys: Arc::new(keys),
         bell,
         egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
         mailer: Mailer::from_config(config)?,
+        billing,
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),

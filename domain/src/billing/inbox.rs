@@ -259,13 +259,18 @@ async fn about(from: &impl Reads, envelope: &Envelope, is_live: bool) -> Result<
     Ok(org.map(About::Org))
 }
 
-/// What is to be done about a stored event; `None` when nothing is any more.
+/// What is to be done about a stored event, also one that was given up; `None` when nothing is any more.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn pending(from: &impl Reads, event_id: &str) -> Result<Option<About>> {
     let row = event::Entity::find_by_id(event_id.to_owned()).one(from.conn()).await?;
-    let Some(row) = row.filter(|row| row.status == EventState::Pending.as_str()) else {
+    let is_open = |row: &event::Model| {
+        [EventState::Pending, EventState::Dead]
+            .iter()
+            .any(|state| row.status == state.as_str())
+    };
+    let Some(row) = row.filter(is_open) else {
         return Ok(None);
     };
     if OF_PRICES.contains(&row.kind.as_str()) {
@@ -277,12 +282,13 @@ pub async fn pending(from: &impl Reads, event_id: &str) -> Result<Option<About>>
     Ok(customer::org_of(from, &customer).await?.map(About::Org))
 }
 
-/// Sets the state of an event that waited.
+/// Sets the state of an event that waits, or was given up.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn end(tx: &WriteTx, event_id: &str, state: EventState) -> Result<()> {
-    let sql = "UPDATE stripe_events SET status = $2, done_at = $3 WHERE event_id = $1 AND status = 'pending'";
+    let sql =
+        "UPDATE stripe_events SET status = $2, done_at = $3 WHERE event_id = $1 AND status IN ('pending', 'dead')";
     let values = [event_id.into(), state.as_str().into(), tx.now().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(())

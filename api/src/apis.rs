@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{audit, auth, billing, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -32,6 +32,8 @@ pub const PUBLIC: &[&str] = &[
     "get_ready",
     // What the published document says too.
     "list_webhook_events",
+    // Signed by Stripe.
+    "receive_stripe_event",
 ];
 
 /// Response fields that may carry a credential or a secret: shown once, or the very thing that was asked for.
@@ -67,6 +69,7 @@ pub type Apis = (
     templates::Apis,
     secrets::Apis,
     webhooks::Apis,
+    billing::Apis,
     audit::Apis,
     SetupApi,
     HealthApi,
@@ -84,6 +87,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
+        billing::apis(app),
         audit::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),

@@ -4,6 +4,7 @@ pub mod apis;
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod billing;
 pub mod docs;
 pub mod health;
 pub mod http;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use domain::auth::throttle::Throttle;
+use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
@@ -211,7 +212,8 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
-    let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
+    let billing = billing::open(&config, db.clock(), db.rng())?;
+    let worker = embedded_worker(&config, &db, &keys, &bell, &billing, &shutdown)?;
     let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
     let app = Arc::new(App {
         db: db.clone(),
@@ -228,6 +230,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
             allow: config.egress_allow.clone(),
         },
         registration: config.registration,
+        billing,
         base_url: config.base_url.clone(),
     });
     tokio::spawn(tidy(Arc::downgrade(&app)));
@@ -344,6 +347,7 @@ fn embedded_worker(
     db: &Db,
     keys: &Arc<KeyStore>,
     bell: &Arc<dyn Bell>,
+    billing: &Billing,
     shutdown: &CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, Error> {
     match config.worker {
@@ -358,6 +362,7 @@ fn embedded_worker(
                 bell: bell.clone(),
                 egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
+                billing: billing.clone(),
                 base_url: config.base_url.clone(),
                 name: process_name(db)?,
                 limits: Slots::default(),

@@ -24,6 +24,8 @@ pub enum Tag {
     Secrets,
     /// Signed events to your own servers.
     Webhooks,
+    /// What is paid for, and how: pages and events of Stripe's.
+    Billing,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
     /// The first administrator of a new instance.

@@ -24,6 +24,7 @@ const DEFAULT_RETRY_AFTER: u64 = 1;
 #[oai(rename_all = "snake_case", remote = "domain::kernel::ProblemCode")]
 pub enum ProblemCode {
     MalformedRequest,
+    InvalidSignature,
     Unauthenticated,
     InvalidCredentials,
     PlanLimitExceeded,
@@ -38,6 +39,7 @@ pub enum ProblemCode {
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
+    AlreadySubscribed,
     Conflict,
     EmailTaken,
     LastOwner,
@@ -59,6 +61,7 @@ pub enum ProblemCode {
     HeadersTooLarge,
     Internal,
     NotImplemented,
+    BillingDisabled,
     Unavailable,
     InsufficientStorage,
 }
@@ -255,6 +258,9 @@ pub enum ApiError {
     /// Our fault.
     #[oai(status = 500)]
     Internal(ProblemJson),
+    /// This instance does not do it.
+    #[oai(status = 501)]
+    Disabled(ProblemJson),
     /// A dependency is down.
     #[oai(status = 503)]
     Unavailable(ProblemJson, #[oai(header = "Retry-After")] u64),
@@ -268,7 +274,7 @@ impl From<Problem> for ApiError {
         let body = ProblemJson::from(problem);
         let retry_after = body.0.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
         match body.0.code {
-            ProblemCode::MalformedRequest => Self::Malformed(body),
+            ProblemCode::MalformedRequest | ProblemCode::InvalidSignature => Self::Malformed(body),
             ProblemCode::Unauthenticated | ProblemCode::InvalidCredentials => {
                 Self::Unauthenticated(body, CHALLENGE.to_owned())
             }
@@ -283,6 +289,7 @@ impl From<Problem> for ApiError {
             ProblemCode::NotFound => Self::NotFound(body),
             ProblemCode::NotAcceptable => Self::NotAcceptable(body),
             ProblemCode::Conflict
+            | ProblemCode::AlreadySubscribed
             | ProblemCode::EmailTaken
             | ProblemCode::LastOwner
             | ProblemCode::AlreadyMember
@@ -299,6 +306,7 @@ impl From<Problem> for ApiError {
             ProblemCode::StepUpRequired => Self::StepUpRequired(body),
             ProblemCode::RateLimited => Self::RateLimited(body, retry_after),
             ProblemCode::Internal => Self::Internal(body),
+            ProblemCode::BillingDisabled => Self::Disabled(body),
             ProblemCode::Unavailable => Self::Unavailable(body, retry_after),
             ProblemCode::InsufficientStorage => Self::InsufficientStorage(body),
             // Only the edge answers with these, and it does not come through here.
@@ -392,7 +400,7 @@ mod tests {
             let edge = respond(problem.clone());
             let operation = ApiError::from(problem).into_response();
             assert_eq!(edge.status().as_u16(), code.status(), "{code:?}");
-            if !matches!(code.status(), 405 | 408 | 414 | 431 | 501) {
+            if !matches!(code.status(), 405 | 408 | 414 | 431) && *code != Code::NotImplemented {
                 assert_eq!(operation.status(), edge.status(), "{code:?}");
                 assert_eq!(operation.content_type(), edge.content_type());
                 assert_eq!(operation.header("www-authenticate").is_some(), code.status() == 401);

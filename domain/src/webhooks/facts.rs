@@ -345,6 +345,7 @@ const PLAN_CHANGED: &[Fact] = &[
 ];
 
 /// What the events of a type look like; `None` for those that are not delivered.
+#[expect(clippy::too_many_lines, reason = "one table of every event")]
 pub const fn shape(action: Action) -> Option<Shape> {
     use Place::{Either, Environment, Org, Project};
     match action {

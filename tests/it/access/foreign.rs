@@ -106,6 +106,8 @@ const NO_NAMES: &[&str] = &[
     "overlap_hours",
     "since",
     "until",
+    "plan",
+    "interval",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.

@@ -115,4 +115,10 @@ fn only_the_api_knows_poem_and_only_the_worker_knows_redis() {
     for krate in ["domain", "api", "migration", "openapi"] {
         assert!(!manifest(krate).contains("\nredis"), "{krate} depends on redis");
     }
+    for krate in ["domain", "api", "worker"] {
+        assert!(
+            !manifest(krate).contains("\nasync-stripe"),
+            "{krate} depends on async-stripe"
+        );
+    }
 }

@@ -409,6 +409,7 @@ fn good_body(id: &str) -> Value {
         "update_webhook" => json!({ "description": "new" }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
         "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
+        "create_checkout_session" => json!({ "plan": "team" }),
         other => unreachable!("give the operation {other} a body here"),
     }
 }

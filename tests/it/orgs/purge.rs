@@ -29,6 +29,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("webhook_secrets", "org_id"),
     ("webhook_recoveries", "org_id"),
     ("jobs", "org_id"),
+    ("billing_subscriptions", "org_id"),
     ("data_keys", "scope_id"),
 ];
 

@@ -19,7 +19,12 @@ use crate::access::Stage;
 
 /// What the table of operations does not bring about; tests of their own do. A webhook is switched off by what its
 /// receiver answers: the tests of `health`. A plan changes by what Stripe says: the tests of `billing`.
-const ELSEWHERE: [&str; 4] = ["access_rule.updated", "project.key_destroyed", "webhook.disabled", "billing.plan_changed"];
+const ELSEWHERE: [&str; 4] = [
+    "access_rule.updated",
+    "project.key_destroyed",
+    "webhook.disabled",
+    "billing.plan_changed",
+];
 
 /// The schemas by their types.
 pub struct Catalogue(BTreeMap<String, Value>);

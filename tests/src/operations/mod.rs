@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::matrix::world::{Place, World};
 
 mod accounts;
+mod billing;
 mod endpoint;
 mod orgs;
 mod projects;
@@ -173,6 +174,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
+        billing::ROWS,
     ];
     areas.concat()
 });

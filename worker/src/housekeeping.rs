@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::auth::throttle;
+use domain::billing::inbox;
 use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
@@ -64,7 +65,7 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + inbox::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

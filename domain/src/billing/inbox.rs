@@ -1,6 +1,8 @@
 //! The inbox of Stripe's events: each is stored once and answered at once. An event is a hint that something about a
 //! customer changed, never the change itself: what there is is asked of Stripe when its job runs.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
@@ -45,6 +47,8 @@ const OF_DISPUTES: [&str; 2] = ["charge.dispute.created", "charge.dispute.closed
 pub const KINDS: [&[&str]; 3] = [&OF_CUSTOMERS, &OF_PRICES, &OF_DISPUTES];
 /// The lane of what concerns no customer.
 const PRICES_LANE: &str = "prices";
+/// How long events are kept. Stripe lists those of the last thirty days.
+const KEPT: Duration = Duration::from_hours(90 * 24);
 /// Events that one look at Stripe ends at once.
 const MOST_COVERED: u64 = 100;
 
@@ -292,6 +296,30 @@ pub async fn end(tx: &WriteTx, event_id: &str, state: EventState) -> Result<()> 
     let values = [event_id.into(), state.as_str().into(), tx.now().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(())
+}
+
+/// When the event that has waited longest came in: the metric `stripe_events_pending_age_seconds`.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn waiting_since(from: &impl Reads) -> Result<Option<Timestamp>> {
+    let oldest = event::Entity::find()
+        .filter(event::Column::Status.eq(EventState::Pending.as_str()))
+        .order_by_asc(event::Column::ReceivedAt)
+        .one(from.conn())
+        .await?;
+    Ok(oldest.map(|row| row.received_at))
+}
+
+/// Deletes events that are over and that Stripe does not list any more: they hold names and addresses. Tells how many.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn prune(tx: &WriteTx) -> Result<u64> {
+    let sql = "DELETE FROM stripe_events WHERE received_at < $1 AND status <> 'pending'";
+    let values = [(tx.now() - KEPT).into()];
+    let deleted = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(deleted.rows_affected())
 }
 
 /// The events of a customer that wait, oldest first: whatever Stripe says of the customer from now on covers them.

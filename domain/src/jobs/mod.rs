@@ -19,7 +19,7 @@ mod schedule;
 mod sweep;
 
 pub use bell::{Bell, LocalBell};
-pub use claim::{Claimed, LEASE, claim, has_open, release};
+pub use claim::{Claimed, LEASE, claim, has_open, has_soon, release};
 pub use emit::{NewJob, emit};
 pub use finish::{AttemptLog, Finished, Verdict, finish};
 pub use health::Health;

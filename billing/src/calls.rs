@@ -37,7 +37,7 @@ struct Failure {
 
 impl Calls {
     /// Asks something.
-    pub(crate) async fn ask<R>(&self, request: &R) -> GatewayResult<R::Output>
+    pub(crate) async fn ask<R>(&self, request: &R) -> GatewayResult<Box<R::Output>>
     where
         R: StripeRequest + Sync,
         R::Output: Deserialize + Send,
@@ -46,7 +46,7 @@ impl Calls {
     }
 
     /// Changes something, once for each key.
-    pub(crate) async fn change<R>(&self, request: &R, key: &str) -> GatewayResult<R::Output>
+    pub(crate) async fn change<R>(&self, request: &R, key: &str) -> GatewayResult<Box<R::Output>>
     where
         R: StripeRequest + Sync,
         R::Output: Deserialize + Send,
@@ -54,7 +54,7 @@ impl Calls {
         self.call(request, Some(key)).await
     }
 
-    async fn call<R>(&self, request: &R, key: Option<&str>) -> GatewayResult<R::Output>
+    async fn call<R>(&self, request: &R, key: Option<&str>) -> GatewayResult<Box<R::Output>>
     where
         R: StripeRequest + Sync,
         R::Output: Deserialize + Send,
@@ -63,9 +63,10 @@ impl Calls {
         let mut tried = 1;
         loop {
             let strategy = self.strategy(key, faults)?;
-            let sent = request.customize().request_strategy(strategy).send(&self.client).await;
-            let Failure { error, is_stripes } = match sent {
-                Ok(answer) => return Ok(answer),
+            let sent = request.customize().request_strategy(strategy).send(&self.client);
+            // Stripe's objects are large, and so is a future that holds one.
+            let Failure { error, is_stripes } = match Box::pin(sent).await {
+                Ok(answer) => return Ok(Box::new(answer)),
                 Err(error) => failure(error),
             };
             let wait = pause.mul_f64(self.rng.jitter(SPREAD).unwrap_or(1.0));

@@ -149,7 +149,8 @@ impl BillingGateway for StripeGateway {
             .customer(customer)
             .return_url(return_url);
         // Without a key: each is good for minutes, and a second one does no harm.
-        Ok(self.calls.ask(&request).await?.url)
+        let made = self.calls.ask(&request).await?;
+        Ok(made.url)
     }
 
     async fn set_quantity(&self, change: SeatChange, key: &str) -> GatewayResult<()> {

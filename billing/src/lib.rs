@@ -1,6 +1,9 @@
 //! Stripe behind `domain::billing::gateway`. This is the one crate that knows Stripe's client, which is large: with the
 //! feature `stripe` off nothing of it is built, and no plan is sold.
 
+// The compiler walks through all of Stripe's types, which name each other, to see that they may cross threads.
+#![recursion_limit = "512"]
+
 #[cfg(feature = "stripe")]
 mod answers;
 #[cfg(feature = "stripe")]

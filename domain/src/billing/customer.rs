@@ -1,15 +1,20 @@
 //! The customers at Stripe that organisations are. One is made before anything is bought, and is kept when the
 //! organisation is gone: late events still find whom they were about, and Stripe keeps its invoices.
 
+use std::time::Duration;
+
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 
 use super::Billing;
 use super::entity::customer;
 use super::gateway::NewCustomer;
-use crate::jobs::{self, Cause, Job, NewJob};
+use crate::jobs::{self, Cause, Job, JobKind, NewJob};
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp, WriteTx};
 use crate::orgs::plan;
+
+/// A job that comes within this long will do.
+const SOON: Duration = Duration::from_hours(1);
 
 /// A customer, with the number under which Stripe is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -98,8 +103,23 @@ pub async fn ask_for_sync(tx: &WriteTx, org: OrgId) -> Result<()> {
     Ok(())
 }
 
+/// Queues a look at what Stripe has of an organisation, unless one comes soon. A job that failed often waits for long, and
+/// may do so when Stripe has long been back.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn ask_again(tx: &WriteTx, org: OrgId) -> Result<()> {
+    let Some(lane) = lane(tx, org).await? else {
+        return Ok(());
+    };
+    if jobs::has_soon(tx, JobKind::Billing, &lane, SOON).await? {
+        return Ok(());
+    }
+    ask_for_sync(tx, org).await
+}
+
 /// The lane of what is done for an organisation; `None` for one that never was a customer.
-pub(super) async fn lane(from: &impl Reads, org: OrgId) -> Result<Option<String>> {
+async fn lane(from: &impl Reads, org: OrgId) -> Result<Option<String>> {
     let row = customer::Entity::find_by_id(org).one(from.conn()).await?;
     Ok(row.map(|row| row.stripe_customer_id))
 }

@@ -12,7 +12,6 @@ use super::standing::{self, Entitlement, Status};
 use super::subscription::{self, Subscribed};
 use super::sync::SyncError;
 use super::{Billing, customer, dunning, inbox, price};
-use crate::jobs::{self, JobKind};
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 use crate::members::seats;
@@ -22,8 +21,6 @@ use crate::orgs::plan;
 const MOST_PAGES: usize = 50;
 /// A subscription that Stripe was not asked about for this long is asked about.
 const STALE: Duration = Duration::from_hours(6);
-/// A job that comes within this long will do.
-const SOON: Duration = Duration::from_hours(1);
 /// A look that failed is taken again after this long.
 const AGAIN: Duration = Duration::from_mins(1);
 
@@ -222,19 +219,14 @@ fn time_tells(found: &Subscribed, plan: &str, now: Timestamp) -> bool {
     is_over || is_reminder_due || is_trial_ending
 }
 
-/// Queues a look at Stripe for each, but for those whose lane has something to do soon. A job that failed often waits for
-/// long, and may do so when Stripe has long been back.
+/// Queues a look at Stripe for each.
 async fn ask(db: &Db, orgs: &[OrgId]) -> Result<Vec<String>> {
     if orgs.is_empty() {
         return Ok(Vec::new());
     }
     let tx = db.begin_write().await?;
     for org in orgs {
-        let lane = customer::lane(&tx, *org).await?;
-        let Some(lane) = lane else { continue };
-        if !jobs::has_soon(&tx, JobKind::Billing, &lane, SOON).await? {
-            customer::ask_for_sync(&tx, *org).await?;
-        }
+        customer::ask_again(&tx, *org).await?;
     }
     tx.commit_bookkeeping().await
 }

@@ -31,7 +31,7 @@ pub async fn purge(db: &Db) -> Result<u64> {
         let tx = db.begin_write().await?;
         if !subscription::is_settled(&tx, id).await? {
             tracing::warn!(org = %id, "a deleted organisation is still charged for: it stays until its subscription has ended");
-            customer::ask_for_sync(&tx, id).await?;
+            customer::ask_again(&tx, id).await?;
             tx.commit_bookkeeping().await?;
             continue;
         }

@@ -174,6 +174,7 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
     let loaded = load(from, caller.actor.principal, path, false)
         .await?
         .ok_or_else(Problem::not_found)?;
+    caller.mark_org(loaded.org.id);
     let held = Held {
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),

@@ -141,6 +141,7 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
             .text("another e-mail address is now the default of your account. Mails go there from now on.")
             .facts(vec![("Address", fact("address"))]),
         Template::WebhookDisabled => return Some(webhook_disabled(letter("A webhook was switched off"), &fact)),
+        Template::LimitNotice => return Some(limit_notice(letter("A limit of your plan"), &fact)),
         Template::VerifyEmail
         | Template::SignInCode
         | Template::RegistrationCode
@@ -167,6 +168,20 @@ fn webhook_disabled(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered 
             ("Reason", fact("reason")),
         ])
         .text("Once its receiver works again, switch it on with PATCH `enabled: true`. What happened meanwhile is not lost: `recover_webhook` delivers it.")
+        .render()
+}
+
+/// Goes to the owners of an organisation, about no account of theirs.
+fn limit_notice(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("your organisation has used most of what its plan allows, or all of it.")
+        .facts(vec![
+            ("Organisation", fact("org")),
+            ("What", fact("what")),
+            ("Used", fact("used")),
+            ("Allowed", fact("max")),
+        ])
+        .text("Nothing stops working: what is there can be read, changed and deleted. When the limit is reached no more can be made.")
         .render()
 }
 

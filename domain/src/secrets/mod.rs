@@ -26,6 +26,7 @@ pub mod watch;
 pub mod watchers;
 pub mod write;
 
+pub use current::count_live;
 pub use editor::{NewValue, Stepped};
 pub use past::Moment;
 pub use precondition::Precondition;

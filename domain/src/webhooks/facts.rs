@@ -334,6 +334,17 @@ const SWITCHED_OFF: &[Fact] = &[
     ),
 ];
 
+const PLAN_CHANGED: &[Fact] = &[
+    always("plan", Kind::Text("team"), "The plan from now on."),
+    always("plan_before", Kind::Text("free"), "The plan before."),
+    always("status", Kind::Text("active"), "How the subscription stands."),
+];
+const LIMIT: &[Fact] = &[
+    always("limit", Kind::Text("projects"), "Which limit."),
+    always("used", Kind::Number(8), "How much of it is used."),
+    always("max", Kind::Number(10), "What it allows."),
+];
+
 /// What the events of a type look like; `None` for those that are not delivered.
 pub const fn shape(action: Action) -> Option<Shape> {
     use Place::{Either, Environment, Org, Project};
@@ -341,6 +352,8 @@ pub const fn shape(action: Action) -> Option<Shape> {
         Action::OrgCreated => told(Org, ORG, NAMED),
         Action::OrgUpdated => told(Org, ORG, SETTINGS),
         Action::OrgDeleted | Action::OrgRestored => told(Org, ORG, &[]),
+        Action::OrgPlanChanged => told(Org, ORG, PLAN_CHANGED),
+        Action::LimitApproaching | Action::LimitReached => told(Either, ORG, LIMIT),
         Action::OrgOwnershipTransferred => told(Org, PERSON, &[]),
         Action::MemberAdded => told(Either, MEMBER, GIVEN),
         Action::MemberUpdated => told(Either, MEMBER, REGIVEN),
@@ -403,6 +416,10 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::TokenCreated
         | Action::TokenRevoked
         | Action::OrgPurged
+        | Action::OrgLimitsSet
+        | Action::PlanLimitsSet
+        | Action::ProjectsFrozen
+        | Action::SecretVersionsPruned
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified
         | Action::SecretRead

@@ -62,6 +62,7 @@ impl SendMail {
             | Template::AddressAdded
             | Template::AddressRemoved
             | Template::WebhookDisabled
+            | Template::LimitNotice
             | Template::DefaultAddressChanged => self.notice(&mail).await,
         }
     }

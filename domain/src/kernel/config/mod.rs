@@ -16,12 +16,12 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl};
-use super::Secret;
+use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl, StripeKey};
+use super::{Billing, Secret};
 
 pub use self::settings::Setting;
 pub use self::source::Source;
-pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Registration, WorkerMode};
+pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, WorkerMode};
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "strongroom.db";
@@ -93,6 +93,10 @@ pub struct Config {
     pub audit_reads: AuditReads,
     /// Memory for opened secrets between two reads, MiB; 0 = none.
     pub secret_cache: u64,
+    /// Of every organisation while there is no payment service.
+    pub default_plan: Plan,
+    /// `None`: there is nothing to buy.
+    pub stripe_secret_key: Option<Secret<String>>,
     /// Filter directives of `tracing`.
     pub log: String,
     pub log_format: LogFormat,
@@ -123,6 +127,15 @@ impl Config {
         let mut sources = Sources::collect(env.into_iter(), &|path| std::fs::read_to_string(path));
         sources.errors.0.extend(not_utf8);
         Self::finish(sources)
+    }
+
+    /// Whether plans are sold here, and on which plan an organisation begins.
+    pub fn billing(&self) -> Billing {
+        let is_enabled = self.stripe_secret_key.is_some();
+        Billing {
+            is_enabled,
+            first_plan: if is_enabled { Plan::Free } else { self.default_plan },
+        }
     }
 
     fn finish(sources: Sources) -> Result<Self, ConfigErrors> {
@@ -179,6 +192,8 @@ impl Config {
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
+            Setting::DefaultPlan => self.default_plan.as_str().to_owned(),
+            Setting::StripeSecretKey => hidden(self.stripe_secret_key.is_some()),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
@@ -244,6 +259,8 @@ impl Reader {
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
+            default_plan: self.read(Setting::DefaultPlan)?,
+            stripe_secret_key: self.read(Setting::StripeSecretKey).map(|key: StripeKey| key.0),
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,
             migrate: self.read(Setting::Migrate)?,

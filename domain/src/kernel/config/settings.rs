@@ -76,6 +76,11 @@ settings! {
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Memory for opened secrets between two reads, MiB, wiped after a minute; 0: every read decrypts what it answers.
     SecretCache = "SECRET_CACHE", Plain, Some("32");
+    /// The plan of every organisation while there is no payment service: `free`, `team`, `business` or `self_hosted`,
+    /// which limits nothing. With one, new organisations start on `free`.
+    DefaultPlan = "DEFAULT_PLAN", Plain, Some("self_hosted");
+    /// Secret or restricted key of Stripe. Unset: there is nothing to buy.
+    StripeSecretKey = "STRIPE_SECRET_KEY", Secret, None;
     /// Log filter, as `info` or `info,domain=debug`.
     Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.

@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{
+    admin, audit, auth, limits, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks,
+};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -32,6 +34,8 @@ pub const PUBLIC: &[&str] = &[
     "get_ready",
     // What the published document says too.
     "list_webhook_events",
+    // What an offer says.
+    "get_plans",
 ];
 
 /// Response fields that may carry a credential or a secret: shown once, or the very thing that was asked for.
@@ -67,7 +71,9 @@ pub type Apis = (
     templates::Apis,
     secrets::Apis,
     webhooks::Apis,
+    limits::Apis,
     audit::Apis,
+    admin::Apis,
     SetupApi,
     HealthApi,
 );
@@ -84,7 +90,9 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
+        limits::apis(app),
         audit::apis(app),
+        admin::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),
     );

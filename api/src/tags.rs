@@ -24,8 +24,12 @@ pub enum Tag {
     Secrets,
     /// Signed events to your own servers.
     Webhooks,
+    /// Plans, what they allow, and how much of it is used.
+    Billing,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
+    /// The whole instance, for its superusers.
+    Administration,
     /// The first administrator of a new instance.
     Setup,
     /// Liveness and readiness.

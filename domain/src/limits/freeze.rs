@@ -90,25 +90,14 @@ async fn is_over(from: &impl Reads, org: OrgId, limits: &[resolve::Effective]) -
         .any(|amount| limit_of(amount.key).is_some_and(|effective| !effective.limit.allows(amount.used))))
 }
 
-#[derive(FromQueryResult)]
-struct Overdue {
-    id: OrgId,
-}
-
 /// Looks at every organisation whose time is over and at those that have something frozen; returns how many have changed.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn sweep(db: &Db) -> Result<u64> {
-    // Whoever has too much and has not been looked at since: an override that ended, a plan that allows less now.
-    let sql = "SELECT id FROM orgs WHERE deleted_at IS NULL AND (over_limit_since IS NOT NULL OR plan <> 'self_hosted'
-            OR EXISTS (SELECT 1 FROM limit_overrides v WHERE v.org_id = orgs.id)
-            OR EXISTS (SELECT 1 FROM plan_limits l WHERE l.plan = orgs.plan)
-            OR EXISTS (SELECT 1 FROM projects p WHERE p.org_id = orgs.id AND p.frozen_at IS NOT NULL))
-        ORDER BY id";
-    let orgs = Overdue::find_by_statement(db.sql(sql, [])).all(db.conn()).await?;
     let mut changed = 0;
-    for Overdue { id } in orgs {
+    // Also those that nobody has looked at since: an override ended, or a plan allows less now.
+    for id in resolve::limited(db).await? {
         let tx = db.begin_write().await?;
         let before = frozen(&tx, id).await?;
         refresh(&tx, id).await?;

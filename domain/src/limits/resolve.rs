@@ -1,6 +1,8 @@
 //! From three levels to one: a limit is what was set for the organisation, or else for its plan, or else what the plan
 //! has built in; each key by itself.
 
+use std::time::Duration;
+
 use sea_orm::FromQueryResult;
 
 use super::key::{Limit, LimitKey, Source};
@@ -114,6 +116,53 @@ pub async fn one(from: &impl Reads, org: OrgId, key: LimitKey) -> Result<(Plan, 
     let found = all.into_iter().find(|effective| effective.key == key);
     let found = found.ok_or_else(|| Error::internal("a limit that is in no table"))?;
     Ok((plan, found))
+}
+
+#[derive(FromQueryResult)]
+struct Limited {
+    id: OrgId,
+}
+
+/// The organisations for which anything is limited now, or was when they were looked at last.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn limited(from: &impl Reads) -> Result<Vec<OrgId>> {
+    let sql = "SELECT id FROM orgs WHERE deleted_at IS NULL AND (over_limit_since IS NOT NULL OR plan <> 'self_hosted'
+            OR EXISTS (SELECT 1 FROM limit_overrides v WHERE v.org_id = orgs.id)
+            OR EXISTS (SELECT 1 FROM plan_limits l WHERE l.plan = orgs.plan)) ORDER BY id";
+    let rows = Limited::find_by_statement(from.sql(sql, [])).all(from.conn()).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+#[derive(FromQueryResult)]
+struct Since {
+    value: i64,
+    since: Timestamp,
+}
+
+/// The limit of a key that an organisation has had for so long; `None` while it is younger, and where there is none.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn settled(from: &impl Reads, org: OrgId, key: LimitKey, age: Duration) -> Result<Option<u64>> {
+    let value = sql_of(key, "$2");
+    let sql = format!(
+        "SELECT {value} AS value, COALESCE(
+            (SELECT v.set_at FROM limit_overrides v WHERE v.org_id = o.id AND v.key = $3
+                AND (v.expires_at IS NULL OR v.expires_at > $2)),
+            (SELECT CASE WHEN l.updated_at > o.plan_since THEN l.updated_at ELSE o.plan_since END
+                FROM plan_limits l WHERE l.plan = o.plan AND l.key = $3),
+            o.plan_since) AS since
+         FROM orgs o WHERE o.id = $1"
+    );
+    let values = [org.into(), from.now().into(), key.as_str().into()];
+    let row = Since::find_by_statement(from.sql(&sql, values)).one(from.conn()).await?;
+    let old = row.filter(|row| row.since + age <= from.now());
+    Ok(old.and_then(|row| match Limit::from_number(row.value) {
+        Some(Limit::Max(max)) => Some(max),
+        Some(Limit::Unlimited) | None => None,
+    }))
 }
 
 /// What was set for one organisation.

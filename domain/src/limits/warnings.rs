@@ -1,7 +1,7 @@
 //! Tells the owners of an organisation when they come near a limit, and when they reach it: once a calendar month for
 //! each, by mail and as an event.
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::ConnectionTrait;
 
 use super::counter::Scope;
 use super::key::{Limit, LimitKey};
@@ -40,23 +40,14 @@ fn level(used: u64, limit: Limit) -> Option<u64> {
     Some(if used >= max { FULL } else { NEAR })
 }
 
-#[derive(FromQueryResult)]
-struct Limited {
-    id: OrgId,
-}
-
 /// Looks at every organisation that anything is limited for, and tells what has not been told; returns how many notices
 /// there were.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn sweep(db: &Db) -> Result<u64> {
-    let sql = "SELECT id FROM orgs WHERE deleted_at IS NULL AND (plan <> 'self_hosted'
-            OR EXISTS (SELECT 1 FROM limit_overrides v WHERE v.org_id = orgs.id)
-            OR EXISTS (SELECT 1 FROM plan_limits l WHERE l.plan = orgs.plan)) ORDER BY id";
-    let orgs = Limited::find_by_statement(db.sql(sql, [])).all(db.conn()).await?;
     let mut told = 0;
-    for Limited { id } in orgs {
+    for id in resolve::limited(db).await? {
         for notice in notices(db, id).await? {
             let tx = db.begin_write().await?;
             if tell(&tx, notice).await? {

@@ -16,6 +16,7 @@ mod precondition;
 pub mod promote;
 pub mod read;
 pub mod reencrypt;
+pub mod retention;
 pub mod revision;
 pub mod rotation;
 pub mod transfer;

@@ -90,6 +90,8 @@ fn areas_do_not_touch_each_others_tables() {
         "templates",
         "secrets",
         "webhooks",
+        "limits",
+        "admin",
         "mail",
         "setup",
     ];

@@ -10,6 +10,7 @@ use crate::matrix::world::{Place, World};
 
 mod accounts;
 mod endpoint;
+mod limits;
 mod orgs;
 mod projects;
 mod secrets;
@@ -39,6 +40,8 @@ pub enum Gate {
     Scope(Permission),
     /// That the organisation is visible, and the scopes name the permission.
     Visible(Permission),
+    /// A superuser who is signed in.
+    Superuser,
     /// The permission in the organisation.
     Org(Permission),
     /// The permission in the organisation, and a session.
@@ -96,6 +99,8 @@ pub enum Doer {
     Outsider,
     /// Somebody who was invited and has not come yet.
     Invitee,
+    /// A superuser.
+    Superuser,
 }
 
 /// A row of the table.
@@ -173,6 +178,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
+        limits::ROWS,
     ];
     areas.concat()
 });

@@ -86,7 +86,11 @@ async fn recount() -> Outcome {
     let mut out = std::io::stdout();
     for drift in domain::limits::recount::run(&db).await? {
         let (key, org, scope) = (drift.key.as_str(), drift.scope.org, drift.scope.id());
-        writeln!(out, "{key} of {org} in {scope}: {} counted, {} there", drift.counted, drift.actual)?;
+        writeln!(
+            out,
+            "{key} of {org} in {scope}: {} counted, {} there",
+            drift.counted, drift.actual
+        )?;
     }
     db.close().await;
     Ok(())

@@ -115,7 +115,9 @@ pub async fn list(from: &impl Reads, _: &Superuser, filter: &Filter, page: PageR
     if let Some(search) = filter.search.as_deref().filter(|search| !search.is_empty()) {
         values.push(containing(search).into());
         let mark = values.len();
-        conditions.push(format!("(slug LIKE ${mark} ESCAPE '!' OR lower(name) LIKE ${mark} ESCAPE '!')"));
+        conditions.push(format!(
+            "(slug LIKE ${mark} ESCAPE '!' OR lower(name) LIKE ${mark} ESCAPE '!')"
+        ));
     }
     if let Some(plan) = filter.plan {
         values.push(plan.as_str().into());
@@ -164,7 +166,9 @@ async fn counters(from: &impl Reads, orgs: &[OrgId]) -> Result<BTreeMap<OrgId, B
         marks.join(", ")
     );
     let values: Vec<Value> = orgs.iter().map(|id| Value::from(*id)).collect();
-    let rows = Counter::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
+    let rows = Counter::find_by_statement(from.sql(&sql, values))
+        .all(from.conn())
+        .await?;
     for Counter { org_id, resource, used } in rows {
         let own = usage.entry(org_id).or_default();
         own.insert(resource, u64::try_from(used).unwrap_or(0));
@@ -212,13 +216,7 @@ pub struct OrgPatch {
 ///
 /// # Errors
 /// `not_found`, `invalid_field`.
-pub async fn update(
-    tx: &WriteTx,
-    caller: &Caller,
-    _: &Superuser,
-    reference: &str,
-    patch: OrgPatch,
-) -> Result<Shown> {
+pub async fn update(tx: &WriteTx, caller: &Caller, _: &Superuser, reference: &str, patch: OrgPatch) -> Result<Shown> {
     let OrgPatch { plan, overrides } = patch;
     let id = find(tx, reference).await?.id;
     ownership::lock(tx, id).await?;

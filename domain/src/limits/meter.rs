@@ -34,7 +34,11 @@ pub fn month_of(instant: Timestamp) -> i32 {
 /// When the month of an instant is over.
 pub fn end_of_month(instant: Timestamp) -> Timestamp {
     let at = at(instant);
-    let year = if at.month() == Month::December { at.year() + 1 } else { at.year() };
+    let year = if at.month() == Month::December {
+        at.year() + 1
+    } else {
+        at.year()
+    };
     let first = Date::from_calendar_date(year, at.month().next(), 1);
     let end = first.map(|first| first.with_time(Time::MIDNIGHT).assume_utc().unix_timestamp());
     end.map_or(instant, |end| Timestamp(end.saturating_mul(1_000_000)))

@@ -16,7 +16,7 @@ pub mod seats;
 pub mod usage;
 pub mod warnings;
 
-pub use counter::{Scope, adjust, begin_with, release, reserve};
+pub use counter::{Scope, adjust_along, begin_with, release, reserve};
 pub use key::{Limit, LimitKey, Reach, Source, UNLIMITED};
 pub use refusal::frozen;
 pub use resolve::Effective;

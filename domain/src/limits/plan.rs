@@ -129,9 +129,15 @@ pub async fn adopt_default(db: &Db) -> Result<()> {
 /// # Errors
 /// [`Error::Db`].
 pub async fn set(tx: &WriteTx, org: OrgId, plan: Plan, source: PlanSource) -> Result<()> {
-    let sql = "UPDATE orgs SET plan_since = CASE WHEN plan = $2 THEN plan_since ELSE $4 END, plan = $2, plan_source = $3
+    let sql =
+        "UPDATE orgs SET plan_since = CASE WHEN plan = $2 THEN plan_since ELSE $4 END, plan = $2, plan_source = $3
         WHERE id = $1";
-    let values = [org.into(), plan.as_str().into(), source.as_str().into(), tx.now().into()];
+    let values = [
+        org.into(),
+        plan.as_str().into(),
+        source.as_str().into(),
+        tx.now().into(),
+    ];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     freeze::refresh(tx, org).await
 }
@@ -156,7 +162,8 @@ pub async fn follow(tx: &WriteTx, org: OrgId, plan: Plan, subscription: Subscrip
         cancel_at_period_end,
         grace_until,
     } = subscription;
-    let sql = "INSERT INTO org_subscriptions (org_id, status, period_end, cancel_at_period_end, grace_until, updated_at)
+    let sql =
+        "INSERT INTO org_subscriptions (org_id, status, period_end, cancel_at_period_end, grace_until, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (org_id) DO UPDATE SET status = excluded.status, period_end = excluded.period_end,
             cancel_at_period_end = excluded.cancel_at_period_end, grace_until = excluded.grace_until,

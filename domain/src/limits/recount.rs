@@ -45,9 +45,9 @@ fn truth(key: LimitKey) -> Option<&'static str> {
              JOIN environments e ON e.id = x.environment_id AND e.deleted_at IS NULL
              WHERE x.deleted_at IS NULL GROUP BY x.org_id, x.project_id",
         ),
-        LimitKey::ServiceAccounts => Some(
-            "SELECT x.org_id, x.org_id AS scope_id, COUNT(*) AS used FROM service_accounts x GROUP BY x.org_id",
-        ),
+        LimitKey::ServiceAccounts => {
+            Some("SELECT x.org_id, x.org_id AS scope_id, COUNT(*) AS used FROM service_accounts x GROUP BY x.org_id")
+        }
         LimitKey::Webhooks => Some(
             "SELECT x.org_id, x.org_id AS scope_id, COUNT(*) AS used FROM webhooks x
              WHERE x.deleted_at IS NULL GROUP BY x.org_id",
@@ -130,7 +130,14 @@ pub async fn run(db: &Db) -> Result<Vec<Drift>> {
     } in &repaired
     {
         let (org, scope) = (scope.org.to_string(), scope.id().to_string());
-        tracing::warn!(org, scope, resource = key.as_str(), counted, actual, "a counter was wrong and was put right");
+        tracing::warn!(
+            org,
+            scope,
+            resource = key.as_str(),
+            counted,
+            actual,
+            "a counter was wrong and was put right"
+        );
     }
     REPAIRED.fetch_add(repaired.len() as u64, Ordering::Relaxed);
     Ok(repaired)

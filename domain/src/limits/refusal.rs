@@ -67,7 +67,10 @@ async fn upgrade(from: &impl Reads, plan: Plan, key: LimitKey, wanted: u64) -> R
     for offered in larger {
         let limits = table.iter().find(|row| row.plan == offered);
         let limit = limits.and_then(|row| row.limits.iter().find(|effective| effective.key == key));
-        if limit.map_or(Limit::Unlimited, |effective| effective.limit).allows(wanted) {
+        if limit
+            .map_or(Limit::Unlimited, |effective| effective.limit)
+            .allows(wanted)
+        {
             return Ok(Some(offered));
         }
     }

@@ -90,7 +90,9 @@ pub async fn of_org(from: &impl Reads, org: OrgId, plan: Plan) -> Result<Vec<Eff
             WHERE org_id = $1 AND (expires_at IS NULL OR expires_at > $2)
         UNION ALL SELECT 'plan', key, value FROM plan_limits WHERE plan = $3";
     let values = [org.into(), from.now().into(), plan.as_str().into()];
-    let rows = Stored::find_by_statement(from.sql(sql, values)).all(from.conn()).await?;
+    let rows = Stored::find_by_statement(from.sql(sql, values))
+        .all(from.conn())
+        .await?;
     let said = |key: LimitKey, level: Source| {
         let mut rows = rows.iter();
         let row = rows.find(|row| row.key == key.as_str() && row.level == level.as_str())?;
@@ -157,7 +159,9 @@ pub async fn settled(from: &impl Reads, org: OrgId, key: LimitKey, age: Duration
          FROM orgs o WHERE o.id = $1"
     );
     let values = [org.into(), from.now().into(), key.as_str().into()];
-    let row = Since::find_by_statement(from.sql(&sql, values)).one(from.conn()).await?;
+    let row = Since::find_by_statement(from.sql(&sql, values))
+        .one(from.conn())
+        .await?;
     let old = row.filter(|row| row.since + age <= from.now());
     Ok(old.and_then(|row| match Limit::from_number(row.value) {
         Some(Limit::Max(max)) => Some(max),

@@ -38,9 +38,9 @@ fn counting(key: LimitKey) -> Option<&'static str> {
              JOIN projects p ON p.id = t.project_id AND p.deleted_at IS NULL
              WHERE t.org_id = $1 AND $2 IS NOT NULL",
         ),
-        LimitKey::AclRules => Some(
-            "SELECT COUNT(*) AS used FROM acl_rules WHERE org_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
-        ),
+        LimitKey::AclRules => {
+            Some("SELECT COUNT(*) AS used FROM acl_rules WHERE org_id = $1 AND (expires_at IS NULL OR expires_at > $2)")
+        }
         LimitKey::Projects
         | LimitKey::EnvironmentsPerProject
         | LimitKey::SecretsPerProject
@@ -123,7 +123,12 @@ impl Seats {
             }
         }
         let sql = "UPDATE usage_counters SET used = $4 WHERE org_id = $1 AND scope_id = $2 AND resource = $3";
-        let values = [org.into(), Scope::org(org).id().into(), key.as_str().into(), after.into()];
+        let values = [
+            org.into(),
+            Scope::org(org).id().into(),
+            key.as_str().into(),
+            after.into(),
+        ];
         tx.conn().execute_raw(tx.sql(sql, values)).await?;
         Ok(())
     }

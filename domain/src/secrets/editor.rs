@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
 use serde_json::{Map, Value};
 
 use super::current::Current;
-use super::entity::{change, revision, secret, version};
+use super::entity::{change, secret, version};
 use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsRead, SecretsWrite};
@@ -412,8 +412,7 @@ impl<'a> Editor<'a> {
         }
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
-        let scope = Scope::project(self.place.org, self.place.project);
-        limits::adjust(self.tx, scope, LimitKey::SecretsPerProject, self.growth()).await?;
+        let growth = self.growth();
         self.free_renamed().await?;
         let (tx, revision) = (self.tx, self.revision);
         let mut changed = Vec::with_capacity(self.steps.len());
@@ -448,17 +447,22 @@ impl<'a> Editor<'a> {
                 .await?;
         }
         let (author_type, author_id) = author(self.caller)?;
-        let row = revision::ActiveModel {
-            environment_id: Set(self.place.env),
-            revision: Set(revision),
-            action: Set(action.as_str().to_owned()),
-            changes: Set(count),
-            author_type: Set(author_type.to_owned()),
-            author_id: Set(author_id),
-            author_label: Set(self.caller.origin.actor_label.clone()),
-            created_at: Set(tx.now()),
+        let row = limits::counter::Row {
+            table: "environment_revisions",
+            columns: "environment_id, revision, action, changes, author_type, author_id, author_label, created_at",
+            values: vec![
+                self.place.env.into(),
+                revision.into(),
+                action.as_str().into(),
+                count.into(),
+                author_type.into(),
+                author_id.into(),
+                self.caller.origin.actor_label.clone().into(),
+                tx.now().into(),
+            ],
         };
-        revision::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        let scope = Scope::project(self.place.org, self.place.project);
+        limits::adjust_along(tx, scope, LimitKey::SecretsPerProject, growth, row).await?;
         if self.seals > 0 {
             self.store.count_seals(tx, self.keys.data.id(), self.seals).await?;
         }

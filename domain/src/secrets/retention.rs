@@ -95,10 +95,14 @@ async fn step(tx: &WriteTx, org: OrgId, place: &Place, kept: i64) -> Result<u64>
     tx.conn().execute_raw(tx.sql(&sql, values)).await?;
     let versions: Vec<_> = old.iter().map(|old| (old.secret_id, old.version)).collect();
     let (name, list) = pruned_data(&versions);
-    let mut entry = Entry::in_org(org, Action::SecretVersionsPruned, Target::Environment(place.environment_id))
-        .project(place.project_id)
-        .with(name, list)
-        .with("kept", kept);
+    let mut entry = Entry::in_org(
+        org,
+        Action::SecretVersionsPruned,
+        Target::Environment(place.environment_id),
+    )
+    .project(place.project_id)
+    .with(name, list)
+    .with("kept", kept);
     entry.environment = Some(place.environment_id);
     journal::record(tx, &Origin::system(), entry).await?;
     Ok(old.len() as u64)

@@ -532,7 +532,8 @@ impl Walk {
         self.get("get_plans").await;
         self.get("get_billing").await;
         let client = self.client.clone();
-        self.call_as(&client, "preview_downgrade", "?plan=free", None, 200).await;
+        self.call_as(&client, "preview_downgrade", "?plan=free", None, 200)
+            .await;
         t.sql("UPDATE users SET is_superuser = TRUE").await;
         self.names.insert("plan", "team".to_owned());
         let limits = json!({ "limits": { "projects": 30, "members": -1 } });

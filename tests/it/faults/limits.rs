@@ -49,7 +49,11 @@ async fn kill_and_count(installation: Installation) {
         api = installation.api().await;
     }
     let db = installation.db().await;
-    let found = processes::number(&db, "SELECT used FROM usage_counters WHERE resource = 'secrets_per_project'").await;
+    let found = processes::number(
+        &db,
+        "SELECT used FROM usage_counters WHERE resource = 'secrets_per_project'",
+    )
+    .await;
     assert!(found > 0, "the writers were felt");
     let drifts = recount::run(&db).await.expect("the counters are compared");
     assert!(drifts.is_empty(), "{drifts:?}");

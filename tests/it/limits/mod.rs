@@ -32,6 +32,7 @@ async fn counted(t: &TestApp, resource: &str) -> i64 {
 /// Somebody who administers the instance.
 async fn root(t: &TestApp) -> Person {
     let root = t.person("root").await;
-    t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'root'").await;
+    t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'root'")
+        .await;
     root
 }

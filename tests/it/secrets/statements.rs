@@ -1,5 +1,5 @@
 //! How many SQL statements the operations on secrets send: few, and never more for more keys. Counted in the log of
-//! a PostgreSQL of their own; SQLite is sent the same ones.
+//! a PostgreSQL of their own; SQLite is sent the same ones, and one more for what is counted.
 
 use domain::kernel::Db;
 use harness::app::{Options, run};

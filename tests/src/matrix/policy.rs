@@ -127,7 +127,9 @@ impl Asked<'_> {
     }
 
     fn superuser(&self) -> Option<&'static str> {
-        (!self.known.is_superuser).then_some(FORBIDDEN).or_else(|| self.session())
+        (!self.known.is_superuser)
+            .then_some(FORBIDDEN)
+            .or_else(|| self.session())
     }
 
     fn unbound(&self) -> Option<&'static str> {

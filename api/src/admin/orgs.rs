@@ -48,7 +48,8 @@ impl AdminOrgsApi {
 
     /// Show an organisation's limits
     ///
-    /// Its plan, each limit with where it was set and what is used of it, and what was set for it alone. For superusers.
+    /// Its plan, each limit with where it was set and what is used of it, and what was set for it alone. For
+    /// superusers.
     #[oai(path = "/v1/admin/orgs/:org", method = "get", operation_id = "get_admin_org")]
     async fn get_admin_org(
         &self,
@@ -62,8 +63,8 @@ impl AdminOrgsApi {
 
     /// Set an organisation's plan or limits
     ///
-    /// They count from the next change on. Nothing is deleted when there is more than they allow. The organisation's owners
-    /// see it in their audit log. For superusers.
+    /// They count from the next change on. Nothing is deleted when there is more than they allow. The organisation's
+    /// owners see it in their audit log. For superusers.
     #[oai(path = "/v1/admin/orgs/:org", method = "patch", operation_id = "update_admin_org")]
     async fn update_admin_org(
         &self,

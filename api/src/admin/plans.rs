@@ -30,8 +30,8 @@ impl AdminPlansApi {
 
     /// Set what a plan allows
     ///
-    /// All of its limits: what is absent has its built-in limit again. It counts from the next change on, for organisations
-    /// that are on the plan already too. For superusers.
+    /// All of its limits: what is absent has its built-in limit again. It counts from the next change on, for
+    /// organisations that are on the plan already too. For superusers.
     #[oai(path = "/v1/admin/plans/:plan", method = "put", operation_id = "put_admin_plan")]
     async fn put_admin_plan(
         &self,

@@ -48,8 +48,8 @@ impl BillingApi {
 
     /// Try a plan
     ///
-    /// What changing to it would mean: what there would be too much of, and in which projects nothing new could be written
-    /// after thirty days. Nothing is ever deleted by changing the plan.
+    /// What changing to it would mean: what there would be too much of, and in which projects nothing new could be
+    /// written after thirty days. Nothing is ever deleted by changing the plan.
     #[oai(
         path = "/v1/orgs/:org/billing/downgrade-preview",
         method = "get",

@@ -168,8 +168,8 @@ pub struct BillingState {
     pub cancel_at_period_end: bool,
     /// Until when an unpaid plan goes on.
     pub grace_until: Option<Time>,
-    /// Since when it has more than its plan allows; absent while it has not. Thirty days later nothing new is written in
-    /// the projects that are too many.
+    /// Since when it has more than its plan allows; absent while it has not. Thirty days later nothing new is written
+    /// in the projects that are too many.
     pub over_limit_since: Option<Time>,
     /// Ids of the projects in which nothing new is written: `prj_…`.
     pub frozen_projects: Vec<String>,

@@ -1,5 +1,5 @@
-//! Whether this instance sells plans: carried by the database handle as time and chance are, because what a limit answers
-//! depends on it.
+//! Whether this instance sells plans: carried by the database handle as time and chance are, because what a limit
+//! answers depends on it.
 
 use super::config::Plan;
 

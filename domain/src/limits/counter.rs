@@ -44,8 +44,8 @@ pub(super) struct Used {
     pub(super) used: i64,
 }
 
-/// Counts more of something if the limit allows it: `$1` is the organisation, `$2` now, `$3` the scope, `$4` the resource,
-/// `$5` how many more. No row comes back from it when the limit does not.
+/// Counts more of something if the limit allows it: `$1` is the organisation, `$2` now, `$3` the scope, `$4` the
+/// resource, `$5` how many more. No row comes back from it when the limit does not.
 fn reserving(key: LimitKey) -> String {
     // The limit is looked up by the statement that counts: it is the one of this very moment, and costs no round trip.
     let limit = sql_of(key, "$2");
@@ -62,8 +62,8 @@ fn reserving(key: LimitKey) -> String {
     )
 }
 
-/// Gives some back: `$1` is the organisation, `$2` the scope, `$3` the resource, `$4` how many fewer. A counter that was too
-/// low is put right by the recount, and nobody's deletion fails over it.
+/// Gives some back: `$1` is the organisation, `$2` the scope, `$3` the resource, `$4` how many fewer. A counter that
+/// was too low is put right by the recount, and nobody's deletion fails over it.
 const RELEASING: &str = "UPDATE usage_counters SET used = CASE WHEN used < $4 THEN 0 ELSE used - $4 END
     WHERE org_id = $1 AND scope_id = $2 AND resource = $3";
 
@@ -95,7 +95,8 @@ async fn refused(tx: &WriteTx, scope: Scope, key: LimitKey, more: i64) -> Error 
     exceeded(tx, scope.org, excess).await
 }
 
-/// Counts `more` of something if the limit allows it. One statement, which holds the counter until the transaction ends.
+/// Counts `more` of something if the limit allows it. One statement, which holds the counter until the transaction
+/// ends.
 ///
 /// # Errors
 /// `plan_limit_exceeded`; the transaction must be given up then.
@@ -156,8 +157,8 @@ pub struct Row {
     pub values: Vec<Value>,
 }
 
-/// Counts as [`adjust`] does, along with a row that is inserted anyway: on PostgreSQL both are one round trip. On SQLite,
-/// where a statement changes one table and none makes a round trip, they are two.
+/// Counts as [`adjust`] does, along with a row that is inserted anyway: on PostgreSQL both are one round trip. On
+/// SQLite, where a statement changes one table and none makes a round trip, they are two.
 ///
 /// # Errors
 /// As [`reserve`].

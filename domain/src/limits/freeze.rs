@@ -39,8 +39,8 @@ pub(super) async fn beyond(from: &impl Reads, org: OrgId, max: u64) -> Result<Ve
     Ok(rows.into_iter().take(many).map(|project| project.id).collect())
 }
 
-/// Looks whether an organisation has more than its plan allows now, and since when; freezes what is to be frozen, lets go
-/// what is not. The caller journals what led to it.
+/// Looks whether an organisation has more than its plan allows now, and since when; freezes what is to be frozen, lets
+/// go what is not. The caller journals what led to it.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
@@ -90,7 +90,8 @@ async fn is_over(from: &impl Reads, org: OrgId, limits: &[resolve::Effective]) -
         .any(|amount| limit_of(amount.key).is_some_and(|effective| !effective.limit.allows(amount.used))))
 }
 
-/// Looks at every organisation whose time is over and at those that have something frozen; returns how many have changed.
+/// Looks at every organisation whose time is over and at those that have something frozen; returns how many have
+/// changed.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].

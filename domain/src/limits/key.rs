@@ -122,8 +122,8 @@ limit_keys! {
     Members = "members", Org, [5, 50, -1];
     /// Service accounts.
     ServiceAccounts = "service_accounts", Org, [3, 50, -1];
-    /// Personal tokens that are bound to the organisation, and keys of its service accounts; the second key of an account
-    /// does not count, so that keys can always be replaced.
+    /// Personal tokens that are bound to the organisation, and keys of its service accounts; the second key of an
+    /// account does not count, so that keys can always be replaced.
     Tokens = "tokens", Org, [3, 50, -1];
     /// Webhooks, switched on or off.
     Webhooks = "webhooks", Org, [2, 20, 100];

@@ -1,5 +1,5 @@
-//! Plans and limits: what an organisation is allowed, from three levels; how much it uses, exactly, also when many create
-//! at once; what becomes of who has more than a smaller plan allows. Reading never stops for it.
+//! Plans and limits: what an organisation is allowed, from three levels; how much it uses, exactly, also when many
+//! create at once; what becomes of who has more than a smaller plan allows. Reading never stops for it.
 
 pub mod counter;
 pub mod freeze;

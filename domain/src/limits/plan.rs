@@ -102,8 +102,8 @@ pub async fn standing(from: &impl Reads, org: OrgId) -> Result<Standing> {
     })
 }
 
-/// Gives the organisations that are on no plan of their own the one of the instance. Where plans are sold they keep what
-/// they have.
+/// Gives the organisations that are on no plan of their own the one of the instance. Where plans are sold they keep
+/// what they have.
 ///
 /// # Errors
 /// [`Error::Db`].
@@ -123,8 +123,8 @@ pub async fn adopt_default(db: &Db) -> Result<()> {
     Ok(())
 }
 
-/// Puts an organisation on a plan; the caller journals. Nothing is deleted when it has more than the plan allows; what is
-/// frozen is let go at once when it has not any more.
+/// Puts an organisation on a plan; the caller journals. Nothing is deleted when it has more than the plan allows; what
+/// is frozen is let go at once when it has not any more.
 ///
 /// # Errors
 /// [`Error::Db`].

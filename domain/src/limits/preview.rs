@@ -1,5 +1,5 @@
-//! What a smaller plan would mean, before anybody changes to it. Nothing is deleted by changing: what is too much stays,
-//! and no more of it can be made.
+//! What a smaller plan would mean, before anybody changes to it. Nothing is deleted by changing: what is too much
+//! stays, and no more of it can be made.
 
 use super::key::{Limit, LimitKey};
 use super::resolve::{self, Effective};

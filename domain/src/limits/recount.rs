@@ -1,5 +1,5 @@
-//! Holds the counters against what is there. They cannot drift by anything that this program does; what was changed past
-//! it, or restored from elsewhere, is found here, put right and reported.
+//! Holds the counters against what is there. They cannot drift by anything that this program does; what was changed
+//! past it, or restored from elsewhere, is found here, put right and reported.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -37,8 +37,8 @@ impl Levels {
     }
 }
 
-/// The same in SQL, for one key and an organisation `o` of the query; `now` is the mark of the instant. Enforcing it takes
-/// no statement of its own.
+/// The same in SQL, for one key and an organisation `o` of the query; `now` is the mark of the instant. Enforcing it
+/// takes no statement of its own.
 pub(super) fn sql_of(key: LimitKey, now: &str) -> String {
     let name = key.as_str();
     let case = |plan: &Plan| format!(" WHEN '{}' THEN {}", plan.as_str(), key.builtin_number(*plan));

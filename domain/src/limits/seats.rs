@@ -1,5 +1,6 @@
-//! What ends by itself, or with something else: memberships and invitations, tokens, access rules, templates. No counter
-//! can be told of that, so whoever makes one more takes the counter's row and counts what is there, before and after.
+//! What ends by itself, or with something else: memberships and invitations, tokens, access rules, templates. No
+//! counter can be told of that, so whoever makes one more takes the counter's row and counts what is there, before and
+//! after.
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
@@ -78,8 +79,8 @@ pub struct Seats {
     before: Option<i64>,
 }
 
-/// Takes the counter's row. Call it once the rows are locked that the change itself locks, and [`Seats::settle`] when it
-/// is made.
+/// Takes the counter's row. Call it once the rows are locked that the change itself locks, and [`Seats::settle`] when
+/// it is made.
 ///
 /// # Errors
 /// [`Error::Db`].

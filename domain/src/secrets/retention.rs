@@ -1,6 +1,6 @@
-//! Old versions, of which a plan keeps so many. The value of any older one is destroyed, its place in the history stays. A
-//! revision that needs such a value says that it was destroyed; it never shows another one in its place. What is never
-//! destroyed so: the newest version of a secret, deleted ones too, and whatever a pinned revision shows.
+//! Old versions, of which a plan keeps so many. The value of any older one is destroyed, its place in the history
+//! stays. A revision that needs such a value says that it was destroyed; it never shows another one in its place. What
+//! is never destroyed so: the newest version of a secret, deleted ones too, and whatever a pinned revision shows.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A smaller plan deletes nothing: it is told beforehand what there would be too much of, and what is too much can always
-//! be read, exported and taken away.
+//! A smaller plan deletes nothing: it is told beforehand what there would be too much of, and what is too much can
+//! always be read, exported and taken away.
 
 use std::time::Duration;
 

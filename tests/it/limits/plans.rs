@@ -71,6 +71,44 @@ on_both! {
         assert_eq!((listed.at("/data/0/slug"), listed.at("/data/0/plan_source")), ("acme".into(), "admin".into()));
     }
 
+    // The rule is written twice, in Rust for who looks and in SQL for who counts.
+    async fn what_is_shown_is_what_is_enforced(t: TestApp) {
+        let acme = t.org("acme").await;
+        let hooks = acme.path("/webhooks");
+        let hook = json!({ "url": "http://127.0.0.1:9/x", "events": ["*"], "enabled": false });
+        acme.owner.post(&hooks, hook.clone()).await.expect(201).ok();
+        let set = async |table: &str, value: Option<i64>| {
+            let (clear, insert) = match table {
+                "plan" => ("DELETE FROM plan_limits", "INSERT INTO plan_limits (plan, key, value, updated_at)
+                    SELECT plan, 'webhooks', {}, 0 FROM orgs WHERE slug = 'acme'"),
+                _ => ("DELETE FROM limit_overrides", "INSERT INTO limit_overrides (org_id, key, value, reason, set_at)
+                    SELECT id, 'webhooks', {}, '', 0 FROM orgs WHERE slug = 'acme'"),
+            };
+            t.sql(clear).await;
+            if let Some(value) = value {
+                t.sql(&insert.replace("{}", &value.to_string())).await;
+            }
+        };
+        let levels = [None, Some(-1), Some(0), Some(1), Some(2)];
+        for plan in ["free", "self_hosted"] {
+            t.sql(&format!("UPDATE orgs SET plan = '{plan}' WHERE slug = 'acme'")).await;
+            for (of_org, of_plan) in levels.iter().flat_map(|of_org| levels.iter().map(move |of_plan| (*of_org, *of_plan))) {
+                set("org", of_org).await;
+                set("plan", of_plan).await;
+                let builtin = if plan == "free" { 2 } else { -1 };
+                let expected = of_org.or(of_plan).unwrap_or(builtin);
+                let shown = acme.owner.get(&acme.path("/billing")).await.expect(200);
+                assert_eq!(seen(&shown, "webhooks").0, expected, "{plan} {of_org:?} {of_plan:?}");
+                let made = acme.owner.post(&hooks, hook.clone()).await;
+                let is_allowed = expected == -1 || expected >= 2;
+                assert_eq!(made.status(), if is_allowed { 201 } else { 403 }, "{plan} {of_org:?} {of_plan:?}");
+                if is_allowed {
+                    acme.owner.delete(&format!("{hooks}/{}", made.at("/id"))).await.expect(204).ok();
+                }
+            }
+        }
+    }
+
     async fn owners_see_in_their_audit_log_what_was_set_for_them(t: TestApp) {
         let root = root(&t).await;
         let acme = t.org("acme").await;

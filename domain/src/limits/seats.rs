@@ -37,7 +37,7 @@ fn counting(key: LimitKey) -> Option<&'static str> {
         LimitKey::Templates => Some(
             "SELECT COUNT(DISTINCT t.project_id) AS used FROM template_keys t
              JOIN projects p ON p.id = t.project_id AND p.deleted_at IS NULL
-             WHERE t.org_id = $1 AND $2 IS NOT NULL",
+             WHERE t.org_id = $1 AND CAST($2 AS bigint) IS NOT NULL",
         ),
         LimitKey::AclRules => {
             Some("SELECT COUNT(*) AS used FROM acl_rules WHERE org_id = $1 AND (expires_at IS NULL OR expires_at > $2)")

@@ -55,10 +55,10 @@ pub async fn refresh(tx: &WriteTx, org: OrgId) -> Result<()> {
         .await?
         .and_then(|row| row.over_limit_since);
     let is_overdue = since.is_some_and(|since| since + PATIENCE <= tx.now());
-    let projects = limits.iter().find(|effective| effective.key == LimitKey::Projects);
-    let frozen = match projects.map(|effective| effective.limit) {
-        Some(Limit::Max(max)) if is_overdue => beyond(tx, org, max).await?,
-        Some(Limit::Max(_) | Limit::Unlimited) | None => Vec::new(),
+    // It may have had too much of something else for long: the limit itself must be as old.
+    let frozen = match resolve::settled(tx, org, LimitKey::Projects, PATIENCE).await? {
+        Some(max) if is_overdue => beyond(tx, org, max).await?,
+        Some(_) | None => Vec::new(),
     };
     let sql = "UPDATE projects SET frozen_at = NULL WHERE org_id = $1 AND frozen_at IS NOT NULL";
     if frozen.is_empty() {

@@ -103,6 +103,8 @@ on_each_backend! {
         let projects = four(&t, &acme).await;
         root.patch("/v1/admin/orgs/acme", json!({ "plan": "free" })).await.expect(200).ok();
         t.sql("UPDATE orgs SET over_limit_since = 1 WHERE slug = 'acme'").await;
+        assert_eq!(freeze::sweep(t.db()).await.unwrap(), 0, "the plan is not as old");
+        t.sql("UPDATE orgs SET plan_since = 1 WHERE slug = 'acme'").await;
         assert_eq!(freeze::sweep(t.db()).await.unwrap(), 1);
         let secret = projects[3].env("staging").secret("A");
         acme.owner.put(&secret, json!({ "value": "2" })).await.problem(403, "plan_limit_exceeded");

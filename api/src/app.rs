@@ -12,6 +12,7 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::limits::meter::Meter;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
 use domain::webhooks::followers::Followers;
@@ -33,6 +34,8 @@ pub struct App {
     pub walks: Semaphore,
     pub watchers: Arc<Watchers>,
     pub followers: Arc<Followers>,
+    /// Counts requests for organisations.
+    pub meter: Arc<Meter>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub billing: Billing,

@@ -1,5 +1,6 @@
 //! The HTTP service of Strongroom: operations, the edge around them, and the start.
 
+pub mod admin;
 pub mod apis;
 pub mod app;
 pub mod audit;
@@ -8,6 +9,7 @@ pub mod billing;
 pub mod docs;
 pub mod health;
 pub mod http;
+pub mod limits;
 pub mod members;
 pub mod orgs;
 pub mod pages;

@@ -16,6 +16,8 @@ use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::limits;
+use domain::limits::meter::Meter;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
 use domain::webhooks::followers::Followers;
@@ -109,7 +111,8 @@ pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, Ro
         ambient.clock.clone(),
         ambient.rng.clone(),
     )
-    .await?;
+    .await?
+    .with_billing(config.billing());
     KeyStore::check_roots(&db, &keyring).await?;
     Ok((db, keyring))
 }
@@ -208,6 +211,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         MigrateMode::Manual if db.is_migrated().await? => {}
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
+    limits::plan::adopt_default(&db).await?;
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     let setup_token = setup_token(&db, &keys).await?;
@@ -226,6 +230,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         followers: Followers::new(db.clone()),
+        meter: Meter::new(db.clone()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
@@ -241,6 +246,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         uncapped_peers: config.trusted_proxies.clone(),
         ..Default::default()
     };
+    let metered = CancellationToken::new();
     let beside = Beside {
         looking: tokio::spawn(
             app.watchers
@@ -248,6 +254,8 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
                 .run(notices(&config)?, shutdown.clone().cancelled_owned()),
         ),
         following: tokio::spawn(app.followers.clone().run(shutdown.clone().cancelled_owned())),
+        metering: tokio::spawn(app.meter.clone().run(metered.clone().cancelled_owned())),
+        metered,
         changes,
         worker,
         reads: reads_writer,
@@ -274,6 +282,9 @@ struct Beside {
     changes: TaskTracker,
     looking: JoinHandle<()>,
     following: JoinHandle<()>,
+    metering: JoinHandle<()>,
+    /// Ends the metering, once nothing is to be counted any more.
+    metered: CancellationToken,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -286,6 +297,8 @@ impl Beside {
             changes,
             looking,
             following,
+            metering,
+            metered,
             worker,
             reads,
             db,
@@ -303,6 +316,8 @@ impl Beside {
             let _ = worker.await;
         }
         let _ = reads.await;
+        metered.cancel();
+        let _ = metering.await;
         db.close().await;
     }
 }

@@ -24,10 +24,12 @@ pub enum Tag {
     Secrets,
     /// Signed events to your own servers.
     Webhooks,
-    /// What is paid for, and how: pages and events of Stripe's.
+    /// Plans, what they allow and how much of it is used; buying them, and what Stripe says of that.
     Billing,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
+    /// The whole instance, for its superusers.
+    Administration,
     /// The first administrator of a new instance.
     Setup,
     /// Liveness and readiness.

@@ -13,6 +13,7 @@ mod m20260501_000001_invite_mails;
 mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
+mod m20260801_000001_limits;
 mod m20260802_000001_billing;
 
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000002_templates::Migration),
             Box::new(m20260501_000003_key_rotation::Migration),
             Box::new(m20260601_000001_webhooks::Migration),
+            Box::new(m20260801_000001_limits::Migration),
             Box::new(m20260802_000001_billing::Migration),
         ]
     }

@@ -17,6 +17,7 @@ mod crypto;
 mod edge;
 mod faults;
 mod idempotency;
+mod limits;
 mod members;
 mod orgs;
 mod policy;

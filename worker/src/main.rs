@@ -146,7 +146,7 @@ async fn open(config: &Config, roots: RootKeyring) -> Result<(Db, KeyStore)> {
     let deadline = Instant::now() + PATIENCE;
     let db = loop {
         match Db::connect(config.database.url().expose(), Clock::system(), Rng::system()).await {
-            Ok(db) => break db,
+            Ok(db) => break db.with_billing(config.billing()),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the database cannot be reached yet");

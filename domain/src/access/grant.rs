@@ -35,7 +35,7 @@ permitted! {
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
     AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage, EventsRead,
-    BillingManage,
+    BillingRead, BillingManage,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -175,6 +175,7 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
     let loaded = load(from, caller.actor.principal, path, false)
         .await?
         .ok_or_else(Problem::not_found)?;
+    caller.mark_org(loaded.org.id);
     let held = Held {
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),

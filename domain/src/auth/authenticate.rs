@@ -1,7 +1,6 @@
 //! From the text of a credential to a caller: one query.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -243,7 +242,7 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         has_second_factor,
         is_superuser: row.is_superuser.unwrap_or(false),
         origin,
-        decided: Arc::new(AtomicBool::new(false)),
+        decided: Arc::default(),
     })
 }
 

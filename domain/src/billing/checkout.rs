@@ -6,24 +6,26 @@ use std::time::Duration;
 use super::Billing;
 use super::customer;
 use super::gateway::NewCheckout;
-use super::plan::FREE;
 use super::price::{self, Interval, Offer};
 use super::subscription;
 use super::sync::sync_customer;
 use crate::access::grant::BillingManage;
 use crate::access::{Caller, OrgAccess};
 use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 use crate::members::seats;
 
 /// Within this long the same wish leads to the same page: whoever clicks twice buys once.
 const SAME_PAGE: Duration = Duration::from_mins(10);
+/// Longer than the name of any plan, bytes.
+const MAX_NAME: usize = 63;
 
 /// What is to be bought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    plan: String,
+    plan: Plan,
     interval: Interval,
 }
 
@@ -31,21 +33,19 @@ impl Wanted {
     /// # Errors
     /// `invalid_field` naming `plan`.
     pub fn new(plan: &str, interval: Interval) -> Result<Self> {
-        if plan.len() > 63 {
-            return Err(Problem::field("plan", "too_long", "must have at most 63 characters").into());
+        if plan.len() > MAX_NAME {
+            return Err(Problem::field("plan", "too_long", "is not that long").into());
         }
-        if !price::is_plan_name(plan) || plan == FREE {
-            return Err(Problem::field(
+        let is_sold = |plan: &Plan| matches!(plan, Plan::Team | Plan::Business);
+        let not_sold = || {
+            Problem::field(
                 "plan",
-                "format",
+                "unknown",
                 "must be the name of a plan that is sold, such as team",
             )
-            .into());
-        }
-        Ok(Self {
-            plan: plan.to_owned(),
-            interval,
-        })
+        };
+        let plan = Plan::parse(plan).filter(is_sold).ok_or_else(not_sold)?;
+        Ok(Self { plan, interval })
     }
 }
 
@@ -94,11 +94,11 @@ fn already_subscribed() -> Error {
 
 /// The price of a plan; one that is not known yet may be new.
 async fn offered(db: &Db, billing: &Billing, wanted: &Wanted) -> Result<Offer> {
-    if let Some(offer) = price::offer(db, &wanted.plan, wanted.interval).await? {
+    if let Some(offer) = price::offer(db, wanted.plan, wanted.interval).await? {
         return Ok(offer);
     }
     price::refresh(db, billing.gateway()?).await?;
-    let offer = price::offer(db, &wanted.plan, wanted.interval).await?;
+    let offer = price::offer(db, wanted.plan, wanted.interval).await?;
     offer.ok_or_else(|| Problem::field("plan", "unknown", "must be the name of a plan that is sold").into())
 }
 
@@ -108,7 +108,7 @@ async fn offered(db: &Db, billing: &Billing, wanted: &Wanted) -> Result<Offer> {
 /// [`Error::Db`].
 pub async fn record(tx: &WriteTx, caller: &Caller, access: &OrgAccess<BillingManage>, wanted: &Wanted) -> Result<()> {
     let entry = entry(access.org.id, Action::BillingCheckoutStarted)
-        .with("plan", wanted.plan.clone())
+        .with("plan", wanted.plan.as_str())
         .with("interval", wanted.interval.as_str());
     journal::record(tx, &caller.origin, entry).await?;
     Ok(())

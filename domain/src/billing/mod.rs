@@ -33,7 +33,7 @@ use url::Url;
 use self::gateway::BillingGateway;
 use crate::kernel::{Problem, ProblemCode, Result, Secret};
 
-pub use self::plan::{FREE, PlanReason, apply_plan};
+pub use self::plan::{PlanReason, apply_plan};
 
 /// What billing works with; off without a gateway.
 #[derive(Clone)]

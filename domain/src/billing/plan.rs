@@ -1,13 +1,12 @@
-//! The one way in which an organisation's plan changes.
+//! The one way in which an organisation's plan follows what is paid for.
 
 use crate::access::Origin;
 use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
 use crate::kernel::{Result, WriteTx};
-use crate::orgs::plan;
-
-/// The plan of whoever pays nothing.
-pub const FREE: &str = "free";
+use crate::limits::plan::{self, PlanSource};
+use crate::members::ownership;
 
 /// Why a plan changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +15,6 @@ pub enum PlanReason {
     Subscription,
     /// Nothing is paid for any more: the subscription ended, or its grace is over.
     Ended,
-    /// An administrator of the instance decided so.
-    Administrator,
 }
 
 impl PlanReason {
@@ -25,22 +22,25 @@ impl PlanReason {
         match self {
             Self::Subscription => "subscription",
             Self::Ended => "ended",
-            Self::Administrator => "administrator",
         }
     }
 }
 
-/// Puts an organisation on a plan and records that, if it is on another; tells whether it was.
+/// Puts an organisation on the plan that is paid for and records that, if it is on another; tells whether it was. A plan
+/// that an administrator of the instance set stays.
 ///
 /// # Errors
 /// `not_found` when the organisation is gone.
-pub async fn apply_plan(tx: &WriteTx, origin: &Origin, org: OrgId, name: &str, reason: PlanReason) -> Result<bool> {
-    let Some(before) = plan::set(tx, org, name).await? else {
+pub async fn apply_plan(tx: &WriteTx, origin: &Origin, org: OrgId, to: Plan, reason: PlanReason) -> Result<bool> {
+    ownership::lock(tx, org).await?;
+    let before = plan::standing(tx, org).await?;
+    if before.plan == to || before.source == PlanSource::Admin {
         return Ok(false);
-    };
+    }
+    plan::set(tx, org, to, PlanSource::Subscription).await?;
     let entry = Entry::in_org(org, Action::BillingPlanChanged, Target::Org(org))
-        .with("plan", name)
-        .with("previous_plan", before)
+        .with("plan", to.as_str())
+        .with("previous_plan", before.plan.as_str())
         .with("reason", reason.as_str());
     journal::record(tx, origin, entry).await?;
     Ok(true)

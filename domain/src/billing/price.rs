@@ -9,6 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::entity::price;
 use super::gateway::{BillingGateway, Listed, Price};
 use super::sync::SyncError;
+use crate::kernel::config::Plan;
 use crate::kernel::{Db, Reads, Result, WriteTx};
 
 /// Pages of prices that are looked at: an account of Stripe's may sell other things too.
@@ -39,7 +40,7 @@ impl Interval {
 /// What a lookup key says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sells {
-    pub plan: String,
+    pub plan: Plan,
     pub interval: Interval,
     pub version: i64,
 }
@@ -50,21 +51,15 @@ impl Sells {
         let (rest, version) = lookup_key.rsplit_once("_v")?;
         let (plan, interval) = rest.rsplit_once('_')?;
         let is_digit = |byte: u8| byte.is_ascii_digit();
-        if !is_plan_name(plan) || version.is_empty() || !version.bytes().all(is_digit) {
+        if version.is_empty() || !version.bytes().all(is_digit) {
             return None;
         }
         Some(Self {
-            plan: plan.to_owned(),
+            plan: Plan::parse(plan)?,
             interval: Interval::parse(interval)?,
             version: version.parse().ok()?,
         })
     }
-}
-
-/// What a plan may be called: `[a-z][a-z0-9_]{0,62}`.
-pub fn is_plan_name(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    text.len() <= 63 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(inner)
 }
 
 /// A price that can be bought.
@@ -79,9 +74,9 @@ pub struct Offer {
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn offer(from: &impl Reads, plan: &str, interval: Interval) -> Result<Option<Offer>> {
+pub async fn offer(from: &impl Reads, plan: Plan, interval: Interval) -> Result<Option<Offer>> {
     let rows = price::Entity::find()
-        .filter(price::Column::Plan.eq(plan))
+        .filter(price::Column::Plan.eq(plan.as_str()))
         .filter(price::Column::BillingInterval.eq(interval.as_str()))
         .filter(price::Column::Active.eq(true))
         .all(from.conn())
@@ -98,7 +93,7 @@ pub async fn offer(from: &impl Reads, plan: &str, interval: Interval) -> Result<
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn plans_of(from: &impl Reads, prices: Vec<String>) -> Result<HashMap<String, String>> {
+pub async fn plans_of(from: &impl Reads, prices: Vec<String>) -> Result<HashMap<String, Plan>> {
     if prices.is_empty() {
         return Ok(HashMap::new());
     }
@@ -106,7 +101,8 @@ pub async fn plans_of(from: &impl Reads, prices: Vec<String>) -> Result<HashMap<
         .filter(price::Column::PriceId.is_in(prices))
         .all(from.conn())
         .await?;
-    Ok(rows.into_iter().map(|row| (row.price_id, row.plan)).collect())
+    let known = |row: price::Model| Some((row.price_id, Plan::parse(&row.plan)?));
+    Ok(rows.into_iter().filter_map(known).collect())
 }
 
 /// Keeps a price that is of one of our plans. One whose lookup key is gone stays as it was, but is not sold any more.
@@ -135,7 +131,7 @@ pub async fn keep(tx: &WriteTx, found: &Price) -> Result<()> {
     let row = price::ActiveModel {
         price_id: Set(id.clone()),
         lookup_key: Set(lookup_key.to_owned()),
-        plan: Set(plan),
+        plan: Set(plan.as_str().to_owned()),
         billing_interval: Set(interval.as_str().to_owned()),
         version: Set(version),
         per_seat: Set(*per_seat),
@@ -191,13 +187,10 @@ mod tests {
     #[test]
     fn a_lookup_key_tells_plan_interval_and_version() {
         let sells = |key: &str| Sells::read(key).map(|sells| (sells.plan, sells.interval, sells.version));
+        assert_eq!(sells("team_monthly_v1"), Some((Plan::Team, Interval::Monthly, 1)));
         assert_eq!(
-            sells("team_monthly_v1"),
-            Some(("team".to_owned(), Interval::Monthly, 1))
-        );
-        assert_eq!(
-            sells("self_hosted_pro_yearly_v12"),
-            Some(("self_hosted_pro".to_owned(), Interval::Yearly, 12))
+            sells("business_yearly_v12"),
+            Some((Plan::Business, Interval::Yearly, 12))
         );
         for key in [
             "",
@@ -210,6 +203,7 @@ mod tests {
             "Team_monthly_v1",
             "team_monthly_v+1",
             "team monthly_v1",
+            "enterprise_monthly_v1",
         ] {
             assert_eq!(sells(key), None, "{key}");
         }

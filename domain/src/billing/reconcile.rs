@@ -7,11 +7,11 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::gateway::{BillingGateway, Listed, Subscription};
-use super::plan::FREE;
 use super::standing::{self, Entitlement, Status};
 use super::subscription::{self, Subscribed};
 use super::sync::SyncError;
 use super::{Billing, customer, dunning, inbox, price};
+use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 use crate::members::seats;
@@ -200,15 +200,16 @@ async fn is_due(db: &Db, org: OrgId) -> Result<bool> {
     if billed.is_deleted || synced_at.is_none_or(|at| at + STALE <= now) {
         return Ok(true);
     }
-    if time_tells(&found, &billed.plan, now) {
+    if time_tells(&found, now) {
         return Ok(true);
     }
     Ok(found.per_seat && found.quantity != Some(seats::count(db, org).await?))
 }
 
 /// Whether the time alone has changed something: a grace is over, a reminder is due, a trial is about to end.
-fn time_tells(found: &Subscribed, plan: &str, now: Timestamp) -> bool {
-    let is_over = standing::entitlement(&found.status, found.grace_until, now) == Entitlement::Free && plan != FREE;
+fn time_tells(found: &Subscribed, now: Timestamp) -> bool {
+    let is_over = standing::entitlement(&found.status, found.grace_until, now) == Entitlement::Free
+        && found.plan != Some(Plan::Free);
     let is_reminder_due = found.status == Status::PastDue
         && found
             .past_due_since
@@ -331,7 +332,7 @@ mod tests {
             stripe_id: "sub_1".to_owned(),
             status: Status::parse(status),
             price_id: None,
-            plan: Some("team".to_owned()),
+            plan: Some(Plan::Team),
             quantity: None,
             per_seat: false,
             current_period_end: None,
@@ -355,15 +356,19 @@ mod tests {
             ..found("past_due")
         };
         let after = |days| since + Duration::from_hours(24 * days);
-        assert!(!time_tells(&behind, "team", after(2)));
-        assert!(time_tells(&behind, "team", after(3)));
+        assert!(!time_tells(&behind, after(2)));
+        assert!(time_tells(&behind, after(3)));
         let told = Subscribed {
             dunning_sent: 4,
             ..behind
         };
-        assert!(!time_tells(&told, "team", after(13)));
-        assert!(time_tells(&told, "team", after(14)));
-        assert!(!time_tells(&told, FREE, after(14)), "it is over and done with");
+        assert!(!time_tells(&told, after(13)));
+        assert!(time_tells(&told, after(14)));
+        let over = Subscribed {
+            plan: Some(Plan::Free),
+            ..told
+        };
+        assert!(!time_tells(&over, after(14)), "it is over and done with");
     }
 
     #[test]
@@ -373,12 +378,12 @@ mod tests {
             trial_end: Some(end),
             ..found("trialing")
         };
-        assert!(!time_tells(&trial, "team", end - Duration::from_hours(73)));
-        assert!(time_tells(&trial, "team", end - Duration::from_hours(72)));
+        assert!(!time_tells(&trial, end - Duration::from_hours(73)));
+        assert!(time_tells(&trial, end - Duration::from_hours(72)));
         let told = Subscribed {
             trial_told_for: Some(end),
             ..trial
         };
-        assert!(!time_tells(&told, "team", end));
+        assert!(!time_tells(&told, end));
     }
 }

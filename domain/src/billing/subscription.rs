@@ -4,6 +4,7 @@ use sea_orm::EntityTrait;
 
 use super::entity::subscription;
 use super::standing::Status;
+use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
 use crate::kernel::{Reads, Result, Timestamp};
 
@@ -14,7 +15,7 @@ pub struct Subscribed {
     pub status: Status,
     pub price_id: Option<String>,
     /// The plan that it entitles to now; `None` while its price is of no plan that we know.
-    pub plan: Option<String>,
+    pub plan: Option<Plan>,
     pub quantity: Option<i64>,
     pub per_seat: bool,
     pub current_period_end: Option<Timestamp>,
@@ -53,7 +54,7 @@ pub(super) fn subscribed(row: subscription::Model) -> Subscribed {
         stripe_id: stripe_subscription_id,
         status: Status::parse(&status),
         price_id,
-        plan,
+        plan: plan.as_deref().and_then(Plan::parse),
         quantity,
         per_seat,
         current_period_end,

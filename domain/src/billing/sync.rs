@@ -10,12 +10,13 @@ use super::dunning;
 use super::entity::subscription as table;
 use super::gateway::{BillingGateway, GatewayError, Item, SeatChange, Subscription};
 use super::inbox::{self, EventState};
-use super::plan::{FREE, PlanReason, apply_plan};
+use super::plan::{PlanReason, apply_plan};
 use super::price::{self, Sells};
 use super::standing::{self, Entitlement, GRACE, Status, entitlement};
 use super::subscription::{self, Subscribed};
 use crate::access::Origin;
 use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Error, Reads, Result, Timestamp, WriteTx};
 use crate::members::seats;
@@ -184,19 +185,14 @@ async fn write(tx: &WriteTx, org: OrgId, found: Found) -> Result<bool> {
     };
     dunning::tell(tx, org, &billed, before.as_ref(), &mut now).await?;
     let entitled = entitled_plan(tx, &now).await?;
-    if let Some(entitled) = &entitled {
-        now.plan = Some(entitled.clone());
-    }
+    now.plan = entitled.or(now.plan);
     store(tx, org, &now).await?;
-    // What an administrator gave to somebody who pays nothing is theirs; what is paid for follows what is paid.
-    let is_stripes = !now.status.is_over() || before.as_ref().is_some_and(|before| before.plan != now.plan);
-    if let Some(entitled) = entitled.filter(|_| is_stripes) {
-        let reason = if entitled == FREE {
-            PlanReason::Ended
-        } else {
-            PlanReason::Subscription
+    if let Some(plan) = entitled {
+        let reason = match plan {
+            Plan::Free => PlanReason::Ended,
+            Plan::Team | Plan::Business | Plan::SelfHosted => PlanReason::Subscription,
         };
-        if apply_plan(tx, &Origin::system(), org, &entitled, reason).await? {
+        if apply_plan(tx, &Origin::system(), org, plan, reason).await? {
             return Ok(true);
         }
     }
@@ -229,7 +225,7 @@ async fn standing_now(tx: &WriteTx, before: Option<&Subscribed>, found: Found) -
         stripe_id: chosen.id,
         status: chosen.status,
         price_id: item.map(|item| item.price.id.clone()),
-        plan: before.and_then(|before| before.plan.clone()),
+        plan: before.and_then(|before| before.plan),
         quantity: item.and_then(|item| item.quantity),
         per_seat: item.is_some_and(|item| item.price.per_seat),
         current_period_end: item.map(|item| item.current_period_end),
@@ -257,9 +253,9 @@ async fn main_item<'a>(tx: &WriteTx, items: &'a [Item]) -> Result<Option<&'a Ite
 }
 
 /// The plan that a subscription entitles to; `None` to leave it as it is.
-async fn entitled_plan(tx: &WriteTx, now: &Subscribed) -> Result<Option<String>> {
+async fn entitled_plan(tx: &WriteTx, now: &Subscribed) -> Result<Option<Plan>> {
     match entitlement(&now.status, now.grace_until, tx.now()) {
-        Entitlement::Free => Ok(Some(FREE.to_owned())),
+        Entitlement::Free => Ok(Some(Plan::Free)),
         Entitlement::Keep => {
             if let Status::Unknown(status) = &now.status {
                 tracing::warn!(status, "a subscription has a status that is not known; its plan stays");
@@ -304,7 +300,7 @@ async fn store(tx: &WriteTx, org: OrgId, now: &Subscribed) -> Result<()> {
         stripe_subscription_id: Set(stripe_id),
         status: Set(status.as_str().to_owned()),
         price_id: Set(price_id),
-        plan: Set(plan),
+        plan: Set(plan.map(|plan| plan.as_str().to_owned())),
         quantity: Set(quantity),
         per_seat: Set(per_seat),
         current_period_end: Set(current_period_end),

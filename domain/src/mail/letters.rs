@@ -143,6 +143,7 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
         Template::WebhookDisabled => return Some(webhook_disabled(letter("A webhook was switched off"), &fact)),
         Template::PaymentFailed => return Some(payment_failed(letter("A payment did not go through"), &fact)),
         Template::TrialEnding => return Some(trial_ending(letter("Your trial ends soon"), &fact)),
+        Template::LimitNotice => return Some(limit_notice(letter("A limit of your plan"), &fact)),
         Template::VerifyEmail
         | Template::SignInCode
         | Template::RegistrationCode
@@ -191,6 +192,20 @@ fn trial_ending(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
         .text("the trial of your organisation ends soon. From then on the plan is charged for.")
         .facts(vec![("Organisation", fact("org")), ("The trial ends", fact("end"))])
         .text("To stop it, open the organisation's billing page (create_portal_session) before that day.")
+        .render()
+}
+
+/// Goes to the owners of an organisation, about no account of theirs.
+fn limit_notice(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("your organisation has used most of what its plan allows, or all of it.")
+        .facts(vec![
+            ("Organisation", fact("org")),
+            ("What", fact("what")),
+            ("Used", fact("used")),
+            ("Allowed", fact("max")),
+        ])
+        .text("Nothing stops working: what is there can be read, changed and deleted. When the limit is reached no more can be made.")
         .render()
 }
 

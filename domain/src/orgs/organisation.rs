@@ -144,7 +144,7 @@ async fn insert(
         slug: Set(slug),
         name: Set(name),
         is_personal: Set(is_personal),
-        plan: Set("self_hosted".to_owned()),
+        plan: Set(tx.billing().first_plan.as_str().to_owned()),
         join_policy: Set(JoinPolicy::Closed.as_str().to_owned()),
         join_domains: Set("[]".to_owned()),
         join_role_id: Set(None),

@@ -1,11 +1,10 @@
-//! The plan that an organisation is on. Only `billing::apply_plan` sets it.
+//! What others need to know of an organisation that pays, or may.
 
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::EntityTrait;
 
 use super::entity::org;
 use crate::kernel::id::OrgId;
-use crate::kernel::{Problem, Reads, Result, Timestamp, WriteTx};
-use crate::members::ownership;
+use crate::kernel::{Reads, Result, Timestamp};
 
 /// What billing needs to know of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,20 +27,4 @@ pub async fn billed(from: &impl Reads, id: OrgId) -> Result<Option<Billed>> {
         updated_at: row.updated_at,
         is_deleted: row.deleted_at.is_some(),
     }))
-}
-
-/// Puts an organisation on a plan; the plan of before, or `None` when it was on this one. The caller journals.
-///
-/// # Errors
-/// `not_found`.
-pub(crate) async fn set(tx: &WriteTx, id: OrgId, plan: &str) -> Result<Option<String>> {
-    ownership::lock(tx, id).await?;
-    let before = billed(tx, id).await?.ok_or_else(Problem::not_found)?;
-    if before.plan == plan {
-        return Ok(None);
-    }
-    let sql = "UPDATE orgs SET plan = $2, updated_at = $3 WHERE id = $1";
-    let values = [id.into(), plan.into(), tx.now().into()];
-    tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    Ok(Some(before.plan))
 }

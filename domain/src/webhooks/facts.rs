@@ -339,9 +339,14 @@ const PLAN_CHANGED: &[Fact] = &[
     always("previous_plan", Kind::Text("free"), "Name of the plan of before."),
     always(
         "reason",
-        Kind::Choice(&["subscription", "ended", "administrator"]),
-        "Why: what is paid for changed, nothing is paid for any more, or an administrator of the instance decided so.",
+        Kind::Choice(&["subscription", "ended"]),
+        "Why: what is paid for changed, or nothing is paid for any more.",
     ),
+];
+const LIMIT: &[Fact] = &[
+    always("limit", Kind::Text("projects"), "Which limit."),
+    always("used", Kind::Number(8), "How much of it is used."),
+    always("max", Kind::Number(10), "What it allows."),
 ];
 
 /// What the events of a type look like; `None` for those that are not delivered.
@@ -352,6 +357,7 @@ pub const fn shape(action: Action) -> Option<Shape> {
         Action::OrgCreated => told(Org, ORG, NAMED),
         Action::OrgUpdated => told(Org, ORG, SETTINGS),
         Action::OrgDeleted | Action::OrgRestored => told(Org, ORG, &[]),
+        Action::LimitApproaching | Action::LimitReached => told(Either, ORG, LIMIT),
         Action::OrgOwnershipTransferred => told(Org, PERSON, &[]),
         Action::MemberAdded => told(Either, MEMBER, GIVEN),
         Action::MemberUpdated => told(Either, MEMBER, REGIVEN),
@@ -418,6 +424,10 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::BillingCheckoutStarted
         | Action::BillingPortalOpened
         | Action::BillingUpdated
+        | Action::OrgLimitsSet
+        | Action::PlanLimitsSet
+        | Action::ProjectsFrozen
+        | Action::SecretVersionsPruned
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified
         | Action::SecretRead

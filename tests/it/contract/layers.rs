@@ -91,6 +91,8 @@ fn areas_do_not_touch_each_others_tables() {
         "secrets",
         "webhooks",
         "billing",
+        "limits",
+        "admin",
         "mail",
         "setup",
     ];

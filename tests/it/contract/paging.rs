@@ -49,6 +49,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
     ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
     ("list_webhook_events", "/v1/webhook-events"),
+    ("list_admin_orgs", "/v1/admin/orgs"),
 ];
 
 /// A list without an end, and so without pages: `webhooks::feed` walks it.
@@ -270,6 +271,8 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
     }
+    t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'acme-owner'")
+        .await;
     Filled {
         client,
         webhook,

@@ -28,6 +28,7 @@ on_both! {
         walk.webhooks().await;
         walk.billing().await;
         walk.journal().await;
+        walk.limits(&t).await;
         walk.endings().await;
         let documented: BTreeSet<_> = walk.document.operations().into_iter().map(|operation| operation.id).collect();
         let missed: Vec<_> = documented.difference(&walk.seen).collect();
@@ -535,6 +536,27 @@ impl Walk {
         self.get("get_audit_log").await;
         let report = self.get("verify_audit_log").await;
         assert_eq!(report.at("/valid"), "true", "{}", report.text());
+    }
+
+    async fn limits(&mut self, t: &TestApp) {
+        self.get("get_plans").await;
+        self.get("get_billing").await;
+        let client = self.client.clone();
+        self.call_as(&client, "preview_downgrade", "?plan=free", None, 200)
+            .await;
+        t.sql("UPDATE users SET is_superuser = TRUE").await;
+        self.names.insert("plan", "team".to_owned());
+        let limits = json!({ "limits": { "projects": 30, "members": -1 } });
+        self.does("put_admin_plan", limits, 200).await;
+        self.get("get_admin_plans").await;
+        self.call_as(&client, "list_admin_orgs", "?limit=1", None, 200).await;
+        let patch = json!({
+            "plan": "team", "limits": { "projects": 40, "webhooks": 40 }, "reset": ["webhooks"], "reason": "asked for",
+            "expires_at": "2100-01-02T03:04:05Z",
+        });
+        self.does("update_admin_org", patch, 200).await;
+        self.get("get_admin_org").await;
+        self.get("get_billing").await;
     }
 
     async fn endings(&mut self) {

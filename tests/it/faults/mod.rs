@@ -4,6 +4,7 @@ mod canary;
 mod cut;
 mod keys;
 mod kill;
+mod limits;
 mod load;
 mod postgres;
 mod receivers;

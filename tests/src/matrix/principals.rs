@@ -46,6 +46,8 @@ pub struct Known {
     pub facts: Facts,
     /// Whether it is the owner, whose token `delete_token` is about.
     pub is_owner: bool,
+    /// Whether it administers the instance.
+    pub is_superuser: bool,
 }
 
 fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
@@ -57,6 +59,7 @@ fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
             kind: CredentialKind::Session,
             facts,
             is_owner: name == "owner",
+            is_superuser: name == "root",
         }),
     }
 }
@@ -196,6 +199,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         .await;
     let mut all = vec![
         session("outsider", &world.outsider, Facts::default()),
+        session("root", &world.superuser, Facts::default()),
         session("invitee", &world.invitee, Facts::default()),
         session("removed", &removed, Facts::default()),
         session("lapsed", &lapsed, holding(vec![was], vec![])),
@@ -278,6 +282,7 @@ async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
             kind: CredentialKind::ServiceKey,
             facts,
             is_owner: false,
+            is_superuser: false,
         }),
     };
     let everywhere = bound(seed.side.org_id);
@@ -390,6 +395,7 @@ async fn tokens(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
                 kind: CredentialKind::PersonalToken,
                 facts: holding(memberships, vec![]),
                 is_owner: false,
+                is_superuser: false,
             }),
         });
     }

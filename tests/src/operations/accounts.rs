@@ -81,10 +81,14 @@ pub(super) const ROWS: &[Operation] = &[
         |world, _| json!({ "challenge_token": world.challenge_token, "code": world.locked.next_code() }),
     ),
     read("get_setup_status", Gate::Public),
-    write("create_admin", Gate::Public, 201, |world, _| {
-        let email = "chief@example.com";
-        json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
-    }),
+    Operation {
+        // Only where there is none yet.
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        ..write("create_admin", Gate::Public, 201, |world, _| {
+            let email = "chief@example.com";
+            json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
+        })
+    },
     read("get_health", Gate::Public),
     read("get_ready", Gate::Public),
     read("get_me", Gate::Person),

@@ -11,6 +11,7 @@ use crate::matrix::world::{Place, World};
 mod accounts;
 mod billing;
 mod endpoint;
+mod limits;
 mod orgs;
 mod projects;
 mod secrets;
@@ -40,6 +41,8 @@ pub enum Gate {
     Scope(Permission),
     /// That the organisation is visible, and the scopes name the permission.
     Visible(Permission),
+    /// A superuser who is signed in.
+    Superuser,
     /// The permission in the organisation.
     Org(Permission),
     /// The permission in the organisation, and a session.
@@ -97,6 +100,8 @@ pub enum Doer {
     Outsider,
     /// Somebody who was invited and has not come yet.
     Invitee,
+    /// A superuser.
+    Superuser,
 }
 
 /// A row of the table.
@@ -175,6 +180,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         secrets::ROWS,
         webhooks::ROWS,
         billing::ROWS,
+        limits::ROWS,
     ];
     areas.concat()
 });

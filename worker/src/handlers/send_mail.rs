@@ -64,6 +64,7 @@ impl SendMail {
             | Template::WebhookDisabled
             | Template::PaymentFailed
             | Template::TrialEnding
+            | Template::LimitNotice
             | Template::DefaultAddressChanged => self.notice(&mail).await,
         }
     }

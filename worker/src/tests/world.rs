@@ -1,7 +1,6 @@
 //! A database with one organisation, and workers on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
@@ -87,7 +86,7 @@ impl World {
             has_second_factor: false,
             is_superuser: false,
             origin: origin(),
-            decided: Arc::new(AtomicBool::new(false)),
+            decided: Arc::default(),
         };
         Self {
             db,

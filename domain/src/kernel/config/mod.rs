@@ -17,11 +17,11 @@ use url::Url;
 
 use self::source::Sources;
 use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl, StripeKey, StripeWebhookSecrets};
-use super::Secret;
+use super::{Billing, Secret};
 
 pub use self::settings::Setting;
 pub use self::source::Source;
-pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Registration, WorkerMode};
+pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, WorkerMode};
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "strongroom.db";
@@ -99,6 +99,8 @@ pub struct Config {
     pub audit_reads: AuditReads,
     /// Memory for opened secrets between two reads, MiB; 0 = none.
     pub secret_cache: u64,
+    /// Of every organisation while there is no payment service.
+    pub default_plan: Plan,
     /// Filter directives of `tracing`.
     pub log: String,
     pub log_format: LogFormat,
@@ -129,6 +131,15 @@ impl Config {
         let mut sources = Sources::collect(env.into_iter(), &|path| std::fs::read_to_string(path));
         sources.errors.0.extend(not_utf8);
         Self::finish(sources)
+    }
+
+    /// Whether plans are sold here, and on which plan an organisation begins.
+    pub fn billing(&self) -> Billing {
+        let is_enabled = self.stripe_secret_key.is_some();
+        Billing {
+            is_enabled,
+            first_plan: if is_enabled { Plan::Free } else { self.default_plan },
+        }
     }
 
     fn finish(sources: Sources) -> Result<Self, ConfigErrors> {
@@ -201,6 +212,7 @@ impl Config {
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
+            Setting::DefaultPlan => self.default_plan.as_str().to_owned(),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
@@ -272,6 +284,7 @@ impl Reader {
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
+            default_plan: self.read(Setting::DefaultPlan)?,
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,
             migrate: self.read(Setting::Migrate)?,

@@ -83,6 +83,9 @@ settings! {
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Memory for opened secrets between two reads, MiB, wiped after a minute; 0: every read decrypts what it answers.
     SecretCache = "SECRET_CACHE", Plain, Some("32");
+    /// The plan of every organisation while there is no payment service: `free`, `team`, `business` or `self_hosted`,
+    /// which limits nothing. With one, new organisations start on `free`.
+    DefaultPlan = "DEFAULT_PLAN", Plain, Some("self_hosted");
     /// Log filter, as `info` or `info,domain=debug`.
     Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.

@@ -100,6 +100,32 @@ choice! {
     }
 }
 
+choice! {
+    /// What an organisation is allowed, by name.
+    Plan {
+        /// For trying out.
+        Free = "free",
+        /// For a team.
+        Team = "team",
+        /// For a company.
+        Business = "business",
+        /// On one's own instance: nothing is limited.
+        SelfHosted = "self_hosted",
+    }
+}
+
+impl Plan {
+    /// Every plan, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Team, Self::Business, Self::SelfHosted];
+    /// Those that can be bought, or are given for nothing, the smallest first.
+    pub const OFFERED: [Self; 3] = [Self::Free, Self::Team, Self::Business];
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plan| plan.as_str() == text)
+    }
+}
+
 /// Which database holds everything.
 #[derive(Clone)]
 pub enum DatabaseChoice {

@@ -4,9 +4,11 @@
 //! Its paths name a project in three ways; here there is one. It sets a secret by a key in the body; here the key stands
 //! in the path. Its pages tell besides whether more follow.
 //!
-//! Not walked yet: handing a token from the dashboard to a CLI, billing, the administration of the instance.
+//! Not walked yet: handing a token from the dashboard to a CLI, the hosted pages of billing, the administration of the
+//! instance but for its plans.
 
 mod people;
+mod plans;
 mod secrets;
 
 use harness::{Client, TestApp};

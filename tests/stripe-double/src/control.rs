@@ -39,9 +39,9 @@ pub(crate) const NAMES: [&str; 23] = [
 ];
 
 impl Inner {
-    pub(crate) async fn control(self: &Arc<Self>, name: &str, body: Value) -> Result<Value, Fault> {
+    pub(crate) async fn control(self: &Arc<Self>, name: &str, body: &Value) -> Result<Value, Fault> {
         match name {
-            "emit" => self.emit(&body).await,
+            "emit" => self.emit(body).await,
             "advance" => {
                 let by = |name: &str| body[name].as_i64().unwrap_or(0);
                 let seconds = by("days") * DAY + by("hours") * 3_600 + by("seconds");
@@ -49,7 +49,7 @@ impl Inner {
                 Ok(self.with(|state| json!({ "now": state.world.now })))
             }
             "webhook" => {
-                let url = text(&body, "url").ok().and_then(|url| url::Url::parse(url).ok());
+                let url = text(body, "url").ok().and_then(|url| url::Url::parse(url).ok());
                 self.set_endpoint(url.ok_or_else(|| Fault::request("url: where webhooks go"))?);
                 Ok(json!({}))
             }
@@ -57,7 +57,7 @@ impl Inner {
                 self.with(|state| self.reset(state));
                 Ok(json!({}))
             }
-            name => self.with(|state| command(state, name, &body)),
+            name => self.with(|state| command(state, name, body)),
         }
     }
 }

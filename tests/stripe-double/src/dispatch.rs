@@ -27,7 +27,8 @@ pub(crate) struct Asked {
 
 /// The answer that a key stands for.
 pub(crate) struct Kept {
-    asked: String,
+    /// Method, path and parameters; the order of names means nothing.
+    asked: (String, String, Value),
     status: u16,
     body: Value,
 }
@@ -75,7 +76,7 @@ pub(crate) async fn reply(inner: &Arc<Inner>, asked: &Asked) -> Reply {
             serde_json::from_slice(&asked.body)
         };
         let done = match body {
-            Ok(body) => inner.control(name, body).await,
+            Ok(body) => inner.control(name, &body).await,
             Err(_) => Err(Fault::request("The body of a command is a JSON object.")),
         };
         return match done {
@@ -127,18 +128,17 @@ fn api(inner: &Inner, state: &mut State, asked: &Asked) -> Reply {
         .as_ref()
         .cloned()
         .unwrap_or_else(|message| json!({ "unreadable": message }));
-    let real = match before {
-        Some(reply) => reply,
-        None => {
-            let reply = match read {
-                Ok(params) => strict(inner, state, asked, params, failure == Some(Kind::Broken)),
-                Err(message) => refused(&Fault::request(message)),
-            };
-            if failure == Some(Kind::Timeout) {
-                Reply::Late(Box::new(reply))
-            } else {
-                reply
-            }
+    let real = if let Some(reply) = before {
+        reply
+    } else {
+        let reply = match read {
+            Ok(params) => strict(inner, state, asked, params, failure == Some(Kind::Broken)),
+            Err(message) => refused(&Fault::request(message)),
+        };
+        if failure == Some(Kind::Timeout) {
+            Reply::Late(Box::new(reply))
+        } else {
+            reply
         }
     };
     let number = state.log.len() + 1;
@@ -249,16 +249,13 @@ fn keyed(state: &mut State, asked: &Asked, operation: &Operation, params: Value,
         // Refused before the work began: nothing is kept.
         Err(fault) => return refused(&fault),
     };
-    let whole = format!("{} {} {typed}", asked.method, asked.path);
+    let whole = (asked.method.clone(), asked.path.clone(), typed);
     let key = asked.key.clone().filter(|_| posted);
     if let Some(kept) = key.as_ref().and_then(|key| state.kept.get(key)) {
         if kept.asked != whole {
             let message =
                 "Keys for idempotent requests can only be used with the same parameters they were first used with.";
-            return refused(&Fault {
-                code: Some("idempotency_key_in_use"),
-                ..Fault::of("idempotency_error", 400, message)
-            });
+            return refused(&Fault::of("idempotency_error", 400, message));
         }
         return Reply::Json {
             status: kept.status,
@@ -266,7 +263,7 @@ fn keyed(state: &mut State, asked: &Asked, operation: &Operation, params: Value,
             replayed: true,
         };
     }
-    let (status, body) = match state.world.perform(operation, &typed) {
+    let (status, body) = match state.world.perform(operation, &whole.2) {
         Ok(_) if breaks => (500, Fault::of("api_error", 500, "An unexpected error occurred.").body()),
         Ok(body) => (200, body),
         Err(fault) => (fault.status, fault.body()),

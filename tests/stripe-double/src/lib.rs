@@ -103,7 +103,7 @@ impl StripeDouble {
     /// # Panics
     /// When the double refuses it.
     pub async fn control(&self, name: &str, body: Value) -> Value {
-        match self.inner.control(name, body).await {
+        match self.inner.control(name, &body).await {
             Ok(answer) => answer,
             Err(fault) => panic!("the Stripe double refuses {name}: {}", fault.message),
         }

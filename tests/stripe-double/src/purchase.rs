@@ -1,6 +1,6 @@
 //! What a customer does on Stripe's own pages.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::world::{DAY, Session, Subscription, World, period_after};
@@ -87,7 +87,7 @@ impl World {
             canceled_at: None,
             ended_at: None,
             latest_invoice: None,
-            metadata: data["metadata"].as_object().cloned().unwrap_or_else(Map::new),
+            metadata: data["metadata"].as_object().cloned().unwrap_or_default(),
         }
     }
 

@@ -24,3 +24,30 @@ pub fn signature(body: &[u8], at: i64, secret: &str) -> String {
     context.update(body);
     hex::encode(context.sign())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{header, signature};
+
+    #[test]
+    fn signatures_are_those_of_stripes_own_sdk() {
+        let vectors: Value = serde_json::from_str(include_str!("../fixtures/signatures.json")).unwrap();
+        let vectors = vectors.as_array().unwrap();
+        assert_eq!(vectors.len(), 8);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let made = signature(text("body").as_bytes(), vector["at"].as_i64().unwrap(), text("secret"));
+            assert_eq!(made, text("signature"), "{}", text("name"));
+        }
+    }
+
+    #[test]
+    fn a_header_has_a_v1_for_each_secret() {
+        let made = header(b"{}", 7, &["a", "b"]);
+        assert!(made.starts_with("t=7,v1="), "{made}");
+        assert_eq!(made.matches(",v1=").count(), 2);
+        assert_eq!(made.matches(",v0=").count(), 1);
+    }
+}

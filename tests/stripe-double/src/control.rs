@@ -202,6 +202,7 @@ fn add_price(world: &mut World, body: &Value) -> Result<(), Fault> {
         interval: body["interval"].as_str().unwrap_or("month").to_owned(),
         amount: body["amount"].as_i64().unwrap_or(1_900),
         active: flag(body, "active", true),
+        metadata: body["metadata"].as_object().cloned().unwrap_or_default(),
     };
     // As with `transfer_lookup_key`: a key belongs to one price.
     for other in &mut world.prices {

@@ -106,7 +106,7 @@ pub(crate) fn price(price: &Price) -> Value {
         "custom_unit_amount": null,
         "livemode": false,
         "lookup_key": price.lookup_key,
-        "metadata": {},
+        "metadata": price.metadata,
         "nickname": null,
         "product": price.product,
         "recurring": {

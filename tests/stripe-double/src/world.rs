@@ -30,6 +30,7 @@ pub(crate) struct Price {
     pub(crate) interval: String,
     pub(crate) amount: i64,
     pub(crate) active: bool,
+    pub(crate) metadata: Map<String, Value>,
 }
 
 #[derive(Clone)]
@@ -237,6 +238,7 @@ fn first_prices() -> Vec<Price> {
                 interval: interval.to_owned(),
                 amount,
                 active: true,
+                metadata: Map::new(),
             });
         }
     }

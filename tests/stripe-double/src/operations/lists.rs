@@ -114,6 +114,10 @@ impl World {
     /// Those of the last 30 days, as Stripe lists them.
     pub(super) fn list_events(&self, params: &Value) -> Result<Value, Fault> {
         let types = params["types"].as_array();
+        if types.is_some_and(|types| types.len() > 20) {
+            let message = "You may specify up to 20 types.";
+            return Err(Fault::param("parameter_invalid", "types", message));
+        }
         let found = self
             .events
             .values()

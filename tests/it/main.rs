@@ -11,6 +11,7 @@
 mod access;
 mod audit;
 mod auth;
+mod billing;
 mod contract;
 mod crypto;
 mod edge;

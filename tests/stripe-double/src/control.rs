@@ -164,6 +164,9 @@ fn change(world: &mut World, name: &str, body: &Value) -> Result<Value, Fault> {
 
 fn with_subscription(world: &mut World, name: &str, id: &str, body: &Value) -> Result<(), Fault> {
     let now = world.now;
+    if NAMES.contains(&name) && world.subscriptions[id].is_over() && !matches!(name, "dispute" | "set_status") {
+        return Err(Fault::request(format!("The subscription {id} is over.")));
+    }
     match name {
         "fail_payment" => world.card(id, false, true),
         "decline_next" => world.card(id, false, false),

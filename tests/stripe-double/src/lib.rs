@@ -103,10 +103,19 @@ impl StripeDouble {
     /// # Panics
     /// When the double refuses it.
     pub async fn control(&self, name: &str, body: Value) -> Value {
-        match self.inner.control(name, &body).await {
+        match self.try_control(name, body).await {
             Ok(answer) => answer,
-            Err(fault) => panic!("the Stripe double refuses {name}: {}", fault.message),
+            Err(why) => panic!("the Stripe double refuses {name}: {why}"),
         }
+    }
+
+    /// The same for a command that may be refused.
+    ///
+    /// # Errors
+    /// Why it was.
+    pub async fn try_control(&self, name: &str, body: Value) -> Result<Value, String> {
+        let done = self.inner.control(name, &body).await;
+        done.map_err(|fault| fault.message)
     }
 
     /// Waits until no webhook is on its way.

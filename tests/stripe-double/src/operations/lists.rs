@@ -27,6 +27,14 @@ fn created(param: &Value, at: i64) -> bool {
 }
 
 impl World {
+    /// Whom a list is asked of has to be there, or to have been.
+    fn whose(&self, params: &Value) -> Result<(), Fault> {
+        match params["customer"].as_str() {
+            Some(id) if !self.customers.contains_key(id) => Err(Fault::missing("customer", id, "customer")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     pub(super) fn list_customers(&self, params: &Value) -> Result<Value, Fault> {
         let found = self
             .customers
@@ -68,6 +76,7 @@ impl World {
     }
 
     pub(super) fn list_sessions(&self, params: &Value) -> Result<Value, Fault> {
+        self.whose(params)?;
         let found = self
             .sessions
             .values()
@@ -84,6 +93,7 @@ impl World {
     }
 
     pub(super) fn list_subscriptions(&self, params: &Value) -> Result<Value, Fault> {
+        self.whose(params)?;
         let has_status = |status: &str| match params["status"].as_str() {
             None => status != "canceled" && status != "incomplete_expired",
             Some("all") => true,
@@ -101,6 +111,7 @@ impl World {
     }
 
     pub(super) fn list_invoices(&self, params: &Value) -> Result<Value, Fault> {
+        self.whose(params)?;
         let found = self
             .invoices
             .values()

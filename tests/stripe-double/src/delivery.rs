@@ -109,7 +109,7 @@ impl Inner {
     /// Sends events and tells what was answered.
     pub(crate) async fn emit(self: &Arc<Self>, body: &Value) -> Result<Value, Fault> {
         let manner = Manner::parse(body)?;
-        let mut events = self.with(|state| {
+        let mut events = self.with(|state| -> Result<Vec<Event>, Fault> {
             let all = &state.world.events;
             match body["events"].as_array() {
                 None => Ok(all

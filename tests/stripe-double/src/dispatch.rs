@@ -180,7 +180,7 @@ fn read(asked: &Asked) -> Result<Value, String> {
         let text = if asked.body.is_empty() {
             asked.query.as_bytes()
         } else {
-            &asked.body
+            &asked.body[..]
         };
         return form::decode(text);
     }

@@ -10,7 +10,7 @@ fn no_tax() -> Value {
     json!({ "enabled": false, "disabled_reason": null, "liability": null, "provider": null, "status": null })
 }
 
-pub(crate) fn list(data: Vec<Value>, url: &str) -> Value {
+fn list(data: &[Value], url: &str) -> Value {
     json!({ "object": "list", "data": data, "has_more": false, "url": url })
 }
 
@@ -261,7 +261,7 @@ impl World {
 
     pub(crate) fn subscription_json(&self, shown: &Subscription) -> Value {
         let items = list(
-            vec![self.item_json(shown)],
+            &[self.item_json(shown)],
             &format!("/v1/subscription_items?subscription={}", shown.id),
         );
         let method = self
@@ -363,7 +363,7 @@ impl World {
             "due_date": null,
             "hosted_invoice_url": format!("{}/_portal/{}", self.base, shown.customer),
             "issuer": { "type": "self" },
-            "lines": list(vec![line], &format!("/v1/invoices/{}/lines", shown.id)),
+            "lines": list(&[line], &format!("/v1/invoices/{}/lines", shown.id)),
             "livemode": false,
             "metadata": {},
             "next_payment_attempt": shown.next_attempt,

@@ -106,7 +106,7 @@ impl World {
     /// Does it. The parameters have been judged.
     pub(crate) fn perform(&mut self, operation: &Operation, params: &Value) -> Result<Value, Fault> {
         let mut answer = match operation {
-            Operation::CreateCustomer => self.create_customer(params),
+            Operation::CreateCustomer => Ok(self.create_customer(params)),
             Operation::ListCustomers => self.list_customers(params),
             Operation::ReadCustomer(id) => {
                 let found = self.customers.get(id);

@@ -144,9 +144,10 @@ fn typed_text(text: String, choices: &[&Value]) -> Value {
     let number = choices
         .iter()
         .any(|choice| is(choice, "number") || is(choice, "integer"));
-    match text.parse::<serde_json::Number>() {
-        Ok(found) if number => Value::Number(found),
-        Ok(_) | Err(_) => Value::String(text),
+    match (text.parse::<i64>(), text.parse::<f64>()) {
+        (Ok(whole), _) if number => Value::from(whole),
+        (Err(_), Ok(fraction)) if number => Value::from(fraction),
+        _ => Value::String(text),
     }
 }
 

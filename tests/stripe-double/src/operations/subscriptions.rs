@@ -72,7 +72,7 @@ impl World {
 
     fn apply_item(&self, subscription: &mut Subscription, item: &Value) -> Result<(), Fault> {
         if let Some(price) = item["price"].as_str() {
-            subscription.price = self.price(price, "items[0][price]")?.id.clone();
+            subscription.price.clone_from(&self.price(price, "items[0][price]")?.id);
         }
         if let Some(quantity) = item["quantity"].as_u64() {
             subscription.quantity = quantity;

@@ -2,6 +2,7 @@
 //! events leads to another plan than the one that is paid for.
 
 mod any_delivery;
+mod double;
 mod off;
 mod signatures;
 mod story;

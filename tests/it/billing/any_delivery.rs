@@ -138,6 +138,9 @@ async fn told(t: &Selling, number: u32, (outcome, acts): &Story) -> Result<(), T
         }
     }
     // From now on no event comes; a day later everything has been looked at.
+    t.stripe
+        .control("fail_next", json!({ "kind": "500", "times": 0 }))
+        .await;
     t.stripe.control("delivery", json!({ "mode": "drop" })).await;
     t.advance(Duration::from_hours(25));
     t.stripe.control("advance", json!({})).await;

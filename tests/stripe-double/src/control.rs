@@ -120,7 +120,11 @@ fn fail_next(state: &mut State, body: &Value) -> Result<(), Fault> {
         kind => kind.as_str().unwrap_or_default().to_owned(),
     };
     let kind = Kind::parse(&name).ok_or_else(|| Fault::request(format!("no kind of failure: {name}")))?;
-    for _ in 0..body["times"].as_u64().unwrap_or(1) {
+    let times = body["times"].as_u64().unwrap_or(1);
+    if times == 0 {
+        state.failures.clear();
+    }
+    for _ in 0..times {
         state.failures.push_back(Failure {
             kind,
             prefix: body["path"].as_str().unwrap_or("/v1/").to_owned(),

@@ -4,8 +4,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use domain::kernel::Clock;
 use domain::kernel::id::OrgId;
-use domain::kernel::{Clock, Timestamp};
 use serde_json::json;
 use stripe_double::StripeDouble;
 
@@ -82,8 +82,10 @@ impl Selling {
     /// The place in [`PLANS`] of the plan that an organisation is on; 9 for another one.
     pub async fn plan_rank(&self, slug: &str) -> i64 {
         let plan = "CASE plan WHEN 'free' THEN 0 WHEN 'team' THEN 1 WHEN 'business' THEN 2 ELSE 9 END";
-        self.number(&format!("SELECT {plan} FROM orgs WHERE slug = '{slug}'"))
-            .await
+        self.number(&format!(
+            "SELECT CAST({plan} AS BIGINT) FROM orgs WHERE slug = '{slug}'"
+        ))
+        .await
     }
 
     /// Waits until an organisation is on a plan.

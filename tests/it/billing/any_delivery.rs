@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use harness::app::{Options, eventually, number_from_environment, run_for};
+use harness::app::{Options, number_from_environment, run_for};
 use harness::stripe::PLANS;
 use harness::{Backend, Org, Selling};
 use proptest::prelude::{Just, Strategy, prop_oneof};

@@ -30,6 +30,7 @@ pub mod sealed;
 pub mod servers;
 pub mod smtp;
 pub mod statements;
+pub mod stripe;
 
 pub use app::{Backend, TestApp};
 pub use authenticator::Authenticator;
@@ -37,3 +38,4 @@ pub use client::{Answer, Client};
 pub use events::{Event, Events};
 pub use people::{EnvPath, Org, Person, Project};
 pub use receiver::Receiver;
+pub use stripe::Selling;

@@ -1,12 +1,12 @@
 //! Secr: accounts, tokens, projects, secrets in bulk and in pages, promotion, key rotation, templates, webhooks, members,
-//! the audit log, and its table of roles.
+//! the audit log, billing, and its table of roles.
 //!
 //! Its paths name a project in three ways; here there is one. It sets a secret by a key in the body; here the key stands
 //! in the path. Its pages tell besides whether more follow.
 //!
-//! Not walked yet: handing a token from the dashboard to a CLI, the hosted pages of billing, the administration of the
-//! instance but for its plans.
+//! Not walked yet: handing a token from the dashboard to a CLI, the administration of the instance but for its plans.
 
+mod billing;
 mod people;
 mod plans;
 mod secrets;

@@ -12,6 +12,10 @@ dev:
 dev-scaled:
     deploy/dev-scaled.sh
 
+# Run the server against a stand-in for Stripe on loopback, with a database of its own.
+dev-stripe:
+    deploy/dev-stripe.sh
+
 # Type-check everything, tests included.
 check:
     cargo check --workspace --all-targets

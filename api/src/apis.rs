@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{admin, audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{
+    admin, audit, auth, billing, limits, members, orgs, policy, projects, secrets, service_accounts, templates,
+    webhooks,
+};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -34,6 +37,10 @@ pub const PUBLIC: &[&str] = &[
     "get_ready",
     // What the published document says too.
     "list_webhook_events",
+    // Signed by Stripe.
+    "receive_stripe_event",
+    // What an offer says.
+    "get_plans",
 ];
 
 /// Response fields that may carry a credential or a secret: shown once, or the very thing that was asked for.
@@ -69,6 +76,8 @@ pub type Apis = (
     templates::Apis,
     secrets::Apis,
     webhooks::Apis,
+    limits::Apis,
+    billing::Apis,
     audit::Apis,
     admin::Apis,
     SetupApi,
@@ -87,6 +96,8 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
+        limits::apis(app),
+        billing::apis(app),
         audit::apis(app),
         admin::apis(app),
         SetupApi(app.clone()),

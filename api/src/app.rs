@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::access::AccessMemory;
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
+use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
@@ -12,6 +13,7 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::limits::meter::Meter;
 use domain::metrics::Registry;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
@@ -38,6 +40,8 @@ pub struct App {
     pub walks: Semaphore,
     pub watchers: Arc<Watchers>,
     pub followers: Arc<Followers>,
+    /// Counts requests for organisations.
+    pub meter: Arc<Meter>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub first_run: FirstRun,
@@ -47,6 +51,7 @@ pub struct App {
     pub requests: Arc<Recorder>,
     /// Cancelled when this process is about to stop.
     pub draining: CancellationToken,
+    pub billing: Billing,
     /// Where people reach this instance.
     pub base_url: Url,
 }

@@ -31,6 +31,8 @@ enum Command {
     Migrate,
     /// Print the effective configuration, secrets hidden.
     Config,
+    /// Hold the counters of limits against what is there, put them right, and print those that were wrong.
+    Recount,
     /// Print the root keys, what each is still needed for, and which can be removed.
     RootKeys,
     /// Ask a running service on this machine whether it is ready; the exit code tells.
@@ -78,9 +80,25 @@ async fn run(command: Command) -> Outcome {
             }
             Ok(())
         }
+        Command::Recount => recount().await,
         Command::RootKeys => root_keys().await,
         Command::Health => health(&Config::from_process()?).await,
     }
+}
+
+async fn recount() -> Outcome {
+    let (db, _) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
+    let mut out = std::io::stdout();
+    for drift in domain::limits::recount::run(&db).await? {
+        let (key, org, scope) = (drift.key.as_str(), drift.scope.org, drift.scope.id());
+        writeln!(
+            out,
+            "{key} of {org} in {scope}: {} counted, {} there",
+            drift.counted, drift.actual
+        )?;
+    }
+    db.close().await;
+    Ok(())
 }
 
 async fn root_keys() -> Outcome {

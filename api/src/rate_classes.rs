@@ -15,6 +15,11 @@ pub const CLASSES: &[(Class, &[&str])] = &[
         &[
             "get_admin_stats",
             "get_admin_config",
+            "list_admin_orgs",
+            "get_admin_org",
+            "update_admin_org",
+            "get_admin_plans",
+            "put_admin_plan",
             "get_metrics_summary",
             "list_admin_users",
             "update_admin_user",
@@ -94,9 +99,13 @@ pub const CLASSES: &[(Class, &[&str])] = &[
             "/oauth/userinfo",
         ],
     ),
+    (Class::Inbound, &["receive_stripe_event"]),
     (
         Class::Read,
         &[
+            "get_plans",
+            "get_billing",
+            "preview_downgrade",
             "list_sessions",
             "list_security_events",
             "get_second_factor",
@@ -148,6 +157,8 @@ pub const CLASSES: &[(Class, &[&str])] = &[
     (
         Class::Write,
         &[
+            "create_checkout_session",
+            "create_portal_session",
             "logout",
             "revoke_other_sessions",
             "revoke_session",

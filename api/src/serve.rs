@@ -17,6 +17,8 @@ use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Reads, Rng, Secret};
+use domain::limits;
+use domain::limits::meter::Meter;
 use domain::metrics::Registry;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
@@ -123,7 +125,8 @@ pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, Ro
         ambient.clock.clone(),
         ambient.rng.clone(),
     )
-    .await?;
+    .await?
+    .with_billing(config.billing());
     KeyStore::check_roots(&db, &keyring).await?;
     Ok((db, keyring))
 }
@@ -224,6 +227,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
         MigrateMode::Manual if db.is_migrated().await? => {}
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
+    limits::plan::adopt_default(&db).await?;
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     named_admin(&config, &db, &keys, &passwords).await?;
@@ -245,6 +249,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
         uncapped_peers: config.trusted_proxies.clone(),
         ..Default::default()
     };
+    let metered = CancellationToken::new();
     let beside = Beside {
         looking: tokio::spawn(
             app.watchers
@@ -254,6 +259,8 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
         following: tokio::spawn(app.followers.clone().run(stop.clone().cancelled_owned())),
         counting: tokio::spawn(app.requests.clone().run(db.clone(), stop.clone().cancelled_owned())),
         requests: app.requests.clone(),
+        metering: tokio::spawn(app.meter.clone().run(metered.clone().cancelled_owned())),
+        metered,
         changes,
         worker,
         reads,
@@ -300,6 +307,7 @@ fn assemble(
     draining: CancellationToken,
 ) -> Result<(App, JoinHandle<()>), Error> {
     let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
+    let billing = billing::open(config, db.clock(), db.rng())?;
     let metrics = Registry::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     metrics
@@ -317,10 +325,12 @@ fn assemble(
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         followers: Followers::new(db.clone()),
+        meter: Meter::new(db.clone()),
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },
         registration: config.registration,
+        billing,
         first_run: FirstRun::new(config.clone(), draining.clone()),
         metrics,
         requests: Arc::new(Recorder::new(ambient.rng.uuid(db.now())?, ambient.clock.clone())),
@@ -337,6 +347,9 @@ struct Beside {
     following: JoinHandle<()>,
     counting: JoinHandle<()>,
     requests: Arc<Recorder>,
+    metering: JoinHandle<()>,
+    /// Ends the metering, once nothing is to be counted any more.
+    metered: CancellationToken,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -351,6 +364,8 @@ impl Beside {
             following,
             counting,
             requests,
+            metering,
+            metered,
             worker,
             reads,
             db,
@@ -374,6 +389,8 @@ impl Beside {
             let _ = worker.await;
         }
         let _ = reads.await;
+        metered.cancel();
+        let _ = metering.await;
         db.close().await;
     }
 }
@@ -461,6 +478,7 @@ fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Resu
                 bell: app.bell.clone(),
                 egress: Egress::new(policy, Timeouts::default())?.with_clock(app.db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
+                billing: app.billing.clone(),
                 base_url: config.base_url.clone(),
                 name: process_name(&app.db)?,
                 limits: Slots::default(),

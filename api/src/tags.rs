@@ -24,6 +24,8 @@ pub enum Tag {
     Secrets,
     /// Signed events to your own servers.
     Webhooks,
+    /// Plans, what they allow and how much of it is used; buying them, and what Stripe says of that.
+    Billing,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
     /// The whole instance, for its superusers.

@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] [`admin`] | the product's areas |
+//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //! | [`rates`] [`request_metrics`] | how many requests are answered; how many came, how they ended, how long they took |
@@ -19,12 +19,14 @@
 pub mod access;
 pub mod admin;
 pub mod auth;
+pub mod billing;
 pub mod crypto;
 pub mod egress;
 pub mod idempotency;
 pub mod jobs;
 pub mod journal;
 pub mod kernel;
+pub mod limits;
 pub mod mail;
 pub mod members;
 pub mod metrics;

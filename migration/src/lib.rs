@@ -15,6 +15,8 @@ mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
 mod m20260620_000001_access_epochs;
 mod m20260702_000001_webhook_key_pairs;
+mod m20260801_000001_limits;
+mod m20260802_000001_billing;
 mod m20261001_000001_dead_jobs;
 mod m20261101_000001_request_metrics;
 
@@ -36,6 +38,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20260702_000001_webhook_key_pairs::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
             Box::new(m20261101_000001_request_metrics::Migration),
+            Box::new(m20260801_000001_limits::Migration),
+            Box::new(m20260802_000001_billing::Migration),
         ]
     }
 }

@@ -31,6 +31,7 @@ pub mod sealed;
 pub mod servers;
 pub mod smtp;
 pub mod statements;
+pub mod stripe;
 pub mod wrong_clock;
 
 pub use app::{Backend, TestApp};
@@ -39,3 +40,4 @@ pub use client::{Answer, Client};
 pub use events::{Event, Events};
 pub use people::{EnvPath, Org, Person, Project};
 pub use receiver::Receiver;
+pub use stripe::Selling;

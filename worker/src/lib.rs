@@ -5,7 +5,8 @@
 //! | `ring` | the lanes that have work, served in turn, and the slots of one kind of job |
 //! | `dispatch` | claims the jobs of rung lanes, many at once |
 //! | `run` | runs claimed jobs, each within its slot |
-//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew |
+//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew, ask Stripe |
+//! | `looks` | finds out what was missed at Stripe |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
 //! | [`redis_bell`] | the doorbell between processes, and notices of changes that every API hears; both can be absent |
@@ -16,6 +17,7 @@ mod dispatch;
 mod finisher;
 mod handlers;
 mod housekeeping;
+mod looks;
 pub mod mailer;
 pub mod redis_bell;
 mod ring;

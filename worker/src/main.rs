@@ -127,12 +127,14 @@ async fn work(
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
+    let billing = billing::open(config, db.clock(), db.rng())?;
     let worker = Worker::new(Deps {
         db: db.clone(),
         keys: Arc::new(keys),
         bell,
         egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
         mailer: Mailer::from_config(config)?,
+        billing,
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),
@@ -150,7 +152,7 @@ async fn open(config: &Config, roots: RootKeyring) -> Result<(Db, KeyStore)> {
     let deadline = Instant::now() + PATIENCE;
     let db = loop {
         match Db::connect(config.database.url().expose(), Clock::system(), Rng::system()).await {
-            Ok(db) => break db,
+            Ok(db) => break db.with_billing(config.billing()),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the database cannot be reached yet");

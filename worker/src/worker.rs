@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::Egress;
 use domain::jobs::{Bell, JobKind};
@@ -14,8 +15,9 @@ use url::Url;
 
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
+use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::housekeeping;
+use crate::looks;
 use crate::mailer::Mailer;
 use crate::ring::Ring;
 use crate::run::Runner;
@@ -35,6 +37,8 @@ pub struct Slots {
     pub keys: usize,
     /// Webhooks that past events are delivered to once more.
     pub recovery: usize,
+    /// Customers of whom Stripe is asked.
+    pub billing: usize,
     /// Of one lane: one webhook endpoint, the mail of one account.
     pub per_lane: usize,
 }
@@ -46,6 +50,7 @@ impl Default for Slots {
             mail: 16,
             keys: 2,
             recovery: 2,
+            billing: 4,
             per_lane: 32,
         }
     }
@@ -58,6 +63,7 @@ pub struct Deps {
     pub bell: Arc<dyn Bell>,
     pub egress: Egress,
     pub mailer: Mailer,
+    pub billing: Billing,
     /// The origin that links in mails lead to.
     pub base_url: Url,
     /// Tells workers apart in the log of attempts; see [`process_name`].
@@ -107,6 +113,7 @@ impl Worker {
             bell,
             egress,
             mailer,
+            billing,
             base_url,
             name,
             limits,
@@ -117,6 +124,8 @@ impl Worker {
             // One at a time of each project: two would do the same.
             keys: Arc::new(Ring::new(limits.keys, 1)),
             recovery: Arc::new(Ring::new(limits.recovery, 1)),
+            // One at a time of each customer: the first answers for all that wait.
+            billing: Arc::new(Ring::new(limits.billing, 1)),
         };
         let deliver = DeliverWebhook {
             db: db.clone(),
@@ -141,9 +150,14 @@ impl Worker {
             bell: Arc::clone(&bell),
             shutdown: stop.clone(),
         };
+        let apply = ApplyBilling {
+            db: db.clone(),
+            bell: Arc::clone(&bell),
+            billing: billing.clone(),
+        };
         let runner = Arc::new(Runner::new(
             db.clone(),
-            Handlers::new(deliver, mail, reencrypt, recover),
+            Handlers::new(deliver, mail, reencrypt, recover, apply),
             results,
             stop.clone(),
         ));
@@ -158,6 +172,7 @@ impl Worker {
             };
             loops.spawn(dispatcher.run(stop.clone()));
         }
+        loops.spawn(looks::run(db.clone(), Arc::clone(&bell), billing, stop.clone()));
         loops.spawn(listen(bell, rings.clone(), stop.clone()));
         loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
         loops.spawn(Sweeper { db, rings }.run(stop.clone()));

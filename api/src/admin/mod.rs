@@ -1,11 +1,14 @@
 //! What superusers do: they look after the instance, from a session, and see no secret value.
 
+pub mod dto;
 pub mod instance;
 pub mod invites;
 pub mod job_dto;
 pub mod jobs;
 pub mod members;
 pub mod metrics;
+pub mod orgs;
+pub mod plans;
 pub mod projects;
 pub mod users;
 
@@ -16,6 +19,8 @@ use invites::AdminInvitesApi;
 use jobs::AdminJobsApi;
 use members::AdminMembersApi;
 use metrics::AdminMetricsApi;
+use orgs::AdminOrgsApi;
+use plans::AdminPlansApi;
 use projects::AdminProjectsApi;
 use users::AdminUsersApi;
 
@@ -30,6 +35,8 @@ pub type Apis = (
     AdminInvitesApi,
     AdminJobsApi,
     AdminMetricsApi,
+    AdminOrgsApi,
+    AdminPlansApi,
 );
 
 /// The operations of this area over an application.
@@ -42,5 +49,7 @@ pub fn apis(app: &Arc<App>) -> Apis {
         AdminInvitesApi(app.clone()),
         AdminJobsApi(app.clone()),
         AdminMetricsApi(app.clone()),
+        AdminOrgsApi(app.clone()),
+        AdminPlansApi(app.clone()),
     )
 }

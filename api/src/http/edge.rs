@@ -263,9 +263,7 @@ impl Drop for AccessLine<'_> {
             status,
         } = self;
         let took = began.elapsed();
-        config
-            .metrics
-            .ended(method, *to, *status, took, *class == Class::Probe);
+        config.metrics.ended(method, *to, *status, took, *class == Class::Probe);
         tracing::info!(
             target: "access",
             method = shown_method,

@@ -33,7 +33,21 @@ pub struct Gate<E> {
 impl<E: Endpoint> Endpoint for Gate<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let response = self.answer(request).await;
+        // Only what was answered well: strangers who ask for an organisation use up nothing of it.
+        if let Ok(response) = &response
+            && (response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED)
+            && let Some(org) = RequestContext::current().and_then(|context| context.org())
+        {
+            self.app.meter.count(org);
+        }
+        response
+    }
+}
+
+impl<E: Endpoint> Gate<E> {
+    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
         let identity = identify(&self.app, &request).await;
         if let Some(context) = RequestContext::current()
             && let Err(refused) = self.rate_limit.settle(&self.app.db, &context, &identity).await
@@ -68,9 +82,7 @@ impl<E: Endpoint> Endpoint for Gate<E> {
         }
         response
     }
-}
 
-impl<E> Gate<E> {
     /// The answer that a simultaneous request of the same key was given, if that is why this one was refused.
     async fn winner(&self, claim: &Claim) -> Option<Response> {
         for _ in 0..LOOKS {

@@ -19,6 +19,7 @@ pub mod optional_body;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
+pub mod raw_body;
 pub mod ready_json;
 pub mod rejection;
 pub mod request;

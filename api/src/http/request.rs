@@ -1,10 +1,11 @@
 //! What is known of a request before any operation sees it.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use domain::access::Mark;
 use domain::idempotency::Claim;
+use domain::kernel::id::OrgId;
 use domain::kernel::{Clock, Rng};
 use poem::http::{HeaderMap, header};
 
@@ -28,7 +29,7 @@ pub struct RequestContext {
     pub client_ip: IpAddr,
     /// At most 256 characters, none of them control characters.
     pub user_agent: Option<String>,
-    decided: Arc<AtomicBool>,
+    decided: Arc<Mark>,
     claim: OnceLock<Claim>,
     counted: Mutex<Option<Counted>>,
 }
@@ -55,12 +56,17 @@ impl RequestContext {
     /// Notes that the access decision was asked about this request, whatever it said. An operation that answers
     /// without is stopped at the edge.
     pub fn mark_decided(&self) {
-        self.decided.store(true, Ordering::Release);
+        self.decided.decide();
     }
 
     /// The mark itself, for the caller who carries it into the domain.
-    pub fn decision_mark(&self) -> Arc<AtomicBool> {
+    pub fn decision_mark(&self) -> Arc<Mark> {
         self.decided.clone()
+    }
+
+    /// The organisation that the request came to, if it came to one.
+    pub fn org(&self) -> Option<OrgId> {
+        self.decided.org()
     }
 
     /// Keeps the claim of the request's `Idempotency-Key` until its change is committed.
@@ -85,7 +91,7 @@ impl RequestContext {
 
     /// Whether the access decision was asked.
     pub fn decided(&self) -> bool {
-        self.decided.load(Ordering::Acquire)
+        self.decided.is_decided()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is calling, with which credential, from where.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
@@ -78,6 +78,31 @@ pub enum CredentialKind {
     ServiceKey,
 }
 
+/// What the decisions about a request leave behind for whoever answers it.
+#[derive(Debug, Default)]
+pub struct Mark {
+    decided: AtomicBool,
+    /// The organisation that the request came to.
+    org: OnceLock<OrgId>,
+}
+
+impl Mark {
+    /// Notes that the access decision was asked, whatever it said.
+    pub fn decide(&self) {
+        self.decided.store(true, Ordering::Release);
+    }
+
+    /// Whether the access decision was asked.
+    pub fn is_decided(&self) -> bool {
+        self.decided.load(Ordering::Acquire)
+    }
+
+    /// The organisation that the request came to, if it came to one.
+    pub fn org(&self) -> Option<OrgId> {
+        self.org.get().copied()
+    }
+}
+
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -94,13 +119,18 @@ pub struct Caller {
     /// What may be known already of the environment that the request reads. A change looks anew, in its transaction.
     pub recall: Option<Recall>,
     /// Set by every access decision; a response to a non-public operation without one is withheld.
-    pub decided: Arc<AtomicBool>,
+    pub decided: Arc<Mark>,
 }
 
 impl Caller {
     /// Notes that somebody decided about this request.
     pub fn mark_decided(&self) {
-        self.decided.store(true, Ordering::Relaxed);
+        self.decided.decide();
+    }
+
+    /// Notes the organisation that this request comes to: the first one counts.
+    pub(super) fn mark_org(&self, org: OrgId) {
+        let _ = self.decided.org.set(org);
     }
 
     /// Whether the credential works in an organisation at all.

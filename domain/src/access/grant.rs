@@ -35,6 +35,7 @@ permitted! {
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
     AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage, EventsRead,
+    BillingRead, BillingManage,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -175,6 +176,7 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
         Some(loaded) => loaded,
         None => load_anew(from, caller, path).await?,
     };
+    caller.mark_org(loaded.org.id);
     let held = Held {
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),

@@ -23,7 +23,7 @@ pub mod superior;
 pub mod superuser;
 pub mod vouch;
 
-pub use caller::{ActorKind, Caller, CredentialKind, Origin};
+pub use caller::{ActorKind, Caller, CredentialKind, Mark, Origin};
 pub use class::{ClassSet, EnvClass};
 pub use decide::{Decision, decide, decide_any_key, decide_for, visible};
 pub use environment::{EnvAccess, env, env_pair, key};

@@ -4,6 +4,7 @@
 pub mod invites;
 pub mod jobs;
 pub mod members;
+pub mod orgs;
 pub mod projects;
 pub mod stats;
 pub mod users;

@@ -123,7 +123,7 @@ pub async fn update(
 /// `step_up_required`.
 pub async fn delete(tx: &WriteTx, superuser: &Superuser, project: &OverseenProject<ProjectsDelete>) -> Result<()> {
     require_recent_sign_in(tx, superuser.caller())?;
-    project::remove(tx, project.project).await?;
+    project::remove(tx, project.org, project.project).await?;
     journal::record(tx, superuser.origin(), entry(project, Action::ProjectDeleted)).await?;
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! From the text of a credential to a caller: one query.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -276,7 +275,7 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         is_superuser: row.is_superuser.unwrap_or(false),
         origin,
         recall: None,
-        decided: Arc::new(AtomicBool::new(false)),
+        decided: Arc::default(),
     })
 }
 

@@ -116,6 +116,19 @@ pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bo
     Ok(open.is_some())
 }
 
+/// Whether a lane has a job that runs, or will be tried within this time.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn has_soon(from: &impl Reads, kind: JobKind, lane: &str, within: Duration) -> Result<bool> {
+    let lane = format!("{}{lane}", kind.lane_prefix());
+    let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 AND next_at <= $2
+        UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
+    let values = [lane.into(), (from.now() + within).into()];
+    let soon = from.conn().query_one_raw(from.sql(sql, values)).await?;
+    Ok(soon.is_some())
+}
+
 /// Gives back jobs that were claimed and not begun, as if they had never been claimed.
 ///
 /// # Errors

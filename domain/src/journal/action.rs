@@ -63,6 +63,11 @@ actions! {
     OrgDeleted = "org.deleted", true, "An organisation was deleted; it can be restored for 30 days.";
     OrgRestored = "org.restored", true, "A deleted organisation was restored.";
     OrgPurged = "org.purged", false, "A deleted organisation was removed for good, with everything in it.";
+    OrgLimitsSet = "org.limits_set", false, "An administrator of the instance set the organisation's plan or limits.";
+    PlanLimitsSet = "plan.limits_set", false, "An administrator of the instance set what a plan allows.";
+    LimitApproaching = "limit.approaching", true, "Four fifths of a limit of the plan are used.";
+    LimitReached = "limit.reached", true, "A limit of the plan is reached.";
+    ProjectsFrozen = "org.projects_frozen", false, "Other projects than before are too many for the plan: nothing new is written in them.";
     OrgOwnershipTransferred = "org.ownership_transferred", true, "The organisation was handed over to another of its people.";
     MemberAdded = "member.added", true, "Somebody was given a role in the organisation or a project.";
     MemberUpdated = "member.updated", true, "A member's roles changed.";
@@ -84,6 +89,10 @@ actions! {
     ServiceAccountDeleted = "service_account.deleted", true, "A service account was deleted with its keys, roles and rules.";
     ServiceAccountKeyCreated = "service_account.key_created", true, "A key of a service account was made.";
     ServiceAccountKeyRevoked = "service_account.key_revoked", true, "A key of a service account was revoked.";
+    BillingCheckoutStarted = "billing.checkout_started", false, "Somebody went to buy a plan.";
+    BillingPortalOpened = "billing.portal_opened", false, "Somebody went to manage what was bought.";
+    BillingPlanChanged = "billing.plan_changed", true, "The organisation is on another plan.";
+    BillingUpdated = "billing.updated", false, "The subscription changed, and the plan did not.";
     ProjectCreated = "project.created", true, "A project was made, with its three environments.";
     ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
     ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";
@@ -107,6 +116,7 @@ actions! {
     SecretBulkDeleted = "secret.bulk_delete", true, "Several secrets were deleted at once.";
     SecretPromoted = "secret.promoted", true, "Secrets were carried over from another environment.";
     SecretVersionDestroyed = "secret.version_destroyed", true, "The value of one version was destroyed for good.";
+    SecretVersionsPruned = "secret.versions_pruned", false, "The values of old versions were destroyed, as many as the plan does not keep.";
     EnvironmentRolledBack = "environment.rolled_back", true, "An environment was brought back to an earlier revision.";
     RevisionPinned = "environment.pinned", true, "A revision of an environment was given a name.";
     RevisionUnpinned = "environment.unpinned", true, "A name of a revision was taken away.";

@@ -19,4 +19,4 @@ pub use query::{EventFilter, get, list};
 pub use read_batch::{ReadAudit, ReadEntry};
 pub use record::{Entry, INSTANCE_LEDGER, KeyChange, Recorded, Target, public_id, record};
 pub use verify::{Fault, FaultKind, Verification, verify};
-pub use written::{Mismatch, Resealed, Share, Written, resealed_data};
+pub use written::{Mismatch, Resealed, Share, Written, pruned_data, resealed_data};

@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::id::EnvId;
-use super::{Clock, Error, Result, Rng, Timestamp};
+use super::{Billing, Clock, Error, Result, Rng, Timestamp};
 
 /// How long a query waits for a free connection, or a write for SQLite's write lock.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,6 +50,7 @@ pub struct Db {
     backend: Backend,
     clock: Clock,
     rng: Rng,
+    billing: Billing,
     news: News,
 }
 
@@ -84,6 +85,7 @@ impl Db {
                 backend: Backend::Sqlite,
                 clock,
                 rng,
+                billing: Billing::OFF,
                 news,
             });
         }
@@ -94,8 +96,20 @@ impl Db {
             backend: Backend::Postgres,
             clock,
             rng,
+            billing: Billing::OFF,
             news,
         })
+    }
+
+    /// The same connections in an instance that charges like this.
+    #[must_use]
+    pub fn with_billing(self, billing: Billing) -> Self {
+        Self { billing, ..self }
+    }
+
+    /// How this instance charges.
+    pub fn billing(&self) -> Billing {
+        self.billing
     }
 
     /// The URL of a SQLite database file.
@@ -139,6 +153,7 @@ impl Db {
             backend: self.backend,
             now: self.now(),
             rng: self.rng.clone(),
+            billing: self.billing,
             ids: AtomicU16::new(0),
             effects: Mutex::default(),
             news: self.news.clone(),
@@ -347,6 +362,7 @@ pub struct WriteTx {
     backend: Backend,
     now: Timestamp,
     rng: Rng,
+    billing: Billing,
     ids: AtomicU16,
     effects: Mutex<Effects>,
     news: News,
@@ -363,6 +379,11 @@ impl Deref for WriteTx {
 impl WriteTx {
     pub fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    /// How this instance charges.
+    pub fn billing(&self) -> Billing {
+        self.billing
     }
 
     /// A new id. The ids of one transaction sort in the order in which they were made.

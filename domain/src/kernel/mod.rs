@@ -1,5 +1,6 @@
 //! What every area stands on: ids, time, chance, problems, pages, configuration and the database handle.
 
+pub mod billing;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -10,6 +11,7 @@ pub mod rng;
 pub mod secret;
 pub mod text;
 
+pub use billing::Billing;
 pub use clock::{Clock, Timestamp};
 pub use db::{Backend, Db, Reads, WriteTx};
 pub use problem::{Error, Problem, ProblemCode, Result};

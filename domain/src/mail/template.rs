@@ -33,6 +33,9 @@ templates! {
     AddressAdded = "address_added_v1", "Tells that an address was added to the account. Data: `address`.";
     AddressRemoved = "address_removed_v1", "Tells that an address was removed from the account. Data: `address`.";
     WebhookDisabled = "webhook_disabled_v1", "Tells owners that a webhook was switched off by itself. Data: `org`, `webhook`, `host`, `reason`.";
+    PaymentFailed = "payment_failed_v1", "Tells owners that an invoice is not paid. Data: `org`, `plan`, `until`.";
+    TrialEnding = "trial_ending_v1", "Tells owners that a trial ends soon. Data: `org`, `end`.";
+    LimitNotice = "limit_notice_v1", "Tells owners that a limit of the plan is near or reached. Data: `org`, `what`, `used`, `max`.";
     DefaultAddressChanged = "default_address_changed_v1", "Tells that another address became the default. Data: `address`.";
 }
 

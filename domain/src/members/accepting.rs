@@ -27,6 +27,7 @@ use crate::journal::{self, Action};
 use crate::kernel::id::{EmailId, UserId};
 use crate::kernel::text::Email;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 
 /// An invitation as whoever holds its token sees it.
 pub struct Shown {
@@ -136,6 +137,8 @@ async fn open(from: &impl Reads, invite: &Invite) -> Result<Assignment> {
 
 /// Takes a use and gives the role.
 async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignment, user: UserId) -> Result<()> {
+    // The seat of an invitation to an address passes to whoever accepts; an open link takes one for each.
+    let seats = limits::hold(tx, invite.org.id, LimitKey::Members).await?;
     let sql = "UPDATE invites SET uses = uses + 1
         WHERE id = $1 AND token_mac = $2 AND uses < max_uses AND revoked_at IS NULL AND expires_at > $3";
     let values = [invite.id.into(), invite.token_mac.clone().into(), tx.now().into()];
@@ -146,6 +149,7 @@ async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignmen
     }
     let (who, by) = (Principal::User(user), Principal::User(invite.invited_by));
     membership::put(tx, invite.scope(), who, given, by).await?;
+    seats.settle(tx).await?;
     let entry = inviting::entry(invite, Action::InviteAccepted).with("user_id", user.to_string());
     journal::record(tx, origin, entry).await?;
     Ok(())

@@ -9,6 +9,7 @@ use crate::auth::verified_address;
 use crate::journal::{self, Action, Entry};
 use crate::kernel::id::UserId;
 use crate::kernel::{Problem, ProblemCode, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::orgs::joining::{self as org_joining, JoinPolicy};
 use crate::policy::assignable;
 use crate::projects::joining as project_joining;
@@ -88,7 +89,9 @@ async fn enter(tx: &WriteTx, caller: &Caller, door: &Door, user: UserId, role: &
     let role = assignable::find(tx, scope.org, scope.level(), role).await?;
     let role = role.ok_or_else(|| door.refusal("What joining gave is gone. Ask an owner."))?;
     let name = role.name.clone();
+    let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     membership::put(tx, scope, who, &Assignment::plain(role), who).await?;
+    seats.settle(tx).await?;
     let entry = Entry {
         project: scope.project,
         ..Entry::in_org(scope.org, Action::MemberJoined, subject::target(who))

@@ -16,6 +16,7 @@ use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
 use crate::projects::lookup;
 
 /// Endpoints of one organisation at most.
@@ -114,7 +115,7 @@ pub struct CreatedWebhook {
 }
 
 /// # Errors
-/// `invalid_field`; `conflict` at 100 endpoints.
+/// `invalid_field`; `conflict` at 100 endpoints; `plan_limit_exceeded`.
 pub async fn create(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -153,6 +154,7 @@ pub async fn create(
         hash_key_names: Set(hash_key_names),
         disabled_reason: Set(None),
     };
+    limits::reserve(tx, Scope::org(access.org.id), LimitKey::Webhooks, 1).await?;
     let made = webhook(webhook::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
     let fresh = secrets::first(tx, keys, &made).await?;
     let entry = entry(Action::WebhookCreated, &made).with("events", made.events.clone());
@@ -380,10 +382,14 @@ async fn changes(
 /// `not_found`.
 pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<WebhooksManage>, id: &str) -> Result<()> {
     let found = get(tx, access, id).await?;
-    let sql = "UPDATE webhooks SET deleted_at = $2, updated_at = $2 WHERE id = $1";
-    tx.conn()
+    let sql = "UPDATE webhooks SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
+    let deleted = tx
+        .conn()
         .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
         .await?;
+    if deleted.rows_affected() > 0 {
+        limits::release(tx, Scope::org(access.org.id), LimitKey::Webhooks, 1).await?;
+    }
     jobs::cancel_waiting(tx, found.id).await?;
     journal::record(tx, &caller.origin, entry(Action::WebhookDeleted, &found)).await?;
     Ok(())

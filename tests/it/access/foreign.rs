@@ -114,6 +114,22 @@ const NO_NAMES: &[&str] = &[
     "is_active",
     "state",
     "kind",
+    "plan",
+    "interval",
+    "reset",
+    "reason",
+    "limits.projects",
+    "limits.environments_per_project",
+    "limits.secrets_per_project",
+    "limits.members",
+    "limits.service_accounts",
+    "limits.tokens",
+    "limits.webhooks",
+    "limits.templates",
+    "limits.acl_rules",
+    "limits.versions_retained",
+    "limits.api_requests_month",
+    "limits.rate_limit_rpm",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.

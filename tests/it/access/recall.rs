@@ -51,7 +51,7 @@ on_both! {
         assert!(epochs(&t).await > before, "a new role");
         let member = acme.member("dana", "viewer").await;
         let before = epochs(&t).await;
-        let subject = json!({ "type": "user", "email": member.email });
+        let subject = json!({ "type": "user", "id": member.id.to_string() });
         let rule = json!({ "subject": subject, "pattern": "web/development/*", "permissions": ["secrets:read"], "effect": "allow" });
         acme.owner.post(&acme.path("/acl"), rule).await.expect(201).ok();
         assert!(epochs(&t).await > before, "a new rule");

@@ -29,7 +29,7 @@ on_both! {
         acme.owner.post(&acme.path("/service-accounts"), json!({ "name": "robot" })).await.expect(201).ok();
         acme.owner.post(&acme.path("/invites"), json!({ "role": "viewer" })).await.expect(201).ok();
         let used = acme.owner.post(&acme.path("/invites"), json!({ "role": "viewer" })).await.expect(201).at("/token");
-        let dana = t.person("dana").await;
+        let dana = t.proved_person("dana").await;
         dana.post(&format!("/v1/invites/{used}/accept"), json!({})).await.expect(201).ok();
         root.patch(&format!("/v1/admin/users/{}", dana.id), json!({ "is_active": false })).await.expect(200).ok();
         let now = root.get("/v1/admin/stats").await.expect(200).json();

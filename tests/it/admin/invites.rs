@@ -15,7 +15,7 @@ on_both! {
         let to_web = acme.owner.post(&format!("{}/invites", web.path), json!({ "email": "dana@example.com" })).await.expect(201);
         let to_org = globex.owner.post(&globex.path("/invites"), json!({ "role": "viewer" })).await.expect(201);
         let used = acme.owner.post(&acme.path("/invites"), json!({ "role": "viewer" })).await.expect(201);
-        let erin = t.person("erin").await;
+        let erin = t.proved_person("erin").await;
         erin.post(&format!("/v1/invites/{}/accept", used.at("/token")), json!({})).await.expect(201).ok();
         let pending = root.get(INVITES).await.expect(200);
         let mut ids = column(&pending, "id");

@@ -90,6 +90,9 @@ fn areas_do_not_touch_each_others_tables() {
         "templates",
         "secrets",
         "webhooks",
+        "billing",
+        "limits",
+        "admin",
         "mail",
         "setup",
     ];
@@ -113,5 +116,11 @@ fn only_the_api_knows_poem_and_only_the_worker_knows_redis() {
     }
     for krate in ["domain", "api", "migration", "openapi"] {
         assert!(!manifest(krate).contains("\nredis"), "{krate} depends on redis");
+    }
+    for krate in ["domain", "api", "worker"] {
+        assert!(
+            !manifest(krate).contains("\nasync-stripe"),
+            "{krate} depends on async-stripe"
+        );
     }
 }

@@ -56,6 +56,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_admin_project_invites", "/v1/admin/projects/{project}/invites"),
     ("list_admin_invites", "/v1/admin/invites"),
     ("list_admin_jobs", "/v1/admin/jobs"),
+    ("list_admin_orgs", "/v1/admin/orgs"),
 ];
 
 /// A list without an end, and so without pages: `webhooks::feed` walks it.

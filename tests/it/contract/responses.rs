@@ -27,7 +27,9 @@ on_both! {
         walk.secrets().await;
         walk.templates().await;
         walk.webhooks().await;
+        walk.billing().await;
         walk.journal().await;
+        walk.limits(&t).await;
         walk.administration(&t).await;
         walk.endings().await;
         let documented: BTreeSet<_> = walk.document.operations().into_iter().map(|operation| operation.id).collect();
@@ -533,6 +535,15 @@ impl Walk {
         self.done("delete_webhook", 204).await;
     }
 
+    /// Without a key for Stripe: what it answers with one is looked at by the tests of `billing`.
+    async fn billing(&mut self) {
+        let plan = json!({ "plan": "team", "interval": "yearly" });
+        self.does("create_checkout_session", plan, 501).await;
+        self.done("create_portal_session", 501).await;
+        self.call_as(&self.anonymous.clone(), "receive_stripe_event", "", None, 501)
+            .await;
+    }
+
     async fn journal(&mut self) {
         let listed = self.get("list_audit_logs").await;
         self.names.insert("event", listed.at("/data/0/id"));
@@ -602,6 +613,27 @@ impl Walk {
             .await;
         self.names.insert("job", dead.at("/data/0/id"));
         self.call_as(root, "retry_admin_job", "", None, 202).await;
+    }
+
+    async fn limits(&mut self, t: &TestApp) {
+        self.get("get_plans").await;
+        self.get("get_billing").await;
+        let client = self.client.clone();
+        self.call_as(&client, "preview_downgrade", "?plan=free", None, 200)
+            .await;
+        t.sql("UPDATE users SET is_superuser = TRUE").await;
+        self.names.insert("plan", "team".to_owned());
+        let limits = json!({ "limits": { "projects": 30, "members": -1 } });
+        self.does("put_admin_plan", limits, 200).await;
+        self.get("get_admin_plans").await;
+        self.call_as(&client, "list_admin_orgs", "?limit=1", None, 200).await;
+        let patch = json!({
+            "plan": "team", "limits": { "projects": 40, "webhooks": 40 }, "reset": ["webhooks"], "reason": "asked for",
+            "expires_at": "2100-01-02T03:04:05Z",
+        });
+        self.does("update_admin_org", patch, 200).await;
+        self.get("get_admin_org").await;
+        self.get("get_billing").await;
     }
 
     async fn endings(&mut self) {

@@ -237,6 +237,7 @@ impl Place {
             "{env}" => "production",
             "{key}" => "DB_URL",
             "{pin}" => "release-42",
+            "{plan}" => "team",
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
             other => other,
@@ -421,7 +422,10 @@ fn good_body(id: &str) -> Value {
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
+        "put_admin_plan" => json!({ "limits": { "projects": 5 } }),
+        "update_admin_org" => json!({ "limits": { "projects": 5 }, "reason": "asked for" }),
         "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
+        "create_checkout_session" => json!({ "plan": "team" }),
         other => unreachable!("give the operation {other} a body here"),
     }
 }

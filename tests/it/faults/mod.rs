@@ -44,6 +44,7 @@ mod lanes_dead;
 mod lanes_ordered;
 mod lanes_poison;
 mod lanes_rate;
+mod limits;
 mod load;
 mod postgres;
 mod proxy;

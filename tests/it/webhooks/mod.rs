@@ -1,6 +1,6 @@
 //! Webhooks and their deliveries, and the feed of the same events.
 
-mod catalogue;
+pub mod catalogue;
 mod deliveries;
 mod egress;
 mod endpoints;

@@ -21,6 +21,8 @@ pub const TOKEN: &str = "403t";
 pub const SESSION: &str = "403s";
 /// The state of things does not allow it: a member already, no role to give up, no second factor.
 pub const CONFLICT: &str = "409";
+/// Let in, to be told that this instance sells nothing.
+pub const DISABLED: &str = "501";
 /// Absent or hidden.
 pub const HIDDEN: &str = "404";
 
@@ -35,6 +37,7 @@ pub fn cell(answer: &Answer) -> String {
         (403, "session_required") => SESSION.to_owned(),
         (404, "not_found") => HIDDEN.to_owned(),
         (409, "conflict") => CONFLICT.to_owned(),
+        (501, "billing_disabled") => DISABLED.to_owned(),
         (_, code) => format!("{status} {code}"),
     }
 }

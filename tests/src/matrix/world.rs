@@ -102,6 +102,7 @@ impl Side {
             ("token", self.invite_token.clone()),
             ("user", self.member.clone()),
             ("job", self.job()),
+            ("plan", "team".to_owned()),
         ])
     }
 }

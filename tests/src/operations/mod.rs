@@ -10,7 +10,9 @@ use crate::matrix::world::{Place, World};
 
 mod accounts;
 mod admin;
+mod billing;
 mod endpoint;
+mod limits;
 mod orgs;
 mod projects;
 mod secrets;
@@ -179,6 +181,8 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         secrets::ROWS,
         webhooks::ROWS,
         admin::ROWS,
+        billing::ROWS,
+        limits::ROWS,
     ];
     areas.concat()
 });

@@ -1,5 +1,6 @@
 //! The worker against a SQLite database, real sockets and a clock that tests turn.
 
+mod billing;
 mod delivery;
 mod drain;
 mod faults;
@@ -8,4 +9,5 @@ mod mail;
 mod recovery;
 mod rotation;
 mod sink;
+mod stripe;
 mod world;

@@ -1,12 +1,12 @@
 //! A database with one organisation, and workers on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
 use domain::auth::register::{self, Registration};
 use domain::auth::session::Transport;
+use domain::billing::Billing;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
+use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::ring::{Ring, Seat};
 use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
@@ -87,7 +87,7 @@ impl World {
             is_superuser: false,
             origin: origin(),
             recall: None,
-            decided: Arc::new(AtomicBool::new(false)),
+            decided: Arc::default(),
         };
         Self {
             db,
@@ -175,7 +175,21 @@ impl World {
             base_url: base_url(),
         };
         let stop = CancellationToken::new();
-        Handlers::new(deliver, mail, self.reencrypt(stop.clone()), self.recover(stop))
+        Handlers::new(
+            deliver,
+            mail,
+            self.reencrypt(stop.clone()),
+            self.recover(stop),
+            self.apply(no_billing()),
+        )
+    }
+
+    pub(super) fn apply(&self, billing: Billing) -> ApplyBilling {
+        ApplyBilling {
+            db: self.db.clone(),
+            bell: self.bell.clone(),
+            billing,
+        }
     }
 
     pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {
@@ -205,6 +219,7 @@ impl World {
             bell,
             egress: self.egress(),
             mailer,
+            billing: no_billing(),
             base_url: base_url(),
             name: name.to_owned(),
             // A narrow window, so that tests see it.
@@ -282,6 +297,11 @@ fn policy() -> EgressPolicy {
 
 pub(super) fn sender() -> lettre::message::Mailbox {
     "Acme Secrets <secrets@example.com>".parse().unwrap()
+}
+
+/// An instance that sells nothing.
+pub(super) fn no_billing() -> Billing {
+    Billing::new(None, Vec::new(), base_url())
 }
 
 pub(super) fn base_url() -> Url {

@@ -66,6 +66,9 @@ fn every_setting_can_be_set() {
         ("REGISTRATION", "closed"),
         ("ADMIN_EMAIL", "Dana@example.com"),
         ("ADMIN_PASSWORD", "correct horse"),
+        ("STRIPE_SECRET_KEY", "rk_live_key"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_new, whsec_old"),
+        ("STRIPE_API_BASE", "https://stripe.example.com"),
         ("AUDIT_READS", "buffered"),
         ("METRICS_LISTEN", "127.0.0.1:9464"),
         ("DRAIN_DELAY", "0"),
@@ -90,6 +93,13 @@ fn every_setting_can_be_set() {
     assert_eq!(config.registration, Registration::Closed);
     assert_eq!(config.admin_email.as_deref(), Some("Dana@example.com"));
     assert_eq!(config.admin_password.as_ref().unwrap().expose(), "correct horse");
+    assert_eq!(config.stripe_secret_key.as_ref().unwrap().expose(), "rk_live_key");
+    let secrets: Vec<_> = config.stripe_webhook_secrets.iter().map(Secret::expose).collect();
+    assert_eq!(secrets, ["whsec_new", "whsec_old"]);
+    assert_eq!(
+        config.stripe_api_base.as_ref().unwrap().as_str(),
+        "https://stripe.example.com/"
+    );
     assert_eq!(config.audit_reads, AuditReads::Buffered);
     assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
     assert!(config.drain_delay.is_zero());
@@ -296,9 +306,32 @@ fn no_message_and_no_description_shows_a_secret() {
         ("REDIS_URL", "redis://:hunter2canary@redis"),
         ("ROOT_KEY", CANARY),
         ("SMTP_URL", "smtp://acme:hunter2canary@mail.example.com"),
+        ("STRIPE_SECRET_KEY", "sk_test_hunter2canary"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2canary"),
     ]);
     assert_eq!(config.describe().len(), Setting::ALL.len());
     assert!(!format!("{:?}", config.describe()).contains(CANARY));
+}
+
+#[test]
+fn a_key_of_the_live_mode_goes_to_https_only() {
+    let plain = ("STRIPE_API_BASE", "http://127.0.0.1:8420");
+    for (key, mistakes) in [
+        ("sk_test_1", 0),
+        ("rk_test_1", 0),
+        ("sk_live_1", 1),
+        ("rk_live_1", 1),
+        ("pk_test_1", 1),
+    ] {
+        let outcome = load(&[("STRIPE_SECRET_KEY", key), plain], &[]);
+        assert_eq!(outcome.map_or_else(|errors| errors.0.len(), |_| 0), mistakes, "{key}");
+    }
+    assert!(
+        good(&[plain]).stripe_secret_key.is_none(),
+        "nothing is sent without a key"
+    );
+    assert_eq!(errors(&[("STRIPE_WEBHOOK_SECRET", "whsec_a,secret")], &[]).len(), 1);
+    assert!(good(&[]).stripe_webhook_secrets.is_empty());
 }
 
 #[test]

@@ -101,6 +101,32 @@ choice! {
     }
 }
 
+choice! {
+    /// What an organisation is allowed, by name.
+    Plan {
+        /// For trying out.
+        Free = "free",
+        /// For a team.
+        Team = "team",
+        /// For a company.
+        Business = "business",
+        /// On one's own instance: nothing is limited.
+        SelfHosted = "self_hosted",
+    }
+}
+
+impl Plan {
+    /// Every plan, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Team, Self::Business, Self::SelfHosted];
+    /// Those that can be bought, or are given for nothing, the smallest first.
+    pub const OFFERED: [Self; 3] = [Self::Free, Self::Team, Self::Business];
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plan| plan.as_str() == text)
+    }
+}
+
 /// Which database holds everything.
 #[derive(Clone)]
 pub enum DatabaseChoice {
@@ -204,6 +230,38 @@ pub(super) struct Password(pub(super) Secret<String>);
 impl FromSetting for Password {
     fn from_setting(text: &str) -> Result<Self, String> {
         Ok(Self(Secret::new(text.to_owned())))
+    }
+}
+
+/// Secret key of Stripe's.
+pub(super) struct StripeKey(pub(super) Secret<String>);
+
+impl FromSetting for StripeKey {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let is_key = ["sk_live_", "sk_test_", "rk_live_", "rk_test_"]
+            .iter()
+            .any(|prefix| text.len() > prefix.len() && text.starts_with(prefix));
+        if is_key && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(Secret::new(text.to_owned())))
+        } else {
+            Err("must be a key of Stripe's that begins with sk_live_, sk_test_, rk_live_ or rk_test_".to_owned())
+        }
+    }
+}
+
+/// Signing secrets of Stripe's events.
+pub(super) struct StripeWebhookSecrets(pub(super) Vec<Secret<String>>);
+
+impl FromSetting for StripeWebhookSecrets {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let secret = |(index, entry): (usize, &str)| {
+            let is_secret = entry.len() > "whsec_".len() && entry.starts_with("whsec_");
+            is_secret
+                .then(|| Secret::new(entry.to_owned()))
+                .ok_or_else(|| format!("entry {} must be a signing secret that begins with whsec_", index + 1))
+        };
+        entries.enumerate().map(secret).collect::<Result<_, _>>().map(Self)
     }
 }
 

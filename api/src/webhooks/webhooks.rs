@@ -13,7 +13,8 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::delivery_dto::Delivery;
 use super::dto::{
-    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookSecretRotation,
+    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookRate,
+    WebhookSecretRotation,
 };
 use super::recovery_dto::{NewWebhookRecovery, WebhookRecovery};
 use crate::app::App;
@@ -98,6 +99,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -108,6 +111,8 @@ impl WebhooksApi {
             description,
             filter: filters.into(),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?.flatten(),
             enabled: enabled.unwrap_or(true),
         };
         let made = endpoint::create(&tx, &self.0.keys, &self.0.egress, &caller, &access, new).await?;
@@ -181,6 +186,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -191,6 +198,8 @@ impl WebhooksApi {
             description,
             filter: filters.map(Into::into),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?,
             enabled,
         };
         let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::claim::Claim;
 use super::rate::{Leave, Rate};
 use super::{JobKind, LEASE, lane_kind};
-use crate::kernel::db::{id_list, id_param};
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::WebhookId;
 use crate::kernel::{Reads, Result, Timestamp, WriteTx};
 
@@ -72,8 +72,8 @@ impl Gates {
             let sql = format!(
                 "SELECT w.id, w.ordered, w.rate_deliveries, w.rate_per, h.breaker_step, h.breaker_until
                  FROM webhooks w LEFT JOIN webhook_health h ON h.webhook_id = w.id
-                 WHERE w.enabled AND w.deleted_at IS NULL AND w.id IN ({})",
-                id_list(tx.backend(), "$1")
+                 WHERE w.enabled AND w.deleted_at IS NULL AND {}",
+                is_one_of(tx.backend(), "w.id", "$1")
             );
             let rows = Gate::find_by_statement(tx.sql(&sql, [id_param(webhooks)]))
                 .all(tx.conn())

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use crate::kernel::{Error, Result, Timestamp};
+use crate::kernel::{Error, Problem, Result, Timestamp};
+
+/// Deliveries of a rate at most.
+const MAX_DELIVERIES: u32 = 1000;
 
 /// How far ahead of its time a delivery may be claimed: a claim for each would be slow. Its worker then waits.
 const AHEAD: Duration = Duration::from_millis(500);
@@ -37,11 +40,34 @@ impl Per {
 /// So many deliveries in a while, evenly spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    pub deliveries: u32,
-    pub per: Per,
+    deliveries: u32,
+    per: Per,
 }
 
 impl Rate {
+    /// What somebody asks for; 0 is no limit.
+    ///
+    /// # Errors
+    /// `invalid_field` naming `rate.deliveries`, unless it is 0 to 1000.
+    pub fn new(deliveries: i64, per: Per) -> Result<Option<Self>> {
+        match u32::try_from(deliveries) {
+            Ok(0) => Ok(None),
+            Ok(deliveries @ 1..=MAX_DELIVERIES) => Ok(Some(Self { deliveries, per })),
+            Ok(_) | Err(_) => {
+                let message = format!("must be between 0 and {MAX_DELIVERIES}");
+                Err(Problem::field("rate.deliveries", "range", message).into())
+            }
+        }
+    }
+
+    pub const fn deliveries(self) -> u32 {
+        self.deliveries
+    }
+
+    pub const fn per(self) -> Per {
+        self.per
+    }
+
     /// A rate as it is stored.
     ///
     /// # Errors
@@ -55,6 +81,12 @@ impl Rate {
             (Ok(deliveries), Some(per)) => Ok(Some(Self { deliveries, per })),
             _ => Err(Error::internal("a rate is stored wrongly")),
         }
+    }
+
+    /// A rate as it is stored; see [`Rate::stored`].
+    pub fn columns(rate: Option<Self>) -> (Option<i32>, Option<String>) {
+        let deliveries = rate.and_then(|rate| i32::try_from(rate.deliveries).ok());
+        (deliveries, rate.map(|rate| rate.per.as_str().to_owned()))
     }
 
     /// From one delivery to the next.
@@ -113,10 +145,7 @@ mod tests {
 
     #[test]
     fn deliveries_are_spread_evenly_from_the_first_on() {
-        let rate = Rate {
-            deliveries: 10,
-            per: Per::Second,
-        };
+        let rate = Rate::new(10, Per::Second).unwrap().unwrap();
         let mut leave = Leave::new(rate, None, NOW);
         assert_eq!(leave.available(), 6);
         let waits: Vec<u128> = (0..6).map(|_| leave.give().as_millis()).collect();
@@ -127,10 +156,7 @@ mod tests {
 
     #[test]
     fn what_another_worker_took_is_gone_and_what_nobody_took_is_not_saved_up() {
-        let rate = Rate {
-            deliveries: 30,
-            per: Per::Minute,
-        };
+        let rate = Rate::new(30, Per::Minute).unwrap().unwrap();
         let taken = Leave::new(rate, Some(NOW + Duration::from_secs(2)), NOW);
         assert_eq!((taken.available(), taken.wait()), (0, Duration::from_millis(1500)));
         let mut idle = Leave::new(rate, Some(NOW - Duration::from_hours(1)), NOW);
@@ -142,7 +168,12 @@ mod tests {
     fn rates_are_read_as_they_are_stored() {
         let rate = Rate::stored(Some(100), Some("minute")).unwrap().unwrap();
         assert_eq!(rate.interval(), Duration::from_millis(600));
+        assert_eq!(Rate::columns(Some(rate)), (Some(100), Some("minute".to_owned())));
         assert_eq!(Rate::stored(None, None).unwrap(), None);
         assert!(Rate::stored(Some(1), Some("hour")).is_err());
+        assert_eq!(Rate::new(0, Per::Second).unwrap(), None);
+        for deliveries in [-1, 1001, i64::MAX] {
+            assert!(Rate::new(deliveries, Per::Second).is_err(), "{deliveries}");
+        }
     }
 }

@@ -331,17 +331,20 @@ pub fn value_marks(rows: usize, width: usize) -> String {
 }
 
 /// A list of ids as one parameter of a statement, so that the text of the statement is the same however many there are,
-/// and the database plans it once. [`id_list`] reads it.
+/// and the database plans it once. [`is_one_of`] reads it.
 pub fn id_param(ids: impl IntoIterator<Item = Uuid>) -> sea_orm::Value {
     let ids: Vec<String> = ids.into_iter().map(|id| format!("\"{}\"", id.simple())).collect();
     format!("[{}]", ids.join(",")).into()
 }
 
-/// The ids of the [`id_param`] in the place of `mark`, for `… IN ({})`.
-pub fn id_list(backend: Backend, mark: &str) -> String {
+/// The condition that a column is one of the ids of the [`id_param`] in the place of `mark`.
+pub fn is_one_of(backend: Backend, column: &str, mark: &str) -> String {
     match backend {
-        Backend::Postgres => format!("SELECT value::uuid FROM json_array_elements_text({mark}::json)"),
-        Backend::Sqlite => format!("SELECT unhex(value) FROM json_each({mark})"),
+        // An array is looked up along the index, whatever the planner believes of the size of the table.
+        Backend::Postgres => {
+            format!("{column} = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text({mark}::json)))")
+        }
+        Backend::Sqlite => format!("{column} IN (SELECT unhex(value) FROM json_each({mark}))"),
     }
 }
 

@@ -15,6 +15,7 @@ use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::metrics::Registry;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
 use domain::webhooks::followers::Followers;
@@ -361,6 +362,7 @@ fn embedded_worker(
                 base_url: config.base_url.clone(),
                 name: process_name(db)?,
                 limits: Slots::default(),
+                registry: Registry::default(),
             });
             let shutdown = shutdown.clone();
             Ok(Some(tokio::spawn(async move {

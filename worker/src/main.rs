@@ -11,9 +11,10 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::config::{Config, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Result, Rng};
+use domain::metrics::Registry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name, signals, telemetry};
+use worker::{Deps, Mailer, RedisBell, Slots, Worker, metrics_page, process_name, signals, telemetry};
 
 /// How long the database may take to come up and the API to bring its schema up to date.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -97,16 +98,25 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     };
     let (db, keys) = opened?;
     let name = process_name(&db)?;
+    let registry = Registry::default();
+    if let Some(address) = config.metrics_listen {
+        let served = metrics_page::serve(address, registry.clone(), shutdown.clone()).await;
+        let address = served.map_err(|error| Error::internal(format!("STRONGROOM_METRICS_LISTEN: {error}")))?;
+        tracing::info!(%address, "metrics are shown");
+    }
     match &config.redis {
         Some(url) => {
-            let bell = Arc::new(RedisBell::open(url, &name)?);
-            work(config, &db, keys, bell.clone(), name, shutdown).await?;
+            let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
+            work(config, &db, keys, bell.clone(), name, registry, shutdown).await?;
             if let Some(bell) = Arc::into_inner(bell) {
                 bell.close().await;
             }
         }
         // Nobody can ring in another process: the sweeper alone finds the jobs.
-        None => work(config, &db, keys, Arc::new(LocalBell::default()), name, shutdown).await?,
+        None => {
+            let bell = Arc::new(LocalBell::default());
+            work(config, &db, keys, bell, name, registry, shutdown).await?;
+        }
     }
     db.close().await;
     Ok(())
@@ -118,6 +128,7 @@ async fn work(
     keys: KeyStore,
     bell: Arc<dyn Bell>,
     name: String,
+    registry: Registry,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
@@ -130,6 +141,7 @@ async fn work(
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),
+        registry,
     });
     worker.run(shutdown.clone()).await;
     if shutdown.is_cancelled() {

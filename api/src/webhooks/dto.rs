@@ -1,7 +1,7 @@
 //! Webhooks as the API shows them.
 
 use domain::jobs::{Health, Per, Rate};
-use domain::kernel::{Result, Secret};
+use domain::kernel::{self, Secret};
 use domain::webhooks::endpoint;
 use domain::webhooks::overview::{self, Observed, Overview};
 use domain::webhooks::secrets::Rotated;
@@ -45,7 +45,9 @@ impl From<WebhookFilters> for endpoint::FilterInput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum WebhookRateUnit {
+    /// One second.
     Second,
+    /// One minute.
     Minute,
 }
 
@@ -62,7 +64,7 @@ pub struct WebhookRate {
 impl WebhookRate {
     /// # Errors
     /// `invalid_field` for a number that it cannot be.
-    pub fn checked(self) -> Result<Option<Rate>> {
+    pub fn checked(self) -> kernel::Result<Option<Rate>> {
         let Self { deliveries, per } = self;
         let per = match per {
             WebhookRateUnit::Second => Per::Second,

@@ -3,6 +3,7 @@
 mod deliver_webhook;
 mod recover_webhook;
 mod reencrypt;
+mod secret_cache;
 mod send_mail;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::run::{Ending, Step, Taken};
 pub(crate) use deliver_webhook::DeliverWebhook;
 pub(crate) use recover_webhook::RecoverWebhook;
 pub(crate) use reencrypt::Reencrypt;
+pub(crate) use secret_cache::SecretCache;
 pub(crate) use send_mail::SendMail;
 
 /// A handler for every kind of job.

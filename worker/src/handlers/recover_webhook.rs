@@ -32,7 +32,7 @@ impl RecoverWebhook {
                 Ok(Next::Step(lanes)) => {
                     self.ring(&lanes).await;
                     if Instant::now() >= end || self.shutdown.is_cancelled() {
-                        return Ending::new(Verdict::Continue(self.db.now()), "unfinished", None);
+                        return Ending::new(Verdict::Continue(self.db.queue_now()), "unfinished", None);
                     }
                 }
                 Ok(Next::Done(lanes)) => {

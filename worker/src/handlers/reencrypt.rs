@@ -32,7 +32,7 @@ impl Reencrypt {
         loop {
             match walk.step().await {
                 Ok(Next::Step) if Instant::now() < end && !self.shutdown.is_cancelled() => {}
-                Ok(Next::Step) => return Ending::new(Verdict::Continue(self.db.now()), "unfinished", None),
+                Ok(Next::Step) => return Ending::new(Verdict::Continue(self.db.queue_now()), "unfinished", None),
                 Ok(Next::At(at)) => return Ending::new(Verdict::Continue(at), "waiting", None),
                 Ok(Next::Done) => return Ending::new(Verdict::Done, "ok", None),
                 Ok(Next::Stuck(left)) => {

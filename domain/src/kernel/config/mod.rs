@@ -90,6 +90,8 @@ pub struct Config {
     pub registration: Registration,
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
+    /// Where Prometheus asks for metrics. `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     pub audit_reads: AuditReads,
     /// Memory for opened secrets between two reads, MiB; 0 = none.
     pub secret_cache: u64,
@@ -177,6 +179,9 @@ impl Config {
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
+            Setting::MetricsListen => self
+                .metrics_listen
+                .map_or_else(|| "(unset)".to_owned(), |address| address.to_string()),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
             Setting::Log => self.log.clone(),
@@ -242,6 +247,7 @@ impl Reader {
             egress_allow: self.read(Setting::EgressAllow)?,
             registration: self.read(Setting::Registration)?,
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
+            metrics_listen: self.read(Setting::MetricsListen),
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
             log: self.read(Setting::Log)?,

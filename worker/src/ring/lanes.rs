@@ -1,0 +1,407 @@
+//! What a ring knows: which lanes have work, in which order they are served, and who holds which slot.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::jobs::LaneNews;
+use domain::kernel::id::OrgId;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Limits;
+use super::pace::{Omen, Pace};
+
+/// Jobs of one lane in one claim at most.
+const CLAIM_PER_LANE: usize = 256;
+/// A lane that is held is looked at again after this long at the latest: what held it may be gone.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
+/// What was learned of a lane is kept for so long after its last job.
+const MEMORY: Duration = Duration::from_mins(10);
+
+/// The slot of a running job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    is_slow: bool,
+}
+
+/// A claimed job that waits for its turn.
+struct Waiter {
+    org: Option<OrgId>,
+    turn: oneshot::Sender<Slot>,
+}
+
+/// What is known of one lane.
+struct Lane {
+    /// Jobs that a claim under way was asked for.
+    asked: usize,
+    /// Claimed and not begun.
+    claimed: usize,
+    running: usize,
+    /// Those of the claimed that are ready to begin, oldest first.
+    waiting: VecDeque<Waiter>,
+    /// Whether it may have due jobs that nobody asked for yet.
+    is_rung: bool,
+    /// Whether it is in the queue of lanes to be claimed from.
+    is_queued: bool,
+    /// Whether it is in a line for slots, or parked.
+    is_in_line: bool,
+    held_until: Option<Instant>,
+    /// What the last claim told of it.
+    last: LaneNews,
+    pace: Pace,
+    last_used: Instant,
+}
+
+impl Lane {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            asked: 0,
+            claimed: 0,
+            running: 0,
+            waiting: VecDeque::new(),
+            is_rung: false,
+            is_queued: false,
+            is_in_line: false,
+            held_until: None,
+            last: LaneNews::default(),
+            pace: Pace::new(limits.per_lane, limits.adapts),
+            last_used: Instant::now(),
+        }
+    }
+
+    fn window(&self) -> usize {
+        if self.last.one_by_one { 1 } else { self.pace.window() }
+    }
+
+    /// How many more jobs to claim. Of a lane that is claimed ahead none before half of that is used up: many small
+    /// claims cost more than one.
+    fn wants(&self) -> usize {
+        let is_led = self.last.one_by_one || self.last.is_timed;
+        let most = if is_led { self.window() } else { self.pace.ahead() };
+        let held = self.asked + self.claimed + self.running;
+        if most > self.window() && held > most / 2 {
+            return 0;
+        }
+        most.saturating_sub(held)
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_rung && !self.is_queued && self.asked + self.claimed + self.running == 0
+    }
+}
+
+/// Slots, and the lanes that stand in line for them.
+struct Pool {
+    free: usize,
+    line: VecDeque<Arc<str>>,
+}
+
+impl Pool {
+    fn new(slots: usize) -> Self {
+        Self {
+            free: slots,
+            line: VecDeque::new(),
+        }
+    }
+}
+
+/// What one organisation holds.
+#[derive(Default)]
+struct Share {
+    running: usize,
+    /// Lanes that wait because the organisation holds all that it may.
+    parked: VecDeque<Arc<str>>,
+}
+
+pub(super) struct Lanes {
+    limits: Limits,
+    /// Jobs that may still be claimed.
+    room: usize,
+    /// Lanes to be claimed from.
+    queue: VecDeque<Arc<str>>,
+    known: HashMap<Arc<str>, Lane>,
+    holds: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
+    quick: Pool,
+    slow: Pool,
+    shares: HashMap<OrgId, Share>,
+}
+
+impl Lanes {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            room: limits.claimable(),
+            queue: VecDeque::new(),
+            known: HashMap::new(),
+            holds: BinaryHeap::new(),
+            quick: Pool::new(limits.slots),
+            slow: Pool::new(limits.slow_slots),
+            shares: HashMap::new(),
+        }
+    }
+
+    pub(super) fn rung(&mut self, name: &str) {
+        let name: Arc<str> = match self.known.get_key_value(name) {
+            Some((name, _)) => Arc::clone(name),
+            None => name.into(),
+        };
+        let limits = self.limits;
+        let lane = self
+            .known
+            .entry(Arc::clone(&name))
+            .or_insert_with(|| Lane::new(&limits));
+        lane.is_rung = true;
+        self.enqueue(&name);
+    }
+
+    /// Puts a rung lane at the end of the queue if more of it can be claimed; otherwise its next ended job does.
+    fn enqueue(&mut self, name: &Arc<str>) {
+        let Some(lane) = self.known.get_mut(name) else { return };
+        if lane.is_rung && !lane.is_queued && lane.held_until.is_none() && lane.wants() > 0 {
+            lane.is_queued = true;
+            self.queue.push_back(Arc::clone(name));
+        } else if lane.is_idle() && !self.limits.adapts {
+            self.known.remove(name);
+        }
+    }
+
+    /// Lets go of lanes whose time has come.
+    pub(super) fn let_go(&mut self) {
+        let now = Instant::now();
+        while let Some(until) = self.next_hold()
+            && until <= now
+        {
+            let Some(Reverse((_, name))) = self.holds.pop() else {
+                return;
+            };
+            if let Some(lane) = self.known.get_mut(&name)
+                && lane.held_until == Some(until)
+            {
+                lane.held_until = None;
+                self.enqueue(&name);
+            }
+        }
+    }
+
+    /// When the next lane is let go of.
+    pub(super) fn next_hold(&self) -> Option<Instant> {
+        self.holds.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Whether there is a lane to claim from, and room for what it gives.
+    pub(super) fn is_ready(&self) -> bool {
+        self.room > 0 && !self.queue.is_empty()
+    }
+
+    pub(super) fn take(&mut self, max: usize) -> Vec<(String, u32)> {
+        let taken = self.queue.len().min(max);
+        let share = self.room.checked_div(taken).unwrap_or(0).max(1);
+        let mut asked = Vec::with_capacity(taken);
+        for _ in 0..taken {
+            if self.room == 0 {
+                break;
+            }
+            let Some(name) = self.queue.pop_front() else { break };
+            let Some(lane) = self.known.get_mut(&name) else {
+                continue;
+            };
+            let jobs = lane.wants().min(CLAIM_PER_LANE).min(share).min(self.room);
+            lane.is_queued = false;
+            if jobs == 0 {
+                // It stays rung, and its next ended job queues it.
+                continue;
+            }
+            lane.is_rung = false;
+            lane.asked += jobs;
+            self.room -= jobs;
+            asked.push((name.to_string(), u32::try_from(jobs).unwrap_or(u32::MAX)));
+        }
+        asked
+    }
+
+    /// Takes in what a claim brought of a lane.
+    pub(super) fn settle(&mut self, name: &str, asked: u32, news: &LaneNews) {
+        let (asked, claimed) = (count(asked), count(news.claimed));
+        self.give_room(asked.saturating_sub(claimed));
+        let Some((name, _)) = self.known.get_key_value(name) else {
+            return;
+        };
+        let name = Arc::clone(name);
+        let Some(lane) = self.known.get_mut(&name) else { return };
+        lane.asked = lane.asked.saturating_sub(asked);
+        lane.claimed += claimed;
+        lane.is_rung |= news.may_have_more || news.held.is_some();
+        if news.one_by_one && !lane.last.one_by_one {
+            lane.pace.restart();
+        }
+        lane.last = *news;
+        if let Some(held) = news.held {
+            let until = Instant::now() + held.min(LONGEST_HOLD);
+            lane.held_until = Some(until);
+            self.holds.push(Reverse((until, Arc::clone(&name))));
+        }
+        self.enqueue(&name);
+    }
+
+    /// A claim failed: it told nothing of the lane.
+    pub(super) fn put_back(&mut self, name: &str, asked: u32) {
+        let last = self.known.get(name).map(|lane| lane.last).unwrap_or_default();
+        let again = LaneNews {
+            claimed: 0,
+            may_have_more: true,
+            held: None,
+            ..last
+        };
+        self.settle(name, asked, &again);
+    }
+
+    fn give_room(&mut self, jobs: usize) {
+        self.room = (self.room + jobs).min(self.limits.claimable());
+    }
+
+    /// A claimed job is ready to begin. It is told when it may.
+    pub(super) fn wait(&mut self, name: &Arc<str>, org: Option<OrgId>, turn: oneshot::Sender<Slot>) {
+        let limits = self.limits;
+        let lane = self.known.entry(Arc::clone(name)).or_insert_with(|| Lane::new(&limits));
+        lane.waiting.push_back(Waiter { org, turn });
+        self.line_up(name);
+    }
+
+    /// Puts a lane in line for a slot if it has a job to begin; tells whether it had.
+    fn line_up(&mut self, name: &Arc<str>) -> bool {
+        let Some(lane) = self.known.get_mut(name) else {
+            return false;
+        };
+        if lane.is_in_line || lane.waiting.is_empty() || lane.running >= lane.window() {
+            return false;
+        }
+        lane.is_in_line = true;
+        let is_slow = lane.pace.is_slow() && self.limits.slow_slots > 0;
+        self.pool(is_slow).line.push_back(Arc::clone(name));
+        self.admit(is_slow);
+        true
+    }
+
+    fn pool(&mut self, is_slow: bool) -> &mut Pool {
+        if is_slow { &mut self.slow } else { &mut self.quick }
+    }
+
+    /// Gives the free slots of a pool to the lanes in line, one job each in turn.
+    fn admit(&mut self, is_slow: bool) {
+        while self.pool(is_slow).free > 0 {
+            let Some(name) = self.pool(is_slow).line.pop_front() else {
+                return;
+            };
+            if self.begin(&name, is_slow) {
+                self.pool(is_slow).free -= 1;
+            }
+        }
+    }
+
+    /// Lets the next job of a lane begin. The lane goes to the end of the line if it has more.
+    fn begin(&mut self, name: &Arc<str>, is_slow: bool) -> bool {
+        let Some(lane) = self.known.get_mut(name) else {
+            return false;
+        };
+        lane.is_in_line = false;
+        while lane.running < lane.window() {
+            let Some(waiter) = lane.waiting.pop_front() else { break };
+            if let Some(org) = waiter.org {
+                let share = self.shares.entry(org).or_default();
+                if share.running >= self.limits.per_org {
+                    lane.waiting.push_front(waiter);
+                    lane.is_in_line = true;
+                    share.parked.push_back(Arc::clone(name));
+                    return false;
+                }
+            }
+            let Waiter { org, turn } = waiter;
+            if turn.send(Slot { is_slow }).is_err() {
+                // It was given up while it waited.
+                continue;
+            }
+            if let Some(org) = org {
+                self.shares.entry(org).or_default().running += 1;
+            }
+            lane.claimed = lane.claimed.saturating_sub(1);
+            lane.running += 1;
+            if !lane.waiting.is_empty() && lane.running < lane.window() {
+                lane.is_in_line = true;
+                self.pool(is_slow).line.push_back(Arc::clone(name));
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Takes a running job off its organisation's share; returns the lanes that wait for that.
+    fn leave(&mut self, org: Option<OrgId>) -> VecDeque<Arc<str>> {
+        let Some(org) = org else {
+            return VecDeque::new();
+        };
+        let Some(share) = self.shares.get_mut(&org) else {
+            return VecDeque::new();
+        };
+        share.running = share.running.saturating_sub(1);
+        let parked = std::mem::take(&mut share.parked);
+        if share.running == 0 {
+            // Those who were parked are in line again.
+            self.shares.remove(&org);
+        }
+        parked
+    }
+
+    /// A job that was claimed goes without having begun.
+    pub(super) fn given_up(&mut self, name: &Arc<str>) {
+        self.give_room(1);
+        if let Some(lane) = self.known.get_mut(name) {
+            lane.claimed = lane.claimed.saturating_sub(1);
+        }
+        self.enqueue(name);
+    }
+
+    /// A running job has ended.
+    pub(super) fn ended(&mut self, name: &Arc<str>, org: Option<OrgId>, slot: Slot, result: Option<(Omen, Duration)>) {
+        self.give_room(1);
+        self.pool(slot.is_slow).free += 1;
+        if let Some(lane) = self.known.get_mut(name) {
+            lane.running = lane.running.saturating_sub(1);
+            lane.last_used = Instant::now();
+            if let Some((omen, took)) = result {
+                lane.pace.ended(omen, took, lane.running);
+            }
+        }
+        for parked in self.leave(org) {
+            if let Some(lane) = self.known.get_mut(&parked) {
+                lane.is_in_line = false;
+            }
+            self.line_up(&parked);
+        }
+        self.line_up(name);
+        self.admit(slot.is_slow);
+        self.enqueue(name);
+    }
+
+    /// Forgets what was learned of lanes that have long been idle.
+    pub(super) fn forget_idle(&mut self) {
+        let now = Instant::now();
+        self.known
+            .retain(|_, lane| !lane.is_idle() || lane.held_until.is_some() || now - lane.last_used < MEMORY);
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.known.is_empty() && self.shares.is_empty()
+    }
+}
+
+fn count(jobs: u32) -> usize {
+    usize::try_from(jobs).unwrap_or(usize::MAX)
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::jobs::{Bell, Claimed, Verdict};
 use domain::kernel::id::RecoveryId;
-use domain::kernel::{Db, Reads};
+use domain::kernel::Db;
 use domain::webhooks::recovering::{self, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

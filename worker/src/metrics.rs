@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Upper bounds for the sizes of claims.
 const SIZES: &[f64] = &[0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 /// Everything that an attempt can come to. Source: `jobs::AttemptLog`.
-const OUTCOMES: [&str; 13] = [
+const OUTCOMES: [&str; 16] = [
     "ok",
     "http",
     "timeout",
@@ -28,7 +28,10 @@ const OUTCOMES: [&str; 13] = [
     "poison",
     "cancelled",
     "unfinished",
-    "smtp",
+    "waiting",
+    "stuck",
+    "rejected",
+    "deferred",
 ];
 /// For outcomes that are none of these.
 const OTHER: &str = "other";

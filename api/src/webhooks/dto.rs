@@ -70,7 +70,7 @@ impl WebhookRate {
             WebhookRateUnit::Second => Per::Second,
             WebhookRateUnit::Minute => Per::Minute,
         };
-        Rate::new(deliveries, per)
+        Rate::checked(deliveries, per)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::{self, OrgAccess, grant};
+use domain::jobs::RateChange;
 use domain::kernel::id::DeliveryId;
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::webhooks::{delivery, endpoint, overview, recovery, secrets};
@@ -199,7 +200,7 @@ impl WebhooksApi {
             filter: filters.map(Into::into),
             hash_key_names,
             ordered,
-            rate: rate.map(WebhookRate::checked).transpose()?,
+            rate: rate.map(WebhookRate::checked).transpose()?.map(RateChange::from),
             enabled,
         };
         let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;

@@ -148,11 +148,11 @@ pub async fn claim(db: &Db, lanes: &[(String, u32)], worker: &str) -> Result<Cla
 
 /// Takes the jobs that may be had.
 async fn take(tx: &WriteTx, asked: &[(&str, Pass)], worker: &str) -> Result<Vec<Row>> {
-    let open = |is_ordered: bool| -> Vec<(&str, u32)> {
+    let open = |is_ordered: bool| {
         let passes = asked
             .iter()
             .filter(|(_, pass)| pass.count > 0 && pass.is_ordered == is_ordered);
-        passes.map(|(lane, pass)| (*lane, pass.count)).collect()
+        passes.map(|(lane, pass)| (*lane, pass.count)).collect::<Vec<_>>()
     };
     let lease: [Value; 4] = [
         tx.rng().uuid(tx.now())?.into(),

@@ -207,14 +207,20 @@ impl Gates {
     }
 }
 
+#[derive(FromQueryResult)]
+struct RateAt {
+    rate_at: Option<Timestamp>,
+}
+
 /// From when on a webhook may be asked; its row is made if it is not there, and held.
 async fn rate_at(tx: &WriteTx, webhook: WebhookId) -> Result<Option<Timestamp>> {
     let sql = "INSERT INTO webhook_health (webhook_id, consecutive_failures) VALUES ($1, 0)
                ON CONFLICT (webhook_id) DO UPDATE SET rate_at = webhook_health.rate_at
                RETURNING rate_at";
-    let row = tx.conn().query_one_raw(tx.sql(sql, [webhook.into()])).await?;
-    let at: Option<Option<i64>> = row.map(|row| row.try_get("", "rate_at")).transpose()?;
-    Ok(at.flatten().map(Timestamp))
+    let row = RateAt::find_by_statement(tx.sql(sql, [webhook.into()]))
+        .one(tx.conn())
+        .await?;
+    Ok(row.and_then(|row| row.rate_at))
 }
 
 #[cfg(test)]

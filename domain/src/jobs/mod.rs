@@ -35,6 +35,6 @@ pub use gate::AT_ONCE;
 pub use health::Health;
 pub use job::{Cause, Job, JobKind, JobState, lane_kind};
 pub use purge::{cancel_waiting, delete_of_org};
-pub use rate::{Per, Rate};
+pub use rate::{Per, Rate, RateChange};
 pub use schedule::{MAX_ATTEMPTS, RETRY_DELAYS, next_attempt};
 pub use sweep::{MAX_CRASHES, Sweep, sweep};

@@ -49,7 +49,7 @@ impl Rate {
     ///
     /// # Errors
     /// `invalid_field` naming `rate.deliveries`, unless it is 0 to 1000.
-    pub fn new(deliveries: i64, per: Per) -> Result<Option<Self>> {
+    pub fn checked(deliveries: i64, per: Per) -> Result<Option<Self>> {
         match u32::try_from(deliveries) {
             Ok(0) => Ok(None),
             Ok(deliveries @ 1..=MAX_DELIVERIES) => Ok(Some(Self { deliveries, per })),
@@ -92,6 +92,20 @@ impl Rate {
     /// From one delivery to the next.
     pub fn interval(self) -> Duration {
         self.per.duration() / self.deliveries.max(1)
+    }
+}
+
+/// What is to become of a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateChange {
+    To(Rate),
+    /// No limit any more.
+    Lifted,
+}
+
+impl From<Option<Rate>> for RateChange {
+    fn from(rate: Option<Rate>) -> Self {
+        rate.map_or(Self::Lifted, Self::To)
     }
 }
 
@@ -145,7 +159,7 @@ mod tests {
 
     #[test]
     fn deliveries_are_spread_evenly_from_the_first_on() {
-        let rate = Rate::new(10, Per::Second).unwrap().unwrap();
+        let rate = Rate::checked(10, Per::Second).unwrap().unwrap();
         let mut leave = Leave::new(rate, None, NOW);
         assert_eq!(leave.available(), 6);
         let waits: Vec<u128> = (0..6).map(|_| leave.give().as_millis()).collect();
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_another_worker_took_is_gone_and_what_nobody_took_is_not_saved_up() {
-        let rate = Rate::new(30, Per::Minute).unwrap().unwrap();
+        let rate = Rate::checked(30, Per::Minute).unwrap().unwrap();
         let taken = Leave::new(rate, Some(NOW + Duration::from_secs(2)), NOW);
         assert_eq!((taken.available(), taken.wait()), (0, Duration::from_millis(1500)));
         let mut idle = Leave::new(rate, Some(NOW - Duration::from_hours(1)), NOW);
@@ -171,9 +185,9 @@ mod tests {
         assert_eq!(Rate::columns(Some(rate)), (Some(100), Some("minute".to_owned())));
         assert_eq!(Rate::stored(None, None).unwrap(), None);
         assert!(Rate::stored(Some(1), Some("hour")).is_err());
-        assert_eq!(Rate::new(0, Per::Second).unwrap(), None);
+        assert_eq!(Rate::checked(0, Per::Second).unwrap(), None);
         for deliveries in [-1, 1001, i64::MAX] {
-            assert!(Rate::new(deliveries, Per::Second).is_err(), "{deliveries}");
+            assert!(Rate::checked(deliveries, Per::Second).is_err(), "{deliveries}");
         }
     }
 }

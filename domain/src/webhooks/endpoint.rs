@@ -10,7 +10,7 @@ use crate::access::grant::{WebhooksManage, WebhooksRead};
 use crate::access::{Caller, OrgAccess};
 use crate::crypto::key_store::KeyStore;
 use crate::egress::EgressPolicy;
-use crate::jobs::{self, Rate, health};
+use crate::jobs::{self, Rate, RateChange, health};
 use crate::journal::{self, Action, Entry, Target, WebhookFilter};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
@@ -312,8 +312,7 @@ pub struct WebhookPatch {
     pub filter: Option<FilterInput>,
     pub hash_key_names: Option<bool>,
     pub ordered: Option<bool>,
-    /// `Some(None)` takes the limit away.
-    pub rate: Option<Option<Rate>>,
+    pub rate: Option<RateChange>,
     pub enabled: Option<bool>,
 }
 
@@ -392,8 +391,11 @@ async fn changes(
         row.ordered = Set(ordered);
         changed.push("ordered");
     }
-    if let Some(rate) = rate {
-        let (deliveries, per) = Rate::columns(rate);
+    if let Some(change) = rate {
+        let (deliveries, per) = Rate::columns(match change {
+            RateChange::To(rate) => Some(rate),
+            RateChange::Lifted => None,
+        });
         row.rate_deliveries = Set(deliveries);
         row.rate_per = Set(per);
         changed.push("rate");

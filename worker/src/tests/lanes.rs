@@ -100,7 +100,7 @@ async fn the_order_is_that_of_the_journal_and_not_of_the_jobs() {
 #[tokio::test]
 async fn a_rate_is_one_for_all_workers() {
     let world = World::with_clock(manual()).await;
-    let rate = Rate::new(4, Per::Second).unwrap();
+    let rate = Rate::checked(4, Per::Second).unwrap();
     let (webhook, _) = world.webhook_with("http://127.0.0.1:65000/", false, rate).await;
     world.emit(10).await;
     let one = claim(&world, webhook, 8, "one").await;
@@ -122,7 +122,7 @@ async fn a_rate_is_one_for_all_workers() {
 async fn an_endpoint_with_a_rate_is_asked_no_faster() {
     let world = World::new().await;
     let sink = Sink::start(|_| Answer::status(200)).await;
-    let rate = Rate::new(20, Per::Second).unwrap();
+    let rate = Rate::checked(20, Per::Second).unwrap();
     world.webhook_with(&sink.url, false, rate).await;
     let lanes = world.emit(20).await;
     let workers = [world.start("one"), world.start("two")];

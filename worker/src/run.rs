@@ -166,9 +166,9 @@ impl Runner {
                 tokio::time::sleep_until(due).await;
             }
             let asked = Instant::now();
-            taken.seat.turn().await;
+            let has_turn = taken.seat.turn().await;
             let is_in_time = !taken.is_timed || asked.elapsed() < LATE;
-            is_in_time && self.db.queue_now().since(taken.at) < FRESH + taken.job.wait
+            has_turn && is_in_time && self.db.queue_now().since(taken.at) < FRESH + taken.job.wait
         };
         tokio::select! {
             biased;

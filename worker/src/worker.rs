@@ -44,8 +44,8 @@ pub struct Slots {
 impl Default for Slots {
     fn default() -> Self {
         Self {
-            webhook: 512,
-            mail: 32,
+            webhook: 256,
+            mail: 16,
             keys: 2,
             recovery: 2,
             per_lane: 32,

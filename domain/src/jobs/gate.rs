@@ -159,13 +159,12 @@ impl Gates {
 
     /// Holds the row of the endpoint until the claim is committed, so that no other worker gives out the same leave.
     async fn within_rate(&mut self, tx: &WriteTx, webhook: WebhookId, rate: Rate, pass: Pass) -> Result<Pass> {
-        let leave = match self.leaves.get(&webhook) {
-            Some(leave) => *leave,
-            None => {
-                let leave = Leave::new(rate, rate_at(tx, webhook).await?, tx.queue_now());
-                self.leaves.insert(webhook, leave);
-                leave
-            }
+        let leave = if let Some(leave) = self.leaves.get(&webhook) {
+            *leave
+        } else {
+            let leave = Leave::new(rate, rate_at(tx, webhook).await?, tx.queue_now());
+            self.leaves.insert(webhook, leave);
+            leave
         };
         let count = pass.count.min(leave.available());
         Ok(Pass {
@@ -177,8 +176,10 @@ impl Gates {
 
     /// Gives out one delivery of a webhook; returns how long it must wait.
     pub(super) fn give(&mut self, webhook: Option<WebhookId>) -> Duration {
-        let leave = webhook.and_then(|webhook| self.leaves.get_mut(&webhook));
-        leave.map_or(Duration::ZERO, Leave::give)
+        match webhook {
+            Some(webhook) => self.leaves.get_mut(&webhook).map_or(Duration::ZERO, Leave::give),
+            None => Duration::ZERO,
+        }
     }
 
     /// How long nothing can be had of a lane that was passed so.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{Bell, Claimed, Verdict};
-use domain::kernel::id::RecoveryId;
 use domain::kernel::Db;
+use domain::kernel::id::RecoveryId;
 use domain::webhooks::recovering::{self, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

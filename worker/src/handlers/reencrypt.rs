@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::crypto::key_store::KeyStore;
 use domain::jobs::{Claimed, Verdict};
-use domain::kernel::id::ProjectId;
 use domain::kernel::Db;
+use domain::kernel::id::ProjectId;
 use domain::secrets::reencrypt::{Next, Reencryption};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

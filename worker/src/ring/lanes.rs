@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Limits;
-use super::pace::{Omen, Pace};
+use super::lane::{Lane, Slot, Waiter};
+use super::pace::Omen;
 
 /// Jobs of one lane in one claim at most.
 const CLAIM_PER_LANE: usize = 256;
@@ -19,78 +20,6 @@ const CLAIM_PER_LANE: usize = 256;
 const LONGEST_HOLD: Duration = Duration::from_secs(5);
 /// What was learned of a lane is kept for so long after its last job.
 const MEMORY: Duration = Duration::from_mins(10);
-
-/// The slot of a running job.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    is_slow: bool,
-}
-
-/// A claimed job that waits for its turn.
-struct Waiter {
-    org: Option<OrgId>,
-    turn: oneshot::Sender<Slot>,
-}
-
-/// What is known of one lane.
-struct Lane {
-    /// Jobs that a claim under way was asked for.
-    asked: usize,
-    /// Claimed and not begun.
-    claimed: usize,
-    running: usize,
-    /// Those of the claimed that are ready to begin, oldest first.
-    waiting: VecDeque<Waiter>,
-    /// Whether it may have due jobs that nobody asked for yet.
-    is_rung: bool,
-    /// Whether it is in the queue of lanes to be claimed from.
-    is_queued: bool,
-    /// Whether it is in a line for slots, or parked.
-    is_in_line: bool,
-    held_until: Option<Instant>,
-    /// What the last claim told of it.
-    last: LaneNews,
-    pace: Pace,
-    last_used: Instant,
-}
-
-impl Lane {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            asked: 0,
-            claimed: 0,
-            running: 0,
-            waiting: VecDeque::new(),
-            is_rung: false,
-            is_queued: false,
-            is_in_line: false,
-            held_until: None,
-            last: LaneNews::default(),
-            pace: Pace::new(limits.per_lane, limits.adapts),
-            last_used: Instant::now(),
-        }
-    }
-
-    fn window(&self) -> usize {
-        if self.last.one_by_one { 1 } else { self.pace.window() }
-    }
-
-    /// How many more jobs to claim. Of a lane that is claimed ahead none before half of that is used up: many small
-    /// claims cost more than one.
-    fn wants(&self) -> usize {
-        let is_led = self.last.one_by_one || self.last.is_timed;
-        let most = if is_led { self.window() } else { self.pace.ahead() };
-        let held = self.asked + self.claimed + self.running;
-        if most > self.window() && held > most / 2 {
-            return 0;
-        }
-        most.saturating_sub(held)
-    }
-
-    fn is_idle(&self) -> bool {
-        !self.is_rung && !self.is_queued && self.asked + self.claimed + self.running == 0
-    }
-}
 
 /// Slots, and the lanes that stand in line for them.
 struct Pool {
@@ -110,6 +39,8 @@ impl Pool {
 /// What one organisation holds.
 #[derive(Default)]
 struct Share {
+    /// Claimed and not begun.
+    claimed: usize,
     running: usize,
     /// Lanes that wait because the organisation holds all that it may.
     parked: VecDeque<Arc<str>>,
@@ -159,7 +90,7 @@ impl Lanes {
     /// Puts a rung lane at the end of the queue if more of it can be claimed; otherwise its next ended job does.
     fn enqueue(&mut self, name: &Arc<str>) {
         let Some(lane) = self.known.get_mut(name) else { return };
-        if lane.is_rung && !lane.is_queued && lane.held_until.is_none() && lane.wants() > 0 {
+        if lane.is_rung && !lane.is_queued && wanted(lane, &self.shares, &self.limits, 0) > 0 {
             lane.is_queued = true;
             self.queue.push_back(Arc::clone(name));
         } else if lane.is_idle() && !self.limits.adapts {
@@ -199,6 +130,7 @@ impl Lanes {
         let taken = self.queue.len().min(max);
         let share = self.room.checked_div(taken).unwrap_or(0).max(1);
         let mut asked = Vec::with_capacity(taken);
+        let mut of_orgs: HashMap<OrgId, usize> = HashMap::new();
         for _ in 0..taken {
             if self.room == 0 {
                 break;
@@ -207,7 +139,9 @@ impl Lanes {
             let Some(lane) = self.known.get_mut(&name) else {
                 continue;
             };
-            let jobs = lane.wants().min(CLAIM_PER_LANE).min(share).min(self.room);
+            let of_org = lane.org.map_or(0, |org| of_orgs.get(&org).copied().unwrap_or(0));
+            let wanted = wanted(lane, &self.shares, &self.limits, of_org);
+            let jobs = wanted.min(CLAIM_PER_LANE).min(share).min(self.room);
             lane.is_queued = false;
             if jobs == 0 {
                 // It stays rung, and its next ended job queues it.
@@ -216,6 +150,9 @@ impl Lanes {
             lane.is_rung = false;
             lane.asked += jobs;
             self.room -= jobs;
+            if let Some(org) = lane.org {
+                *of_orgs.entry(org).or_default() += jobs;
+            }
             asked.push((name.to_string(), u32::try_from(jobs).unwrap_or(u32::MAX)));
         }
         asked
@@ -259,6 +196,15 @@ impl Lanes {
 
     fn give_room(&mut self, jobs: usize) {
         self.room = (self.room + jobs).min(self.limits.claimable());
+    }
+
+    /// A job was claimed.
+    pub(super) fn seated(&mut self, name: &str, org: Option<OrgId>) {
+        let Some(org) = org else { return };
+        if let Some(lane) = self.known.get_mut(name) {
+            lane.org = Some(org);
+        }
+        self.shares.entry(org).or_default().claimed += 1;
     }
 
     /// A claimed job is ready to begin. It is told when it may.
@@ -323,7 +269,9 @@ impl Lanes {
                 continue;
             }
             if let Some(org) = org {
-                self.shares.entry(org).or_default().running += 1;
+                let share = self.shares.entry(org).or_default();
+                share.claimed = share.claimed.saturating_sub(1);
+                share.running += 1;
             }
             lane.claimed = lane.claimed.saturating_sub(1);
             lane.running += 1;
@@ -346,16 +294,24 @@ impl Lanes {
         };
         share.running = share.running.saturating_sub(1);
         let parked = std::mem::take(&mut share.parked);
-        if share.running == 0 {
-            // Those who were parked are in line again.
+        // Those who were parked are in line again.
+        if share.running == 0 && share.claimed == 0 {
             self.shares.remove(&org);
         }
         parked
     }
 
     /// A job that was claimed goes without having begun.
-    pub(super) fn given_up(&mut self, name: &Arc<str>) {
+    pub(super) fn given_up(&mut self, name: &Arc<str>, org: Option<OrgId>) {
         self.give_room(1);
+        if let Some(org) = org
+            && let Some(share) = self.shares.get_mut(&org)
+        {
+            share.claimed = share.claimed.saturating_sub(1);
+            if share.running == 0 && share.claimed == 0 {
+                self.shares.remove(&org);
+            }
+        }
         if let Some(lane) = self.known.get_mut(name) {
             lane.claimed = lane.claimed.saturating_sub(1);
         }
@@ -371,6 +327,10 @@ impl Lanes {
             lane.last_used = Instant::now();
             if let Some((omen, took)) = result {
                 lane.pace.ended(omen, took, lane.running);
+                if lane.pace.is_in_trouble() {
+                    // They hear that their turn will not come.
+                    lane.waiting.clear();
+                }
             }
         }
         for parked in self.leave(org) {
@@ -400,6 +360,21 @@ impl Lanes {
     pub(super) fn knows_nothing(&self) -> bool {
         self.known.is_empty() && self.shares.is_empty()
     }
+}
+
+/// How many more jobs of a lane to claim, when `taken` of its organisation are about to be. An organisation does not
+/// fill the room of all with what waits for its own slots; but a lane that holds nothing may have one.
+fn wanted(lane: &Lane, shares: &HashMap<OrgId, Share>, limits: &Limits, taken: usize) -> usize {
+    if lane.held_until.is_some() {
+        return 0;
+    }
+    let claimed = lane
+        .org
+        .and_then(|org| shares.get(&org))
+        .map_or(0, |share| share.claimed);
+    let left = limits.ahead_per_org().saturating_sub(claimed + taken);
+    let least = usize::from(lane.held() == 0);
+    lane.wants().min(left.max(least))
 }
 
 fn count(jobs: u32) -> usize {

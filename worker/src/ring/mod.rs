@@ -5,6 +5,7 @@
 //! pace allows, and so many of an organisation as its share; lanes whose receivers are slow have slots of their own, and
 //! cannot take those of the others.
 
+mod lane;
 mod lanes;
 mod pace;
 mod seat;
@@ -21,7 +22,9 @@ pub(crate) use pace::Omen;
 pub(crate) use seat::Seat;
 
 /// How many times the slots may be claimed: what waits for a slot is there when one comes free.
-const CLAIMS_PER_SLOT: usize = 2;
+const CLAIMS_PER_SLOT: usize = 8;
+/// The share of all that one organisation gets: an eighth.
+const SHARES: usize = 8;
 
 /// How a kind of job is run.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +61,7 @@ impl Limits {
             slots: slots - slow_slots,
             slow_slots,
             per_lane,
-            per_org: (slots / 8).max(per_lane),
+            per_org: (slots / SHARES).max(per_lane),
             adapts: true,
         }
     }
@@ -67,6 +70,15 @@ impl Limits {
     fn claimable(&self) -> usize {
         let slots = self.slots + self.slow_slots;
         if self.adapts { slots * CLAIMS_PER_SLOT } else { slots }
+    }
+
+    /// Jobs of one organisation that may be claimed and not begun.
+    fn ahead_per_org(&self) -> usize {
+        if self.adapts {
+            self.claimable() / SHARES
+        } else {
+            usize::MAX
+        }
     }
 }
 

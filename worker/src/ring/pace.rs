@@ -8,6 +8,8 @@ const FIRST_WINDOW: usize = 4;
 const AHEAD: Duration = Duration::from_millis(200);
 /// Jobs of one lane that are claimed ahead, at most.
 const MOST_AHEAD: usize = 256;
+/// Jobs in a row that came to no good, after which nothing that was claimed ahead is begun: the breaker may be about to open.
+const TROUBLE: usize = 5;
 /// A lane whose jobs take longer than this on average is slow; half of it makes it quick again.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -31,6 +33,8 @@ pub(super) struct Pace {
     good: usize,
     /// Results to come of jobs that began before the window was halved: they must not halve it again.
     past: usize,
+    /// Jobs since the last good one.
+    bad: usize,
     /// Mean time of a job, the last ones weighing more.
     mean: Option<Duration>,
     is_slow: bool,
@@ -45,6 +49,7 @@ impl Pace {
             adapts,
             good: 0,
             past: 0,
+            bad: 0,
             mean: None,
             is_slow: false,
         }
@@ -55,9 +60,9 @@ impl Pace {
         self.window
     }
 
-    /// Jobs that may be claimed and not ended.
+    /// Jobs that may be claimed and not ended: more than run at once as long as all goes well.
     pub(super) fn ahead(&self) -> usize {
-        let Some(mean) = self.mean.filter(|_| self.adapts) else {
+        let Some(mean) = self.mean.filter(|_| self.adapts && self.bad == 0) else {
             return self.window;
         };
         let rounds = AHEAD.as_micros() / mean.as_micros().max(1);
@@ -65,6 +70,11 @@ impl Pace {
         self.window
             .saturating_mul(rounds)
             .clamp(self.window, MOST_AHEAD.max(self.window))
+    }
+
+    /// Whether what was claimed is better given back.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.bad >= TROUBLE
     }
 
     pub(super) fn is_slow(&self) -> bool {
@@ -87,6 +97,7 @@ impl Pace {
         let mean = self.mean.map_or(took, |mean| (mean * 3 + took) / 4);
         self.mean = Some(mean);
         self.is_slow = mean > if self.is_slow { SLOW / 2 } else { SLOW };
+        self.bad = if omen == Omen::Good { 0 } else { self.bad + 1 };
         let is_past = self.past > 0;
         self.past = self.past.saturating_sub(1);
         match omen {
@@ -155,10 +166,22 @@ mod tests {
         run(&mut pace, Omen::Good, 1000);
         assert_eq!((pace.ahead(), pace.is_slow()), (256, false));
         pace.ended(Omen::Bad, Duration::from_secs(20), 0);
-        assert!(pace.is_slow());
+        assert!(pace.is_slow() && !pace.is_in_trouble());
         assert_eq!(pace.ahead(), pace.window());
         run(&mut pace, Omen::Good, 10);
         assert!(!pace.is_slow());
+    }
+
+    #[test]
+    fn nothing_is_claimed_ahead_once_something_failed() {
+        let mut pace = Pace::new(32, true);
+        run(&mut pace, Omen::Good, 100);
+        run(&mut pace, Omen::Neither, 1);
+        assert_eq!(pace.ahead(), pace.window());
+        run(&mut pace, Omen::Bad, 4);
+        assert!(pace.is_in_trouble());
+        run(&mut pace, Omen::Good, 1);
+        assert!(!pace.is_in_trouble() && pace.ahead() > pace.window());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use domain::kernel::id::OrgId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::lanes::Slot;
+use super::lane::Slot;
 use super::{Omen, Ring};
 
 enum Place {
@@ -33,6 +33,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// Takes over the room that [`Ring::take`] reserved and [`Ring::settle`] confirms.
     pub(crate) fn new(ring: &Arc<Ring>, lane: &str, org: Option<OrgId>) -> Self {
+        ring.lanes().seated(lane, org);
         Self {
             ring: Arc::clone(ring),
             lane: lane.into(),
@@ -41,23 +42,25 @@ impl Seat {
         }
     }
 
-    /// Waits until the job may begin. A wait that was broken off goes on where it was.
-    pub(crate) async fn turn(&mut self) {
+    /// Waits until the job may begin; false when it had better go back, because its lane is in trouble. A wait that was
+    /// broken off goes on where it was.
+    pub(crate) async fn turn(&mut self) -> bool {
         if matches!(self.place, Place::Claimed) {
             let (turn, told) = oneshot::channel();
             self.place = Place::Waiting(told);
             self.ring.lanes().wait(&self.lane, self.org, turn);
         }
-        let Place::Waiting(told) = &mut self.place else { return };
-        self.place = match told.await {
-            Ok(slot) => Place::Running {
-                slot,
-                since: Instant::now(),
-                result: None,
-            },
-            // The ring gives every turn that is asked for.
-            Err(_) => Place::Claimed,
-        };
+        if let Place::Waiting(told) = &mut self.place {
+            self.place = match told.await {
+                Ok(slot) => Place::Running {
+                    slot,
+                    since: Instant::now(),
+                    result: None,
+                },
+                Err(_) => Place::Claimed,
+            };
+        }
+        matches!(self.place, Place::Running { .. })
     }
 
     /// Notes how the job ended, now.
@@ -72,13 +75,13 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut lanes = self.ring.lanes();
         match &mut self.place {
-            Place::Claimed => lanes.given_up(&self.lane),
+            Place::Claimed => lanes.given_up(&self.lane, self.org),
             Place::Waiting(told) => {
                 // Closed first: a turn that comes later would be given to nobody.
                 told.close();
                 match told.try_recv() {
                     Ok(slot) => lanes.ended(&self.lane, self.org, slot, None),
-                    Err(_) => lanes.given_up(&self.lane),
+                    Err(_) => lanes.given_up(&self.lane, self.org),
                 }
             }
             Place::Running { slot, since: _, result } => lanes.ended(&self.lane, self.org, *slot, *result),

@@ -41,7 +41,7 @@ fn claim(ring: &Arc<Ring>, name: &str, of: Option<OrgId>, jobs: u32) -> Vec<Seat
 
 /// Whether a job may begin at once.
 async fn begins(seat: &mut Seat) -> bool {
-    tokio::time::timeout(Duration::ZERO, seat.turn()).await.is_ok()
+    tokio::time::timeout(Duration::ZERO, seat.turn()).await == Ok(true)
 }
 
 #[tokio::test]
@@ -164,6 +164,22 @@ async fn an_organisation_holds_no_more_than_its_share() {
     assert!(!begins(&mut ours[8]).await);
 }
 
+#[tokio::test]
+async fn an_organisation_does_not_fill_the_room_with_what_waits() {
+    // Room for 64, an eighth of it for what waits of one organisation.
+    let ring = adaptive(8, 8);
+    let mut ours = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        ours.extend(claim(&ring, name, org(1), 4));
+    }
+    ring.rung("a");
+    assert!(ring.take(1).is_empty(), "sixteen wait");
+    ring.rung("e");
+    assert_eq!(ring.take(1).len(), 1, "nobody knows whose it is");
+    drop(ours);
+    assert_eq!(ring.take(1), [lane("a", 4)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn slow_lanes_have_slots_of_their_own() {
     let ring = adaptive(8, 8);
@@ -189,6 +205,28 @@ async fn slow_lanes_have_slots_of_their_own() {
     for seat in &mut quick {
         assert!(begins(seat).await, "six slots are for the others");
     }
+}
+
+#[tokio::test]
+async fn what_was_claimed_of_a_lane_in_trouble_goes_back() {
+    let ring = adaptive(64, 32);
+    let mut seats = claim(&ring, "a", None, 4);
+    for seat in &mut seats {
+        assert!(begins(seat).await);
+    }
+    let mut waiting = Seat::new(&ring, "a", None);
+    assert!(!begins(&mut waiting).await);
+    for mut seat in seats {
+        seat.ended(Omen::Bad);
+    }
+    // Four failures halved the window: two may run.
+    let mut second = Seat::new(&ring, "a", None);
+    assert!(begins(&mut waiting).await && begins(&mut second).await);
+    let mut behind = Seat::new(&ring, "a", None);
+    assert!(!begins(&mut behind).await);
+    waiting.ended(Omen::Bad);
+    drop(waiting);
+    assert!(!behind.turn().await, "it is told to go back");
 }
 
 #[tokio::test(start_paused = true)]

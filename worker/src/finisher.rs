@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::ring::Seat;
 
 /// How long a result waits for company.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 /// Results of one transaction at most.
 const BATCH: usize = 256;
 /// Results that wait while the database does not answer; then jobs keep their slots and no more are claimed.

@@ -28,6 +28,8 @@ pub(super) struct Lane {
     pub(super) org: Option<OrgId>,
     /// Jobs that a claim under way was asked for.
     pub(super) asked: usize,
+    /// Jobs that were claimed and have not ended, for its organisation's count of lanes.
+    pub(super) seats: usize,
     /// Claimed and not begun.
     pub(super) claimed: usize,
     pub(super) running: usize,
@@ -51,6 +53,7 @@ impl Lane {
         Self {
             org: None,
             asked: 0,
+            seats: 0,
             claimed: 0,
             running: 0,
             waiting: VecDeque::new(),

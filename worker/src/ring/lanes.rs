@@ -39,8 +39,8 @@ impl Pool {
 /// What one organisation holds.
 #[derive(Default)]
 struct Share {
-    /// Claimed and not begun.
-    claimed: usize,
+    /// Lanes that hold jobs.
+    lanes: usize,
     running: usize,
     /// Lanes that wait because the organisation holds all that it may.
     parked: VecDeque<Arc<str>>,
@@ -131,6 +131,11 @@ impl Lanes {
         let share = self.room.checked_div(taken).unwrap_or(0).max(1);
         let mut asked = Vec::with_capacity(taken);
         let mut of_orgs: HashMap<OrgId, usize> = HashMap::new();
+        for name in self.queue.iter().take(taken) {
+            if let Some(org) = self.known.get(name).and_then(|lane| lane.org) {
+                *of_orgs.entry(org).or_default() += 1;
+            }
+        }
         for _ in 0..taken {
             if self.room == 0 {
                 break;
@@ -150,9 +155,6 @@ impl Lanes {
             lane.is_rung = false;
             lane.asked += jobs;
             self.room -= jobs;
-            if let Some(org) = lane.org {
-                *of_orgs.entry(org).or_default() += jobs;
-            }
             asked.push((name.to_string(), u32::try_from(jobs).unwrap_or(u32::MAX)));
         }
         asked
@@ -198,13 +200,33 @@ impl Lanes {
         self.room = (self.room + jobs).min(self.limits.claimable());
     }
 
-    /// A job was claimed.
+    /// A job of a lane was claimed.
     pub(super) fn seated(&mut self, name: &str, org: Option<OrgId>) {
-        let Some(org) = org else { return };
-        if let Some(lane) = self.known.get_mut(name) {
-            lane.org = Some(org);
+        let (Some(org), Some(lane)) = (org, self.known.get_mut(name)) else {
+            return;
+        };
+        lane.org = Some(org);
+        lane.seats += 1;
+        if lane.seats == 1 {
+            self.shares.entry(org).or_default().lanes += 1;
         }
-        self.shares.entry(org).or_default().claimed += 1;
+    }
+
+    /// It has ended, or goes back.
+    fn unseated(&mut self, name: &Arc<str>, org: Option<OrgId>) {
+        let Some(org) = org else { return };
+        let Some(share) = self.shares.get_mut(&org) else {
+            return;
+        };
+        if let Some(lane) = self.known.get_mut(name)
+            && lane.seats > 0
+        {
+            lane.seats -= 1;
+            share.lanes = share.lanes.saturating_sub(usize::from(lane.seats == 0));
+        }
+        if share.lanes == 0 && share.running == 0 {
+            self.shares.remove(&org);
+        }
     }
 
     /// A claimed job is ready to begin. It is told when it may.
@@ -269,9 +291,7 @@ impl Lanes {
                 continue;
             }
             if let Some(org) = org {
-                let share = self.shares.entry(org).or_default();
-                share.claimed = share.claimed.saturating_sub(1);
-                share.running += 1;
+                self.shares.entry(org).or_default().running += 1;
             }
             lane.claimed = lane.claimed.saturating_sub(1);
             lane.running += 1;
@@ -293,28 +313,16 @@ impl Lanes {
             return VecDeque::new();
         };
         share.running = share.running.saturating_sub(1);
-        let parked = std::mem::take(&mut share.parked);
-        // Those who were parked are in line again.
-        if share.running == 0 && share.claimed == 0 {
-            self.shares.remove(&org);
-        }
-        parked
+        std::mem::take(&mut share.parked)
     }
 
     /// A job that was claimed goes without having begun.
     pub(super) fn given_up(&mut self, name: &Arc<str>, org: Option<OrgId>) {
         self.give_room(1);
-        if let Some(org) = org
-            && let Some(share) = self.shares.get_mut(&org)
-        {
-            share.claimed = share.claimed.saturating_sub(1);
-            if share.running == 0 && share.claimed == 0 {
-                self.shares.remove(&org);
-            }
-        }
         if let Some(lane) = self.known.get_mut(name) {
             lane.claimed = lane.claimed.saturating_sub(1);
         }
+        self.unseated(name, org);
         self.enqueue(name);
     }
 
@@ -333,7 +341,9 @@ impl Lanes {
                 }
             }
         }
-        for parked in self.leave(org) {
+        let parked = self.leave(org);
+        self.unseated(name, org);
+        for parked in parked {
             if let Some(lane) = self.known.get_mut(&parked) {
                 lane.is_in_line = false;
             }
@@ -362,19 +372,19 @@ impl Lanes {
     }
 }
 
-/// How many more jobs of a lane to claim, when `taken` of its organisation are about to be. An organisation does not
-/// fill the room of all with what waits for its own slots; but a lane that holds nothing may have one.
-fn wanted(lane: &Lane, shares: &HashMap<OrgId, Share>, limits: &Limits, taken: usize) -> usize {
+/// How many more jobs of a lane to claim, when so many lanes of its organisation are `queued`. What an organisation may
+/// have claimed ahead is shared among its lanes, so that it does not fill the room of all with what waits for its own
+/// slots. Of its share a lane gets nothing before half of it is used up.
+fn wanted(lane: &Lane, shares: &HashMap<OrgId, Share>, limits: &Limits, queued: usize) -> usize {
     if lane.held_until.is_some() {
         return 0;
     }
-    let claimed = lane
-        .org
-        .and_then(|org| shares.get(&org))
-        .map_or(0, |share| share.claimed);
-    let left = limits.ahead_per_org().saturating_sub(claimed + taken);
-    let least = usize::from(lane.held() == 0);
-    lane.wants().min(left.max(least))
+    let lanes = lane.org.and_then(|org| shares.get(&org)).map_or(0, |share| share.lanes);
+    let fair = (limits.ahead_per_org() / lanes.max(queued).max(1)).max(1);
+    if lane.claimed > fair / 2 {
+        return 0;
+    }
+    lane.wants().min(fair - lane.claimed)
 }
 
 fn count(jobs: u32) -> usize {

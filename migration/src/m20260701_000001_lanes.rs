@@ -31,6 +31,8 @@ const UP: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN seq BIGINT NOT NULL DEFAULT 0",
     "UPDATE jobs SET seq = (SELECT j.seq FROM journal j WHERE j.id = jobs.event_id)
      WHERE state < 2 AND EXISTS (SELECT 1 FROM journal j WHERE j.id = jobs.event_id)",
+    // Whether its run was begun, noted for a job over which a worker may have died: others were claimed at the same time.
+    "ALTER TABLE jobs ADD COLUMN begun BOOLEAN NOT NULL DEFAULT FALSE",
     // The head of a lane in the order of events. It also tells whether a lane has a job under way.
     "CREATE INDEX jobs_open ON jobs (lane, seq, id) WHERE state < 2",
     "DROP INDEX jobs_running",

@@ -177,8 +177,19 @@ impl Runner {
         }
     }
 
+    /// Notes the beginning of a job over which a worker may have died; tells whether the job is still ours.
+    async fn is_noted(&self, job: &Claimed) -> bool {
+        if job.crashes == 0 {
+            return true;
+        }
+        jobs::begin(&self.db, job).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, job = %job.id, "cannot note the beginning of a job");
+            false
+        })
+    }
+
     pub(crate) async fn run_one(self: Arc<Self>, mut taken: Taken, work: BoxFuture<'static, Ending>) {
-        if !self.may_begin(&mut taken).await {
+        if !self.may_begin(&mut taken).await || !self.is_noted(&taken.job).await {
             return self.give_back(taken).await;
         }
         let started_at = self.db.now();

@@ -174,7 +174,8 @@ async fn take(tx: &WriteTx, asked: &[(&str, Pass)], worker: &str) -> Result<Vec<
     Ok(rows)
 }
 
-const SET: &str = "UPDATE jobs SET state = 1, attempt = attempt + 1, lease_id = $1, lease_until = $2, worker = $3";
+const SET: &str =
+    "UPDATE jobs SET state = 1, attempt = attempt + 1, begun = FALSE, lease_id = $1, lease_until = $2, worker = $3";
 
 /// Due jobs of a lane; those that another worker is claiming are passed over on PostgreSQL.
 const OLDEST: &str =
@@ -242,6 +243,22 @@ fn settle(gates: &mut Gates, asked: &[(&str, Pass)], rows: Vec<Row>) -> Claim {
         news.is_timed = pass.is_timed;
     }
     claim
+}
+
+/// Notes that the run of a job begins. Wanted only for a job with crashes: a worker that dies takes all that it has claimed
+/// with it, and only what was begun is to blame. Tells whether the job is still this worker's.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn begin(db: &Db, job: &Claimed) -> Result<bool> {
+    let tx = db.begin_write().await?;
+    let sql = "UPDATE jobs SET begun = TRUE WHERE id = $1 AND lease_id = $2 AND state = 1";
+    let begun = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [job.id.into(), job.lease_id.into()]))
+        .await?;
+    tx.commit_bookkeeping().await?;
+    Ok(begun.rows_affected() == 1)
 }
 
 /// Whether a lane has a job that is neither done nor given up.

@@ -92,5 +92,6 @@ fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<j
         created_at: Set(tx.now()),
         done_at: Set(None),
         seq: Set(seq),
+        begun: Set(false),
     })
 }

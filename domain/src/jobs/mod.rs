@@ -27,7 +27,7 @@ mod schedule;
 mod sweep;
 
 pub use bell::{Bell, LocalBell};
-pub use claim::{Claim, Claimed, LEASE, LaneNews, claim, has_open};
+pub use claim::{Claim, Claimed, LEASE, LaneNews, begin, claim, has_open};
 pub use depth::{Depth, depths};
 pub use emit::{NewJob, emit, emit_in_order};
 pub use finish::{AttemptLog, Finished, Verdict, finish};

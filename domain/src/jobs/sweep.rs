@@ -29,6 +29,8 @@ struct Lost {
     attempt: i32,
     crashes: i32,
     worker: Option<String>,
+    /// The loss counts: it was under way, or it is the first.
+    begun: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -95,17 +97,21 @@ async fn any_expired(db: &Db, now: Timestamp) -> Result<bool> {
 
 async fn take_back(db: &Db) -> Result<usize> {
     let tx = db.begin_write().await?;
+    // The first loss makes a job suspect. After that only those count in which it was under way: what a worker had claimed
+    // besides is not to blame for its death.
     let sql = "UPDATE jobs SET
-            state = CASE WHEN crashes + 1 >= $2 THEN 3 ELSE 0 END,
-            done_at = CASE WHEN crashes + 1 >= $2 THEN $3 ELSE NULL END,
-            attempt = attempt - 1, crashes = crashes + 1, next_at = $1, last_outcome = 'worker_lost',
-            lease_id = NULL, lease_until = NULL
+            state = CASE WHEN crashes + 1 >= $2 AND begun THEN 3 ELSE 0 END,
+            done_at = CASE WHEN crashes + 1 >= $2 AND begun THEN $3 ELSE NULL END,
+            crashes = crashes + CASE WHEN crashes = 0 OR begun THEN 1 ELSE 0 END,
+            last_outcome = CASE WHEN crashes = 0 OR begun THEN 'worker_lost' ELSE last_outcome END,
+            begun = crashes = 0 OR begun,
+            attempt = attempt - 1, next_at = $1, lease_id = NULL, lease_until = NULL
         WHERE state = 1 AND lease_until < $1
-        RETURNING id, attempt, crashes, worker";
+        RETURNING id, attempt, crashes, worker, begun";
     let values = [tx.queue_now().into(), MAX_CRASHES.into(), tx.now().into()];
     let lost = Lost::find_by_statement(tx.sql(sql, values)).all(tx.conn()).await?;
     let mut rows = Vec::with_capacity(lost.len());
-    for job in &lost {
+    for job in lost.iter().filter(|job| job.begun) {
         rows.push(attempt::ActiveModel {
             id: Set(tx.new_id()?),
             job_id: Set(job.id),

@@ -237,19 +237,16 @@ impl Lanes {
         self.line_up(name);
     }
 
-    /// Puts a lane in line for a slot if it has a job to begin; tells whether it had.
-    fn line_up(&mut self, name: &Arc<str>) -> bool {
-        let Some(lane) = self.known.get_mut(name) else {
-            return false;
-        };
+    /// Puts a lane in line for a slot if it has a job to begin.
+    fn line_up(&mut self, name: &Arc<str>) {
+        let Some(lane) = self.known.get_mut(name) else { return };
         if lane.is_in_line || lane.waiting.is_empty() || lane.running >= lane.window() {
-            return false;
+            return;
         }
         lane.is_in_line = true;
         let is_slow = lane.pace.is_slow() && self.limits.slow_slots > 0;
         self.pool(is_slow).line.push_back(Arc::clone(name));
         self.admit(is_slow);
-        true
     }
 
     fn pool(&mut self, is_slow: bool) -> &mut Pool {

@@ -31,6 +31,8 @@ pub struct Model {
     pub done_at: Option<Timestamp>,
     /// The number of its event in the journal; 0 for a job without one.
     pub seq: i64,
+    /// Its run was begun: noted only for a job that a worker may have died over.
+    pub begun: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -482,6 +482,7 @@ fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Resu
                 base_url: config.base_url.clone(),
                 name: process_name(&app.db)?,
                 limits: Slots::default(),
+                registry: app.metrics.clone(),
             });
             let (stop, shutdown) = (stop.clone(), app.draining.clone());
             Ok(Some(tokio::spawn(async move {

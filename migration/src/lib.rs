@@ -14,6 +14,7 @@ mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
 mod m20260620_000001_access_epochs;
+mod m20260701_000001_lanes;
 mod m20260702_000001_webhook_key_pairs;
 mod m20260801_000001_limits;
 mod m20260802_000001_billing;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000001_request_metrics::Migration),
             Box::new(m20260801_000001_limits::Migration),
             Box::new(m20260802_000001_billing::Migration),
+            Box::new(m20260701_000001_lanes::Migration),
         ]
     }
 }

@@ -11,10 +11,11 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::config::{Config, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Result, Rng};
+use domain::metrics::Registry;
 use mimalloc::MiMalloc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name, signals, telemetry};
+use worker::{Deps, Mailer, RedisBell, Slots, Worker, metrics_page, process_name, signals, telemetry};
 
 /// Requests and jobs are many small allocations, which the system's allocator makes dear.
 #[global_allocator]
@@ -103,16 +104,22 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     };
     let (db, keys) = opened?;
     let name = process_name(&db)?;
-    match &config.redis {
-        Some(url) => {
-            let bell = Arc::new(RedisBell::open(url, &name)?);
-            work(config, &db, keys, bell.clone(), name, shutdown).await?;
-            if let Some(bell) = Arc::into_inner(bell) {
-                bell.close().await;
-            }
+    let registry = Registry::default();
+    if let Some(address) = config.metrics_listen {
+        let served = metrics_page::serve(address, registry.clone(), shutdown.clone()).await;
+        let address = served.map_err(|error| Error::internal(format!("STRONGROOM_METRICS_LISTEN: {error}")))?;
+        tracing::info!(%address, "metrics are shown");
+    }
+    if let Some(url) = &config.redis {
+        let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
+        work(config, &db, keys, bell.clone(), name, registry, shutdown).await?;
+        if let Some(bell) = Arc::into_inner(bell) {
+            bell.close().await;
         }
+    } else {
         // Nobody can ring in another process: the sweeper alone finds the jobs.
-        None => work(config, &db, keys, Arc::new(LocalBell::default()), name, shutdown).await?,
+        let bell = Arc::new(LocalBell::default());
+        work(config, &db, keys, bell, name, registry, shutdown).await?;
     }
     db.close().await;
     Ok(())
@@ -124,6 +131,7 @@ async fn work(
     keys: KeyStore,
     bell: Arc<dyn Bell>,
     name: String,
+    registry: Registry,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
@@ -138,6 +146,7 @@ async fn work(
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),
+        registry,
     });
     worker.run(shutdown.clone()).await;
     if shutdown.is_cancelled() {

@@ -1,6 +1,7 @@
 //! Webhooks as the API shows them.
 
-use domain::jobs::Health;
+use domain::jobs::{Health, Per, Rate};
+use domain::kernel;
 use domain::webhooks::endpoint;
 use domain::webhooks::overview::{self, Observed, Overview};
 use domain::webhooks::secrets::{Fresh, Rotated};
@@ -40,6 +41,52 @@ impl From<WebhookFilters> for endpoint::FilterInput {
     }
 }
 
+/// What a rate counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum WebhookRateUnit {
+    /// One second.
+    Second,
+    /// One minute.
+    Minute,
+}
+
+/// How many deliveries a webhook gets at most, evenly spread; attempts that are repeated count too.
+#[derive(Clone, Copy, Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct WebhookRate {
+    /// 1 to 1000; 0 takes the limit away.
+    pub deliveries: i64,
+    /// A second, or a minute.
+    pub per: WebhookRateUnit,
+}
+
+impl WebhookRate {
+    /// # Errors
+    /// `invalid_field` for a number that it cannot be.
+    pub fn checked(self) -> kernel::Result<Option<Rate>> {
+        let Self { deliveries, per } = self;
+        let per = match per {
+            WebhookRateUnit::Second => Per::Second,
+            WebhookRateUnit::Minute => Per::Minute,
+        };
+        Rate::checked(deliveries, per)
+    }
+}
+
+impl From<Rate> for WebhookRate {
+    fn from(rate: Rate) -> Self {
+        let per = match rate.per() {
+            Per::Second => WebhookRateUnit::Second,
+            Per::Minute => WebhookRateUnit::Minute,
+        };
+        Self {
+            deliveries: rate.deliveries().into(),
+            per,
+        }
+    }
+}
+
 /// A new webhook.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
@@ -58,6 +105,12 @@ pub struct NewWebhook {
     /// when the secret is rotated. Filters still take the names.
     #[oai(default)]
     pub hash_key_names: bool,
+    /// Deliver one event after the other, in the order of `seq`: the next only when the receiver took the one before, or
+    /// all attempts at it failed. A receiver that is down holds up everything behind.
+    #[oai(default)]
+    pub ordered: bool,
+    /// The most that the receiver is to get. What is above it waits and uses up no attempt.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered; on if absent.
     pub enabled: Option<bool>,
 }
@@ -76,6 +129,10 @@ pub struct WebhookPatch {
     pub filters: Option<WebhookFilters>,
     /// Name keys by their hashes: HMAC-SHA256, hex, under the bytes of the webhook's first secret.
     pub hash_key_names: Option<bool>,
+    /// Deliver one event after the other, in the order of `seq`.
+    pub ordered: Option<bool>,
+    /// The most that the receiver is to get; `deliveries: 0` takes the limit away.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered. While it is off, no event is queued; what waits stays. Switching it on forgets the
     /// failures of before; `recover_webhook` delivers what it missed.
     pub enabled: Option<bool>,
@@ -120,6 +177,10 @@ pub struct WebhookHealth {
     pub consecutive_failures: i64,
     /// When the first of them failed.
     pub failing_since: Option<Time>,
+    /// Too many attempts failed in a row: nothing is sent before then, and what waits uses up no attempt. Then one
+    /// delivery tries; if it succeeds the others follow, if it fails the pause is twice as long, an hour at most. Tests
+    /// and deliveries that are sent once more by hand go out all the same.
+    pub paused_until: Option<Time>,
 }
 
 impl WebhookHealth {
@@ -129,6 +190,7 @@ impl WebhookHealth {
             last_failure_at,
             consecutive_failures,
             failing_since,
+            paused_until,
         } = health;
         Self {
             state,
@@ -137,6 +199,7 @@ impl WebhookHealth {
             last_failure_at: last_failure_at.map(Into::into),
             consecutive_failures,
             failing_since: failing_since.map(Into::into),
+            paused_until: paused_until.map(Into::into),
         }
     }
 }
@@ -157,6 +220,10 @@ pub struct Webhook {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
@@ -188,6 +255,8 @@ impl From<Observed> for Webhook {
             hash_key_names,
             enabled,
             disabled_reason,
+            ordered,
+            rate,
             created_at,
             updated_at,
         } = webhook;
@@ -203,6 +272,8 @@ impl From<Observed> for Webhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate: rate.map(Into::into),
             enabled,
             health: WebhookHealth::new(state, disabled_reason, health),
             public_key,
@@ -214,6 +285,7 @@ impl From<Observed> for Webhook {
 
 /// A new webhook with its signing secret, shown this once.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct CreatedWebhook {
     /// Id of the webhook: `whk_…`.
     pub id: String,
@@ -227,6 +299,10 @@ pub struct CreatedWebhook {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
@@ -257,6 +333,8 @@ impl CreatedWebhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
             public_key: _,
@@ -271,6 +349,8 @@ impl CreatedWebhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
             secret,
@@ -297,6 +377,10 @@ pub struct WebhookDetails {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
@@ -328,6 +412,8 @@ impl From<Overview> for WebhookDetails {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
             public_key,
@@ -341,6 +427,8 @@ impl From<Overview> for WebhookDetails {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
             public_key,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::{self, OrgAccess, grant};
+use domain::jobs::RateChange;
 use domain::kernel::id::DeliveryId;
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::webhooks::{delivery, endpoint, overview, recovery, secrets};
@@ -13,7 +14,8 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::delivery_dto::Delivery;
 use super::dto::{
-    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookSecretRotation,
+    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookRate,
+    WebhookSecretRotation,
 };
 use super::recovery_dto::{NewWebhookRecovery, WebhookRecovery};
 use crate::app::App;
@@ -99,6 +101,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -109,6 +113,8 @@ impl WebhooksApi {
             description,
             filter: filters.into(),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?.flatten(),
             enabled: enabled.unwrap_or(true),
         };
         let made = endpoint::create(&tx, &self.0.keys, &self.0.egress, &caller, &access, new).await?;
@@ -179,6 +185,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -189,6 +197,8 @@ impl WebhooksApi {
             description,
             filter: filters.map(Into::into),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?.map(RateChange::from),
             enabled,
         };
         let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;

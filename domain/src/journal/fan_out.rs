@@ -81,7 +81,7 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
         let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
         let subscribed = events.iter().any(|name| subscribes(name, action));
         if subscribed && filter.admits(row) {
-            jobs.push(NewJob {
+            let job = NewJob {
                 job: Job::DeliverWebhookV1,
                 lane: id.0.simple().to_string(),
                 org_id: Some(OrgId(row.ledger_id)),
@@ -89,9 +89,10 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
                 event_id: Some(row.id),
                 cause: Cause::Event,
                 idempotency_key: format!("{}:{}", row.id.0.simple(), id.0.simple()),
-            });
+            };
+            jobs.push((row.seq, job));
         }
     }
-    jobs::emit(tx, jobs).await?;
+    jobs::emit_in_order(tx, jobs).await?;
     Ok(())
 }

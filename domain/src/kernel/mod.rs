@@ -7,6 +7,7 @@ pub mod db;
 pub mod id;
 pub mod page;
 pub mod problem;
+mod queue_clock;
 pub mod rng;
 pub mod secret;
 pub mod text;

@@ -10,7 +10,7 @@ use crate::access::grant::{WebhooksManage, WebhooksRead};
 use crate::access::{Caller, OrgAccess};
 use crate::crypto::key_store::KeyStore;
 use crate::egress::EgressPolicy;
-use crate::jobs::{self, health};
+use crate::jobs::{self, Rate, RateChange, health};
 use crate::journal::{self, Action, Entry, Target, WebhookFilter};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
@@ -39,6 +39,10 @@ pub struct Webhook {
     pub enabled: bool,
     /// `gone` or `failing` when it was switched off by itself.
     pub disabled_reason: Option<String>,
+    /// Deliveries are made one after the other, in the order of the journal.
+    pub ordered: bool,
+    /// How many deliveries are made at most.
+    pub rate: Option<Rate>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -69,6 +73,9 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         deleted_at: _,
         hash_key_names,
         disabled_reason,
+        ordered,
+        rate_deliveries,
+        rate_per,
     } = row;
     let broken = |_| Error::internal(format!("webhook {id} is stored wrongly"));
     let (events, filter) = (
@@ -85,6 +92,8 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         hash_key_names,
         enabled,
         disabled_reason,
+        ordered,
+        rate: Rate::stored(rate_deliveries, rate_per.as_deref())?,
         created_at,
         updated_at,
     })
@@ -105,6 +114,8 @@ pub struct NewWebhook {
     pub description: String,
     pub filter: FilterInput,
     pub hash_key_names: bool,
+    pub ordered: bool,
+    pub rate: Option<Rate>,
     pub enabled: bool,
 }
 
@@ -130,8 +141,11 @@ pub async fn create(
         description,
         filter,
         hash_key_names,
+        ordered,
+        rate,
         enabled,
     } = new;
+    let (rate_deliveries, rate_per) = Rate::columns(rate);
     if live(access.org.id).count(tx.conn()).await? >= MAX_ENDPOINTS {
         return Err(Problem::new(
             ProblemCode::Conflict,
@@ -153,6 +167,9 @@ pub async fn create(
         deleted_at: Set(None),
         hash_key_names: Set(hash_key_names),
         disabled_reason: Set(None),
+        ordered: Set(ordered),
+        rate_deliveries: Set(rate_deliveries),
+        rate_per: Set(rate_per),
     };
     limits::reserve(tx, Scope::org(access.org.id), LimitKey::Webhooks, 1).await?;
     let made = webhook(webhook::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
@@ -296,6 +313,8 @@ pub struct WebhookPatch {
     pub description: Option<String>,
     pub filter: Option<FilterInput>,
     pub hash_key_names: Option<bool>,
+    pub ordered: Option<bool>,
+    pub rate: Option<RateChange>,
     pub enabled: Option<bool>,
 }
 
@@ -340,6 +359,8 @@ async fn changes(
         description,
         filter,
         hash_key_names,
+        ordered,
+        rate,
         enabled,
     } = patch;
     let mut changed = Vec::new();
@@ -367,6 +388,19 @@ async fn changes(
     if let Some(hash_key_names) = hash_key_names {
         row.hash_key_names = Set(hash_key_names);
         changed.push("hash_key_names");
+    }
+    if let Some(ordered) = ordered {
+        row.ordered = Set(ordered);
+        changed.push("ordered");
+    }
+    if let Some(change) = rate {
+        let (deliveries, per) = Rate::columns(match change {
+            RateChange::To(rate) => Some(rate),
+            RateChange::Lifted => None,
+        });
+        row.rate_deliveries = Set(deliveries);
+        row.rate_per = Set(per);
+        changed.push("rate");
     }
     if let Some(enabled) = enabled {
         row.enabled = Set(enabled);

@@ -511,7 +511,8 @@ impl Walk {
         self.names.insert("webhook", made.at("/id"));
         self.get("list_webhooks").await;
         self.get("get_webhook").await;
-        self.does("update_webhook", json!({ "description": "audit" }), 200)
+        let rate = json!({ "deliveries": 100, "per": "second" });
+        self.does("update_webhook", json!({ "description": "audit", "rate": rate }), 200)
             .await;
         let delivery = self.done("test_webhook", 200).await;
         self.names.insert("delivery", delivery.at("/id"));

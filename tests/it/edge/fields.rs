@@ -395,7 +395,11 @@ fn good_body(id: &str) -> Value {
         "put_revision_pin" => json!({ "revision": 1 }),
         "rollback_environment" => json!({ "revision": "1" }),
         "promote_secrets" => json!({ "from": "production", "to": "staging" }),
-        "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
+        "create_webhook" => json!({
+            "url": "http://127.0.0.1:9999/new",
+            "events": ["*"],
+            "rate": { "deliveries": 10, "per": "second" },
+        }),
         "create_service_account" => json!({ "name": "new" }),
         "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
         "confirm_session" | "accept_invite" => json!({ "password": PASSWORD }),
@@ -420,7 +424,7 @@ fn good_body(id: &str) -> Value {
             json!({ "role": "viewer" })
         }
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
-        "update_webhook" => json!({ "description": "new" }),
+        "update_webhook" => json!({ "description": "new", "rate": { "deliveries": 10, "per": "minute" } }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
         "put_admin_plan" => json!({ "limits": { "projects": 5 } }),
         "update_admin_org" => json!({ "limits": { "projects": 5 }, "reason": "asked for" }),

@@ -32,14 +32,10 @@ fn a_restart_takes_up_the_settings_under_another_token() {
         let installation = Installation::embedded();
         let first = installation.api().await;
         let old = first.setup_token.clone();
-        post(
-            &first,
-            "apply-config",
-            json!({ "base_url": "http://localhost" }),
-        )
-        .await
-        .expect(200)
-        .ok();
+        post(&first, "apply-config", json!({ "base_url": "http://localhost" }))
+            .await
+            .expect(200)
+            .ok();
         let api = restarted(&installation, first).await;
         let shown = status(&api).await;
         assert!(

@@ -6,6 +6,7 @@ mod egress;
 mod endpoints;
 mod feed;
 mod health;
+mod lanes;
 mod libraries;
 mod recovering;
 mod resending;

@@ -4,6 +4,7 @@ mod billing;
 mod deliver_webhook;
 mod recover_webhook;
 mod reencrypt;
+mod secret_cache;
 mod send_mail;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(crate) use billing::ApplyBilling;
 pub(crate) use deliver_webhook::DeliverWebhook;
 pub(crate) use recover_webhook::RecoverWebhook;
 pub(crate) use reencrypt::Reencrypt;
+pub(crate) use secret_cache::SecretCache;
 pub(crate) use send_mail::SendMail;
 
 /// A handler for every kind of job.

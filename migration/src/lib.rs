@@ -13,6 +13,7 @@ mod m20260501_000001_invite_mails;
 mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
+mod m20260901_000001_oauth;
 
 pub struct Migrator;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000002_templates::Migration),
             Box::new(m20260501_000003_key_rotation::Migration),
             Box::new(m20260601_000001_webhooks::Migration),
+            Box::new(m20260901_000001_oauth::Migration),
         ]
     }
 }

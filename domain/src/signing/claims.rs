@@ -58,14 +58,10 @@ impl Claims {
     /// A claim that is an instant: whole or broken seconds since 1970.
     pub fn instant(&self, name: &str) -> Option<Timestamp> {
         let value = self.get(name)?;
-        let seconds = value.as_i64().or_else(|| {
-            let broken = value.as_f64().filter(|seconds| seconds.abs() < 1e15)?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "bounded right before; a fraction does not count"
-            )]
-            Some(broken as i64)
-        })?;
+        let seconds = match value.as_i64() {
+            Some(seconds) => seconds,
+            None => whole(value.as_f64()?)?,
+        };
         Some(Timestamp(seconds.checked_mul(1_000_000)?))
     }
 
@@ -88,6 +84,19 @@ impl Claims {
             && has_begun("nbf")
             && has_begun("iat")
     }
+}
+
+/// The whole part of a number that no instant of ours is beyond.
+fn whole(number: f64) -> Option<i64> {
+    if number.abs() >= 1e15 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bounded right before; a fraction does not count"
+    )]
+    let whole = number as i64;
+    Some(whole)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::access::{ActorKind, Caller, Origin};
-use domain::auth::authenticate::{Shown, authenticate};
+use domain::auth::authenticate::{Shown, authenticate, by_access_token};
 use domain::kernel::{Error, Problem, ProblemCode, Result};
 use poem::Request;
 use poem::http::header;
@@ -80,6 +80,11 @@ fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>> {
     Ok(cookie.map(|token| (Shown::Cookie, token)))
 }
 
+/// Whether a bearer token is a signed one: it has dots, ours have none.
+fn is_signed(token: &str) -> bool {
+    token.contains('.')
+}
+
 /// Looks at the request's credential.
 pub async fn identify(app: &App, request: &Request) -> Identity {
     let (shown, text) = match shown(request, app.is_https()) {
@@ -92,7 +97,12 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
     {
         return Identity::Refused(error.into_problem());
     }
-    match authenticate(&app.db, app.keys.token_mac(), &text, shown, origin()).await {
+    let known = if shown == Shown::Bearer && is_signed(&text) {
+        by_access_token(&app.db, app.issuer(), &text, origin()).await
+    } else {
+        authenticate(&app.db, app.keys.token_mac(), &text, shown, origin()).await
+    };
+    match known {
         Ok(mut caller) => {
             if let Some(context) = RequestContext::current() {
                 caller.decided = context.decision_mark();

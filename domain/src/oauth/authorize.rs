@@ -20,6 +20,9 @@ use crate::kernel::{Error, Reads, Timestamp, WriteTx};
 /// Longest state and nonce, bytes: they are the client's, and are stored or sent back.
 const MAX_OPAQUE: usize = 2000;
 
+/// A sign-in is fresh for this long, whatever `max_age` says: with `max_age=0` nobody would ever come through.
+const SIGN_IN_GRACE: Duration = Duration::from_secs(30);
+
 /// What a client asks, as it came.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
@@ -222,7 +225,7 @@ impl Request {
     /// Whether the sign-in of that time will do.
     pub fn takes_sign_in_of(&self, auth_time: Option<Timestamp>, now: Timestamp) -> bool {
         self.max_age
-            .is_none_or(|age| auth_time.is_some_and(|at| now.since(at) <= age))
+            .is_none_or(|age| auth_time.is_some_and(|at| now.since(at) <= age.max(SIGN_IN_GRACE)))
     }
 
     /// The refusal of this request, as it goes back to its client.
@@ -248,7 +251,7 @@ impl Request {
         Ok(orgs)
     }
 
-    /// Whether the person has agreed to all this before, in one organisation: `Some` then, with that organisation.
+    /// The consent to all this that the person has given before, if it holds.
     ///
     /// # Errors
     /// [`Error::Db`].
@@ -257,7 +260,7 @@ impl Request {
         from: &impl Reads,
         caller: &Caller,
         orgs: &[OwnOrg],
-    ) -> Result<Option<Option<OrgId>>, Error> {
+    ) -> Result<Option<Consent>, Error> {
         let user = caller.session_user()?;
         // A choice of several is made anew each time, unless the client has made it.
         let org = match orgs {
@@ -266,8 +269,15 @@ impl Request {
             [_, ..] => return Ok(None),
         };
         let is_known = grant::is_known(from, &self.client, user, org, &self.scopes).await?;
-        Ok(is_known.then_some(org))
+        Ok(is_known.then_some(Consent { org }))
     }
+}
+
+/// What a person agreed to, beside the scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// The one organisation that it is for; `None` = all of theirs.
+    pub org: Option<OrgId>,
 }
 
 fn is_called(org: &OwnOrg, name: &str) -> bool {

@@ -6,7 +6,7 @@ use crate::access::Origin;
 use crate::auth::oauth_token::{self, Stored};
 use crate::crypto::token::TokenMacKey;
 use crate::journal::{self, Action, Entry, Target};
-use crate::kernel::id::{CredentialId, OAuthClientId, OAuthGrantId, OrgId, ServiceAccountId, UserId};
+use crate::kernel::id::{CredentialId, OAuthGrantId, ServiceAccountId, UserId};
 use crate::kernel::{Reads, Result, WriteTx};
 use crate::signing::{self, Expectation, Typ};
 
@@ -61,20 +61,22 @@ pub async fn revoke(
         (None, Some(grant)) => grant::end(tx, grant).await?,
         (Some(_), _) | (None, None) => oauth_token::revoke(tx, stored.id).await?,
     }
-    let entry = entry(&stored, family).with("client_id", party.client_id());
+    let entry = entry(&stored, family, party).with("client_id", party.client_id());
     journal::record(tx, origin, entry).await?;
     Ok(true)
 }
 
-fn entry(stored: &Stored, family: Option<OAuthGrantId>) -> Entry {
+fn entry(stored: &Stored, family: Option<OAuthGrantId>, party: &Party) -> Entry {
     let id = stored.principal_id;
     let target = family.map_or(Target::Token(stored.id.0), Target::OAuthGrant);
-    match (stored.principal_type.as_str(), stored.org_id) {
-        ("service_account", Some(org)) => {
+    match (stored.principal_type.as_str(), stored.org_id, party) {
+        ("service_account", Some(org), _) => {
             Entry::in_org(org, Action::OAuthRevoked, Target::ServiceAccount(ServiceAccountId(id)))
         }
-        ("user", _) => Entry::of_account(UserId(id), Action::OAuthRevoked, target),
-        // The client's own: there is no account that it is of, so the client has a ledger for it.
-        _ => Entry::in_org(OrgId(id), Action::OAuthRevoked, Target::OAuthClient(OAuthClientId(id))),
+        ("oauth_client", _, Party::Client(client)) => {
+            let owner = client.owner.unwrap_or(UserId(id));
+            Entry::of_account(owner, Action::OAuthRevoked, Target::OAuthClient(client.id))
+        }
+        _ => Entry::of_account(UserId(id), Action::OAuthRevoked, target),
     }
 }

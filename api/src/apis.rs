@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -24,6 +24,7 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "begin_device",
     "get_invite",
     "accept_invite",
     "get_setup_status",
@@ -49,6 +50,7 @@ pub const SECRET_FIELDS: &[&str] = &[
     "RotatedWebhookSecret.secret",
     "CreatedServiceAccount.client_secret",
     "CreatedInvite.token",
+    "CreatedOAuthClient.client_secret",
     "AcceptedInvite.access_token",
     "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
@@ -59,6 +61,7 @@ pub const SECRET_FIELDS: &[&str] = &[
 /// All operations, area by area: a tuple of APIs has sixteen members at most, an area is one of them.
 pub type Apis = (
     auth::Apis,
+    oauth::Apis,
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
@@ -76,6 +79,7 @@ pub type Apis = (
 pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
     let apis = (
         auth::apis(app),
+        oauth::apis(app),
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),

@@ -12,8 +12,10 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::oauth::Minter;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
+use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -36,6 +38,7 @@ pub struct App {
     pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
+    pub signer: Signer,
     /// Where people reach this instance.
     pub base_url: Url,
 }
@@ -56,6 +59,20 @@ impl App {
             macs: self.keys.token_mac(),
             passwords: &self.passwords,
             throttle: &self.throttle,
+        }
+    }
+
+    /// This instance as tokens name it: its public address without the slash at the end.
+    pub fn issuer(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
+    }
+
+    /// What making OAuth tokens takes.
+    pub fn minter(&self) -> Minter<'_> {
+        Minter {
+            keys: &self.keys,
+            signer: &self.signer,
+            issuer: self.issuer(),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod health;
 pub mod http;
 pub mod members;
+pub mod oauth;
 pub mod orgs;
 pub mod pages;
 pub mod policy;

@@ -18,6 +18,7 @@ use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Rng, Secret};
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
+use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
@@ -39,6 +40,7 @@ use crate::http::fields::BodySchemas;
 use crate::http::idempotency::Gate;
 use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
+use crate::oauth;
 use crate::pages;
 use crate::server::{self, ServerLimits};
 
@@ -230,6 +232,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
             allow: config.egress_allow.clone(),
         },
         registration: config.registration,
+        signer: Signer::default(),
         base_url: config.base_url.clone(),
     });
     tokio::spawn(tidy(Arc::downgrade(&app)));
@@ -384,9 +387,11 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
         clock: ambient.clock.clone(),
         rng: ambient.rng.clone(),
         public: PUBLIC,
-        routes: RouteTable::of::<Apis>()
-            .with("/openapi.json", &[Method::GET])
-            .with("/openapi.yaml", &[Method::GET]),
+        routes: oauth::methods(
+            RouteTable::of::<Apis>()
+                .with("/openapi.json", &[Method::GET])
+                .with("/openapi.yaml", &[Method::GET]),
+        ),
         body: BodyRules::default(),
         rate_limit: Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock)),
         changes,
@@ -404,7 +409,7 @@ fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, A
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());
-    let routes = pages::add(docs::routes(files)).nest("/", gate);
+    let routes = oauth::add(pages::add(docs::routes(files)), app).nest("/", gate);
     Ok((routes.map_to_response(), document))
 }
 

@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
@@ -24,11 +24,13 @@ pub mod journal;
 pub mod kernel;
 pub mod mail;
 pub mod members;
+pub mod oauth;
 pub mod orgs;
 pub mod policy;
 pub mod projects;
 pub mod secrets;
 pub mod service_accounts;
 pub mod setup;
+pub mod signing;
 pub mod templates;
 pub mod webhooks;

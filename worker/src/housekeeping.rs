@@ -7,8 +7,10 @@ use domain::auth::throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
+use domain::oauth;
 use domain::orgs::purge;
 use domain::secrets::rotation;
+use domain::signing;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
@@ -41,8 +43,8 @@ async fn rewrap(db: &Db, keys: &KeyStore) {
     }
 }
 
-/// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no
-/// longer be restored; replaces data keys that have sealed enough, and takes up again what replacing keys left undone.
+/// Deletes answers to repeated requests, counts of failures and ended tokens that are no longer kept, and organisations
+/// that can no longer be restored; lets the keys that sign tokens take turns; replaces data keys that have sealed enough, and takes up again what replacing keys left undone.
 pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     match prune(db).await {
         Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),
@@ -51,6 +53,10 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     match purge::purge(db).await {
         Ok(orgs) => tracing::debug!(orgs, "removed deleted organisations for good"),
         Err(error) => tracing::warn!(%error, "cannot remove deleted organisations for good"),
+    }
+    match signing::tend(db, keys).await {
+        Ok(steps) => tracing::debug!(steps, "looked after the keys that sign tokens"),
+        Err(error) => tracing::warn!(%error, "cannot look after the keys that sign tokens"),
     }
     match rotation::rotate_overdue(db, keys).await {
         Ok(keys) => tracing::debug!(keys, "replaced keys that had sealed enough"),
@@ -64,7 +70,7 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + oauth::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

@@ -21,7 +21,7 @@ use super::problem::respond;
 /// Requests a minute of one IPv4 address or IPv6 /64. Source: design of the API, rate limits.
 const PER_MINUTE: f64 = 300.0;
 /// What they are counted for: changes that need no credential, and looks at invitations.
-const GUARDED: [&str; 13] = [
+const GUARDED: [&str; 19] = [
     "/v1/auth/login",
     "/v1/auth/token/refresh",
     "/v1/auth/register",
@@ -35,6 +35,12 @@ const GUARDED: [&str; 13] = [
     "/v1/auth/password/reset",
     "/v1/auth/email/verify",
     "/v1/setup/create-admin",
+    "/v1/auth/device",
+    "/oauth/device",
+    "/oauth/token",
+    "/oauth/revoke",
+    "/oauth/introspect",
+    "/sign-in",
 ];
 /// Behind this comes the token of an invitation.
 const INVITES: &str = "/v1/invites/";

@@ -57,6 +57,16 @@ actions! {
     SessionReuseDetected = "session.reuse_detected", false, "A refresh token was used twice; its whole session family was ended.";
     TokenCreated = "token.created", false, "A personal token was made.";
     TokenRevoked = "token.revoked", false, "A personal token was revoked.";
+    OAuthClientCreated = "oauth_client.created", false, "An OAuth client was made.";
+    OAuthClientUpdated = "oauth_client.updated", false, "An OAuth client changed, or was switched on or off.";
+    OAuthClientDeleted = "oauth_client.deleted", false, "An OAuth client was deleted; everything that it was given ended.";
+    OAuthClientSecretRotated = "oauth_client.secret_rotated", false, "An OAuth client has a new secret.";
+    OAuthGranted = "oauth.granted", false, "A person let an application act for them.";
+    OAuthDenied = "oauth.denied", false, "A person refused an application or a device.";
+    OAuthTokensIssued = "oauth.tokens_issued", false, "An application was given tokens.";
+    OAuthTokensRefreshed = "oauth.tokens_refreshed", false, "An application renewed its tokens.";
+    OAuthRevoked = "oauth.revoked", false, "An application gave up tokens.";
+    OAuthReuseDetected = "oauth.reuse_detected", false, "A code or refresh token of an application was used twice; all that came of it was ended.";
     OrgCreated = "org.created", true, "An organisation was made.";
     OrgUpdated = "org.updated", true, "An organisation's settings changed.";
     OrgDeleted = "org.deleted", true, "An organisation was deleted; it can be restored for 30 days.";

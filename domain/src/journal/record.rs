@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, SecretId, ServiceAccountId,
-    SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OAuthClientId, OAuthGrantId, OrgId, ProjectId, RoleId,
+    SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -31,6 +31,8 @@ pub enum Target {
     Role(RoleId),
     AccessRule(AclRuleId),
     ServiceAccount(ServiceAccountId),
+    OAuthClient(OAuthClientId),
+    OAuthGrant(OAuthGrantId),
 }
 
 impl Target {
@@ -50,6 +52,8 @@ impl Target {
             Self::Role(id) => ("role", id.0),
             Self::AccessRule(id) => ("access_rule", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
+            Self::OAuthClient(id) => ("oauth_client", id.0),
+            Self::OAuthGrant(id) => ("oauth_grant", id.0),
         }
     }
 }
@@ -71,6 +75,8 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "role" => RoleId(id).to_string(),
         "access_rule" => AclRuleId(id).to_string(),
         "service_account" => ServiceAccountId(id).to_string(),
+        "oauth_client" => OAuthClientId(id).to_string(),
+        "oauth_grant" => OAuthGrantId(id).to_string(),
         _ => id.to_string(),
     }
 }

@@ -132,6 +132,12 @@ typed_ids! {
     /// An allow or deny rule.
     AclRuleId = "acl",
     ServiceAccountId = "sa",
+    /// An OAuth client: an application of a partner.
+    OAuthClientId = "cli",
+    /// What a person let an application do: the family of its tokens.
+    OAuthGrantId = "grt",
+    /// A device that waits for approval.
+    DeviceId = "dev",
     /// An invitation to an organisation or a project.
     InviteId = "inv",
     /// A sign-in with all of its tokens: the family of its credentials.

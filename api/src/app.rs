@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::http::write::Write;
+use crate::setup::first_run::FirstRun;
 
 /// What operations work with.
 pub struct App {
@@ -39,6 +40,7 @@ pub struct App {
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub signer: Signer,
+    pub first_run: FirstRun,
     /// Where people reach this instance.
     pub base_url: Url,
 }

@@ -1,5 +1,6 @@
 //! The HTTP service of Strongroom: operations, the edge around them, and the start.
 
+pub mod admin;
 pub mod apis;
 pub mod app;
 pub mod audit;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use domain::access::AccessMemory;
+use domain::auth::register::Registration;
 use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
@@ -43,6 +44,7 @@ use crate::http::routes::RouteTable;
 use crate::oauth;
 use crate::pages;
 use crate::server::{self, ServerLimits};
+use crate::setup::first_run::FirstRun;
 
 /// Name of the root key's file in the data folder.
 const ROOT_KEY_FILE: &str = "root.key";
@@ -77,6 +79,8 @@ pub enum StartError {
     Domain(#[from] Error),
     #[error("the API document: {0}")]
     Document(String),
+    #[error("the administrator of STRONGROOM_ADMIN_EMAIL: {0}")]
+    Admin(String),
 }
 
 /// Time, chance and the cost of a password: arguments, so that tests can set them.
@@ -212,6 +216,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     }
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
+    named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
@@ -233,6 +238,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         },
         registration: config.registration,
         signer: Signer::default(),
+        first_run: FirstRun::new(config.clone(), shutdown.clone()),
         base_url: config.base_url.clone(),
     });
     tokio::spawn(tidy(Arc::downgrade(&app)));
@@ -327,6 +333,40 @@ async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::
     let token = domain::setup::issue_token(&tx, keys.token_mac()).await?;
     tx.commit_bookkeeping().await?;
     Ok(Some(token))
+}
+
+/// Makes the administrator that the settings name, while there is none.
+async fn named_admin(config: &Config, db: &Db, keys: &KeyStore, passwords: &Passwords) -> Result<(), StartError> {
+    let (Some(email), Some(password)) = (&config.admin_email, &config.admin_password) else {
+        return Ok(());
+    };
+    // Without this look every start would hash.
+    if !domain::setup::is_open(db).await? {
+        return Ok(());
+    }
+    let checked = Registration::check(email, password, "", "").map_err(refused_admin)?;
+    let hash = passwords.hash(password.clone()).await?;
+    let tx = db.begin_write().await?;
+    let made = domain::setup::create_named_admin(&tx, keys, checked, hash).await;
+    if let Some(id) = made.map_err(refused_admin)? {
+        tx.commit().await?;
+        tracing::info!(user = %id, "the administrator that the settings name was made");
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(())
+}
+
+/// What is wrong with it, and never what it is.
+fn refused_admin(error: Error) -> StartError {
+    match error {
+        Error::Problem(problem) => {
+            let field = problem.errors.first();
+            let named = field.map(|field| format!("{} {}", field.field, field.message));
+            StartError::Admin(named.unwrap_or_else(|| problem.detail.to_string()))
+        }
+        fault @ (Error::Db(_) | Error::Internal(_)) => StartError::Domain(fault),
+    }
 }
 
 fn bell(config: &Config, name: &str) -> Result<Arc<dyn Bell>, Error> {

@@ -28,7 +28,9 @@ pub enum Tag {
     Webhooks,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
-    /// The first administrator of a new instance.
+    /// Looking after the instance, for superusers: what there is, and never what is in it.
+    Admin,
+    /// The first run of a new instance: its settings, and its first administrator.
     Setup,
     /// Liveness and readiness.
     Health,

@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] [`admin`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
@@ -15,6 +15,7 @@
 //! functions and never its tables. `tests/it/contract/layers.rs` holds everybody to it.
 
 pub mod access;
+pub mod admin;
 pub mod auth;
 pub mod crypto;
 pub mod egress;

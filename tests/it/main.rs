@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod admin;
 mod audit;
 mod auth;
 mod contract;
@@ -23,6 +24,7 @@ mod projects;
 mod reference;
 mod secrets;
 mod service_accounts;
+mod setup;
 mod templates;
 mod walks;
 mod webhooks;

@@ -21,7 +21,7 @@ use super::problem::respond;
 /// Requests a minute of one IPv4 address or IPv6 /64. Source: design of the API, rate limits.
 const PER_MINUTE: f64 = 300.0;
 /// What they are counted for: changes that need no credential, and looks at invitations.
-const GUARDED: [&str; 19] = [
+const GUARDED: [&str; 21] = [
     "/v1/auth/login",
     "/v1/auth/token/refresh",
     "/v1/auth/register",
@@ -34,6 +34,8 @@ const GUARDED: [&str; 19] = [
     "/v1/auth/password/forgot",
     "/v1/auth/password/reset",
     "/v1/auth/email/verify",
+    "/v1/setup/apply-config",
+    "/v1/setup/restart",
     "/v1/setup/create-admin",
     "/v1/auth/device",
     "/oauth/device",

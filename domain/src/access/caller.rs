@@ -15,6 +15,8 @@ use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 pub enum ActorKind {
     User,
     ServiceAccount,
+    /// A person who looks after the instance, and acts as that.
+    Superuser,
     /// Strongroom itself: the worker, the command line.
     System,
 }
@@ -24,6 +26,7 @@ impl ActorKind {
         match self {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
+            Self::Superuser => "superuser",
             Self::System => "system",
         }
     }

@@ -20,6 +20,7 @@ pub mod recall;
 pub mod role;
 pub mod sight;
 pub mod superior;
+pub mod superuser;
 pub mod vouch;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Origin};
@@ -33,3 +34,4 @@ pub use inquiry::{Inquiry, inquiry};
 pub use permission::{GrantSet, Permission};
 pub use recall::{AccessMemory, Recall};
 pub use role::BuiltinRole;
+pub use superuser::{OverseenOrg, OverseenProject, Superuser, superuser};

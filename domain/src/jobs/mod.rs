@@ -14,6 +14,7 @@ pub mod entity;
 mod finish;
 pub mod health;
 mod job;
+pub mod overview;
 mod purge;
 mod schedule;
 mod sweep;

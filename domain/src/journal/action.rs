@@ -38,7 +38,8 @@ actions! {
     UserEmailVerified = "user.email_verified", false, "An e-mail address was proved to belong to the account.";
     UserVerificationRequested = "user.verification_requested", false, "A verification mail was asked for.";
     UserUpdated = "user.updated", false, "An account's names changed.";
-    UserDeleted = "user.deleted", false, "An account was deleted by its person.";
+    UserDeleted = "user.deleted", false, "An account was deleted, by its person or a superuser.";
+    UserFlagsChanged = "user.flags_changed", false, "A superuser switched an account on or off, or gave or took the rights of a superuser.";
     UserPasswordChanged = "user.password_changed", false, "The password was changed; other sessions ended.";
     UserPasswordResetRequested = "user.password_reset_requested", false, "A link to reset the password was asked for.";
     UserPasswordReset = "user.password_reset", false, "The password was reset by a mailed link; every session ended.";
@@ -127,6 +128,7 @@ actions! {
     WebhookDisabled = "webhook.disabled", true, "A webhook endpoint was switched off by itself: its receiver is gone, or failed for five days.";
     WebhookSecretRotated = "webhook.secret_rotated", false, "A webhook endpoint has a new signing secret; the old ones end after the overlap.";
     WebhookResent = "webhook.resent", false, "An event was sent to a webhook endpoint once more.";
+    JobRetried = "job.retried", false, "A job that was given up is being tried again.";
     WebhookRecoveryStarted = "webhook.recovery_started", false, "Past events are being delivered to a webhook endpoint once more.";
 }
 

@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OAuthClientId, OAuthGrantId, OrgId, ProjectId, RoleId,
-    SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
+    RoleId, SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -33,6 +33,7 @@ pub enum Target {
     ServiceAccount(ServiceAccountId),
     OAuthClient(OAuthClientId),
     OAuthGrant(OAuthGrantId),
+    Job(JobId),
 }
 
 impl Target {
@@ -54,6 +55,7 @@ impl Target {
             Self::ServiceAccount(id) => ("service_account", id.0),
             Self::OAuthClient(id) => ("oauth_client", id.0),
             Self::OAuthGrant(id) => ("oauth_grant", id.0),
+            Self::Job(id) => ("job", id.0),
         }
     }
 }
@@ -77,6 +79,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "service_account" => ServiceAccountId(id).to_string(),
         "oauth_client" => OAuthClientId(id).to_string(),
         "oauth_grant" => OAuthGrantId(id).to_string(),
+        "job" => JobId(id).to_string(),
         _ => id.to_string(),
     }
 }
@@ -96,10 +99,13 @@ pub struct KeyChange {
     pub keeps_version: bool,
 }
 
+/// The ledger of the instance: what concerns no organisation and no account.
+pub const INSTANCE_LEDGER: Uuid = Uuid::nil();
+
 /// An event to be recorded.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The chain it belongs to: an organisation's, or an account's for what concerns no organisation.
+    /// The chain it belongs to: an organisation's, an account's for what concerns no organisation, or the instance's.
     pub ledger: Uuid,
     pub action: Action,
     pub target: Target,
@@ -111,20 +117,21 @@ pub struct Entry {
 
 impl Entry {
     pub fn in_org(org: OrgId, action: Action, target: Target) -> Self {
-        Self {
-            ledger: org.0,
-            action,
-            target,
-            project: None,
-            environment: None,
-            revision: None,
-            data: Map::new(),
-        }
+        Self::in_ledger(org.0, action, target)
     }
 
     pub fn of_account(user: UserId, action: Action, target: Target) -> Self {
+        Self::in_ledger(user.0, action, target)
+    }
+
+    /// Of what concerns no organisation and no account.
+    pub fn of_instance(action: Action, target: Target) -> Self {
+        Self::in_ledger(INSTANCE_LEDGER, action, target)
+    }
+
+    fn in_ledger(ledger: Uuid, action: Action, target: Target) -> Self {
         Self {
-            ledger: user.0,
+            ledger,
             action,
             target,
             project: None,

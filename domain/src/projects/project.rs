@@ -265,6 +265,14 @@ pub async fn restore(
     project(row, role.as_deref(), own)
 }
 
+/// Deletes a project; whoever calls has checked that it may be, and journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn remove(tx: &WriteTx, id: ProjectId) -> Result<()> {
+    set_deleted(tx, id, Some(tx.now())).await
+}
+
 async fn set_deleted(tx: &WriteTx, id: ProjectId, at: Option<Timestamp>) -> Result<()> {
     let sql = "UPDATE projects SET deleted_at = $2, updated_at = $3 WHERE id = $1";
     tx.conn()

@@ -517,7 +517,7 @@ fn change_row(
 /// Who wrote a version, as its row keeps it.
 fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
     let kind = match caller.origin.actor {
-        ActorKind::User => "user",
+        ActorKind::User | ActorKind::Superuser => "user",
         ActorKind::ServiceAccount => "service_account",
         ActorKind::System => "system",
     };

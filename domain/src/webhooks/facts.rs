@@ -384,6 +384,8 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::UserVerificationRequested
         | Action::UserUpdated
         | Action::UserDeleted
+        | Action::UserFlagsChanged
+        | Action::JobRetried
         | Action::UserPasswordChanged
         | Action::UserPasswordResetRequested
         | Action::UserPasswordReset

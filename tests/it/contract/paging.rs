@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use harness::app::eventually;
 use harness::client::Client;
 use harness::schema::Document;
 use harness::{Receiver, TestApp, on_both};
@@ -49,6 +50,12 @@ const LISTS: &[(&str, &str)] = &[
     ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
     ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
     ("list_webhook_events", "/v1/webhook-events"),
+    ("list_admin_users", "/v1/admin/users"),
+    ("list_admin_projects", "/v1/admin/projects"),
+    ("list_admin_project_members", "/v1/admin/projects/{project}/members"),
+    ("list_admin_project_invites", "/v1/admin/projects/{project}/invites"),
+    ("list_admin_invites", "/v1/admin/invites"),
+    ("list_admin_jobs", "/v1/admin/jobs"),
 ];
 
 /// A list without an end, and so without pages: `webhooks::feed` walks it.
@@ -185,6 +192,8 @@ struct Filled {
     webhook: String,
     /// The one with the keys.
     account: String,
+    /// Id of the project `p0`.
+    project: String,
     _receiver: Receiver,
 }
 
@@ -192,6 +201,7 @@ impl Filled {
     fn path(&self, path: &str) -> String {
         path.replace("{webhook}", &self.webhook)
             .replace("{account}", &self.account)
+            .replace("{project}", &self.project)
     }
 }
 
@@ -270,10 +280,25 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
     }
+    given_up(t).await;
+    t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'acme-owner'")
+        .await;
     Filled {
         client,
         webhook,
         account,
+        project,
         _receiver: receiver,
     }
+}
+
+/// Has some mails given up, once they are out.
+async fn given_up(t: &TestApp) {
+    let sent = "SELECT COUNT(*) FROM jobs WHERE kind = 'mail' AND state = 2";
+    eventually("mails are out", || async { t.number(sent).await >= 7 }).await;
+    t.sql(
+        "UPDATE jobs SET state = 3
+         WHERE id IN (SELECT id FROM jobs WHERE kind = 'mail' AND state = 2 ORDER BY id LIMIT 7)",
+    )
+    .await;
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 on_both! {
     async fn every_success_is_what_the_document_says(t: TestApp) {
         let mut walk = Walk::new(&t);
+        walk.first_run(&t).await;
         walk.start(&t).await;
         walk.second_factor(&t).await;
         walk.codes(&t).await;
@@ -27,6 +28,7 @@ on_both! {
         walk.templates().await;
         walk.webhooks().await;
         walk.journal().await;
+        walk.administration(&t).await;
         walk.endings().await;
         let documented: BTreeSet<_> = walk.document.operations().into_iter().map(|operation| operation.id).collect();
         let missed: Vec<_> = documented.difference(&walk.seen).collect();
@@ -83,6 +85,18 @@ impl Walk {
 
     async fn done(&mut self, id: &str, status: u16) -> Answer {
         self.call_as(&self.client.clone(), id, "", None, status).await
+    }
+
+    /// The first run of another instance: its end is this walk's beginning.
+    async fn first_run(&mut self, t: &TestApp) {
+        let other = TestApp::spawn(t.backend).await;
+        let anyone = other.anonymous();
+        let token = json!({ "setup_token": other.setup_token() });
+        let mut settings = token.clone();
+        settings["base_url"] = json!("https://secrets.example.com");
+        self.call_as(&anyone, "apply_setup_config", "", Some(settings), 200)
+            .await;
+        self.call_as(&anyone, "restart_instance", "", Some(token), 202).await;
     }
 
     async fn start(&mut self, t: &TestApp) {
@@ -525,6 +539,68 @@ impl Walk {
         self.get("get_audit_log").await;
         let report = self.get("verify_audit_log").await;
         assert_eq!(report.at("/valid"), "true", "{}", report.text());
+    }
+
+    /// What the person of the first run does.
+    async fn administration(&mut self, t: &TestApp) {
+        let login = json!({ "email": "admin@example.com", "password": PASSWORD, "transport": "bearer" });
+        let root = self.anonymous.post("/v1/auth/login", login).await.expect(200);
+        let root = self.anonymous.bearer(&root.at("/access_token"));
+        let ina = t.person("ina").await;
+        self.names.insert("user", ina.id.to_string());
+        for id in [
+            "get_admin_stats",
+            "get_admin_config",
+            "list_admin_users",
+            "list_admin_projects",
+        ] {
+            self.call_as(&root, id, "", None, 200).await;
+        }
+        for flags in [
+            json!({ "is_superuser": true }),
+            json!({ "is_active": false }),
+            json!({}),
+        ] {
+            self.call_as(&root, "update_admin_user", "", Some(flags), 200).await;
+        }
+        for id in ["get_admin_project", "list_admin_project_members"] {
+            self.call_as(&root, id, "", None, 200).await;
+        }
+        let renamed = json!({ "description": "seen to" });
+        self.call_as(&root, "update_admin_project", "", Some(renamed), 200)
+            .await;
+        let jon = t.person("jon").await;
+        self.names.insert("member", jon.id.to_string());
+        let viewer = json!({ "user_id": jon.id.to_string(), "role": "viewer" });
+        for status in [201, 200] {
+            self.call_as(&root, "add_admin_project_member", "", Some(viewer.clone()), status)
+                .await;
+        }
+        let developer = json!({ "role": "developer", "expires_at": "2100-01-02T03:04:05Z" });
+        self.call_as(&root, "update_admin_project_member", "", Some(developer), 200)
+            .await;
+        self.call_as(&root, "remove_admin_project_member", "", None, 204).await;
+        self.invites_and_jobs(t, &root).await;
+        self.call_as(&root, "delete_admin_user", "", None, 204).await;
+        self.call_as(&root, "delete_admin_project", "", None, 204).await;
+        self.done("restore_project", 200).await;
+    }
+
+    async fn invites_and_jobs(&mut self, t: &TestApp, root: &Client) {
+        let mailed = json!({ "email": "kim@example.com", "project": self.names["project"] });
+        let made = self.does("create_invite", mailed, 201).await;
+        self.names.insert("invite", made.at("/id"));
+        for id in ["list_admin_invites", "list_admin_project_invites"] {
+            self.call_as(root, id, "", None, 200).await;
+        }
+        self.call_as(root, "revoke_admin_invite", "", None, 204).await;
+        t.sql("UPDATE jobs SET state = 3 WHERE kind = 'mail' AND state = 2")
+            .await;
+        let dead = self
+            .call_as(root, "list_admin_jobs", "?state=dead&kind=mail", None, 200)
+            .await;
+        self.names.insert("job", dead.at("/data/0/id"));
+        self.call_as(root, "retry_admin_job", "", None, 202).await;
     }
 
     async fn endings(&mut self) {

@@ -370,6 +370,10 @@ fn good_body(id: &str) -> Value {
         "refresh_session" => json!({ "refresh_token": "srm_ref_x" }),
         "verify_email" => json!({ "token": "srm_lnk_x" }),
         "create_admin" => json!({ "setup_token": "srm_set_x", "email": "new@example.com", "password": PASSWORD }),
+        "apply_setup_config" => json!({ "setup_token": "srm_set_x", "base_url": "https://secrets.example.com" }),
+        "restart_instance" => json!({ "setup_token": "srm_set_x" }),
+        "update_admin_user" => json!({ "is_active": true }),
+        "update_admin_project" => json!({ "name": "New" }),
         "create_token" | "create_org" | "create_project" | "create_environment" | "update_org" | "update_project"
         | "update_environment" => json!({ "name": "New" }),
         "replace_project" => json!({ "name": "New", "slug": "new" }),
@@ -403,8 +407,12 @@ fn good_body(id: &str) -> Value {
             let subject = json!({ "type": "user", "id": "usr_x" });
             json!({ "permission": "org:read", "subject": subject, "what_if": { "rule": rule } })
         }
-        "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
-        "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
+        "add_member" | "add_project_member" | "add_admin_project_member" => {
+            json!({ "email": "new@example.com", "role": "viewer" })
+        }
+        "update_member" | "update_project_member" | "add_member_role" | "update_admin_project_member" => {
+            json!({ "role": "viewer" })
+        }
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),

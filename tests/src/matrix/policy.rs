@@ -109,6 +109,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
             refusal(Gate::AnyKey(Permission::SecretsRead), &at_source)
                 .or_else(|| refusal(Gate::AnyKey(Permission::SecretsWrite), asked))
         }
+        Gate::Superuser => asked.session().or((!asked.known.is_superuser).then_some(FORBIDDEN)),
         Gate::Key(permission) => asked.permission(permission, &place.env().with_key(&place.side.key)),
     }
 }

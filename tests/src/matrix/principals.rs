@@ -46,6 +46,8 @@ pub struct Known {
     pub facts: Facts,
     /// Whether it is the owner, whose token `delete_token` is about.
     pub is_owner: bool,
+    /// Whether it looks after the instance, where an operation makes somebody do so.
+    pub is_superuser: bool,
 }
 
 fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
@@ -57,6 +59,7 @@ fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
             kind: CredentialKind::Session,
             facts,
             is_owner: name == "owner",
+            is_superuser: name == "root",
         }),
     }
 }
@@ -86,7 +89,25 @@ pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
     all.extend(machines(&seed, world).await);
     all.extend(stopped_machines(&seed, world).await);
     all.extend(tokens(&seed, world).await);
+    all.extend(roots(world).await);
     all
+}
+
+/// Who looks after the instance, and a token of theirs, which does not.
+async fn roots(world: &World) -> [Principal; 2] {
+    let person = session("root", &world.root, Facts::default());
+    let token = Principal {
+        name: "root-pat",
+        client: world.root.token(json!({ "name": "all" })).await,
+        known: Some(Known {
+            actor: Actor::unlimited(Subject::User(world.root.id)),
+            kind: CredentialKind::PersonalToken,
+            facts: Facts::default(),
+            is_owner: false,
+            is_superuser: true,
+        }),
+    };
+    [person, token]
 }
 
 /// Those who prove nothing.
@@ -278,6 +299,7 @@ async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
             kind: CredentialKind::ServiceKey,
             facts,
             is_owner: false,
+            is_superuser: false,
         }),
     };
     let everywhere = bound(seed.side.org_id);
@@ -390,6 +412,7 @@ async fn tokens(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
                 kind: CredentialKind::PersonalToken,
                 facts: holding(memberships, vec![]),
                 is_owner: false,
+                is_superuser: false,
             }),
         });
     }

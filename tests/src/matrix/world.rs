@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{EmailId, EnvId, OrgId, ProjectId, UserId};
+use domain::kernel::id::{DeliveryId, EmailId, EnvId, JobId, OrgId, ProjectId, UserId};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -72,6 +72,12 @@ pub struct Side {
 }
 
 impl Side {
+    /// The job of the delivery.
+    fn job(&self) -> String {
+        let delivery: DeliveryId = self.delivery.parse().expect("an id");
+        JobId(delivery.0).to_string()
+    }
+
     /// Values for the parameters of every path.
     pub fn names(&self, env: &EnvSeed) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
@@ -94,6 +100,8 @@ impl Side {
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
+            ("user", self.member.clone()),
+            ("job", self.job()),
         ])
     }
 }
@@ -163,6 +171,8 @@ pub struct World {
     pub outsider: Person,
     /// Who is invited to the own side and has not come yet.
     pub invitee: Person,
+    /// Who looks after the instance, once an operation has made them.
+    pub root: Person,
     pub refresh_token: String,
     /// A link that verifies an address.
     pub link: String,
@@ -203,6 +213,7 @@ impl World {
             owner: acme.owner,
             outsider: globex.owner,
             invitee,
+            root: app.person("root").await,
             own,
             foreign,
             receiver,

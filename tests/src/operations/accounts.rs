@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Gate, Operation, change, read, unrecorded, write};
+use super::{Gate, Operation, ask, change, read, unrecorded, write};
 use crate::people::PASSWORD;
 
 /// Puts the owner's prepared second factor in force.
@@ -85,6 +85,21 @@ pub(super) const ROWS: &[Operation] = &[
         let email = "chief@example.com";
         json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
     }),
+    // Settings would make the next start another one: here it asks for none.
+    ask(
+        "apply_setup_config",
+        Gate::Public,
+        |world, _| json!({ "setup_token": world.setup_token }),
+    ),
+    // Nothing waits for it. Those who restart have processes of their own: see `setup::restarting`.
+    Operation {
+        success: 409,
+        ..ask(
+            "restart_instance",
+            Gate::Public,
+            |world, _| json!({ "setup_token": world.setup_token }),
+        )
+    },
     read("get_health", Gate::Public),
     read("get_ready", Gate::Public),
     read("get_me", Gate::Person),

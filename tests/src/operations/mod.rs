@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::matrix::world::{Place, World};
 
 mod accounts;
+mod admin;
 mod endpoint;
 mod orgs;
 mod projects;
@@ -71,6 +72,8 @@ pub enum Gate {
     Promotion,
     /// The permission for the key.
     Key(Permission),
+    /// A session of somebody who looks after the instance.
+    Superuser,
 }
 
 impl Gate {
@@ -96,6 +99,8 @@ pub enum Doer {
     Outsider,
     /// Somebody who was invited and has not come yet.
     Invitee,
+    /// Somebody who looks after the instance.
+    Superuser,
 }
 
 /// A row of the table.
@@ -173,6 +178,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
+        admin::ROWS,
     ];
     areas.concat()
 });

@@ -1,5 +1,6 @@
 //! Configuration: environment before TOML file before default, read once, typed, and wrong in one go.
 
+mod applied;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -16,9 +17,10 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl};
+use self::values::{Address, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, SmtpUrl};
 use super::Secret;
 
+pub use self::applied::Applied;
 pub use self::settings::Setting;
 pub use self::source::Source;
 pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Registration, WorkerMode};
@@ -88,6 +90,9 @@ pub struct Config {
     /// Ranges that webhooks may reach besides public addresses.
     pub egress_allow: Vec<IpNet>,
     pub registration: Registration,
+    /// The first administrator's address, for an instance that sets itself up.
+    pub admin_email: Option<String>,
+    pub admin_password: Option<Secret<String>>,
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
     pub audit_reads: AuditReads,
@@ -145,6 +150,11 @@ impl Config {
                            Set STRONGROOM_DATABASE_URL to postgres://…, or STRONGROOM_WORKER to embedded";
             errors.push(Setting::Worker.variable(), message.to_owned());
         }
+        let is_set = |setting| self.source_of(setting) != Source::Default;
+        if is_set(Setting::AdminEmail) != is_set(Setting::AdminPassword) {
+            let message = "goes together with STRONGROOM_ADMIN_PASSWORD or its file: set both or neither";
+            errors.push(Setting::AdminEmail.variable(), message.to_owned());
+        }
     }
 
     /// Every setting with the value in force and where it comes from, secrets hidden. For `strongroom-api config`.
@@ -176,6 +186,8 @@ impl Config {
             Setting::TrustedProxies => list(&self.trusted_proxies),
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
+            Setting::AdminEmail => self.admin_email.clone().unwrap_or_else(|| "(unset)".to_owned()),
+            Setting::AdminPassword => hidden(self.admin_password.is_some()),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
@@ -241,6 +253,8 @@ impl Reader {
             trusted_proxies: self.read(Setting::TrustedProxies)?,
             egress_allow: self.read(Setting::EgressAllow)?,
             registration: self.read(Setting::Registration)?,
+            admin_email: self.read(Setting::AdminEmail).map(|email: Address| email.0),
+            admin_password: self.read(Setting::AdminPassword).map(|password: Password| password.0),
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,

@@ -70,6 +70,10 @@ settings! {
     EgressAllow = "EGRESS_ALLOW", Plain, Some("");
     /// Who may make an account: `open`, `email_first`, `invite` or `closed`.
     Registration = "REGISTRATION", Plain, Some("open");
+    /// Address of the first administrator, who is made when a new instance starts. Goes with the password.
+    AdminEmail = "ADMIN_EMAIL", Plain, None;
+    /// Password of that administrator, 8 to 1024 bytes and hard to guess. Not looked at once there is an administrator.
+    AdminPassword = "ADMIN_PASSWORD", Secret, None;
     /// Multiplies every rate limit; 0 switches them off.
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.

@@ -63,6 +63,8 @@ fn every_setting_can_be_set() {
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
         ("EGRESS_ALLOW", "fd00::/8"),
         ("REGISTRATION", "closed"),
+        ("ADMIN_EMAIL", "Dana@example.com"),
+        ("ADMIN_PASSWORD", "correct horse"),
         ("AUDIT_READS", "buffered"),
         ("LOG", "debug"),
         ("LOG_FORMAT", "json"),
@@ -83,6 +85,8 @@ fn every_setting_can_be_set() {
     assert_eq!(list(&config.trusted_proxies), "10.0.0.0/8,192.0.2.7/32");
     assert_eq!(list(&config.egress_allow), "fd00::/8");
     assert_eq!(config.registration, Registration::Closed);
+    assert_eq!(config.admin_email.as_deref(), Some("Dana@example.com"));
+    assert_eq!(config.admin_password.as_ref().unwrap().expose(), "correct horse");
     assert_eq!(config.audit_reads, AuditReads::Buffered);
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, LogFormat::Json);
@@ -309,6 +313,21 @@ fn external_worker_needs_postgres_and_may_do_without_redis() {
     let polling = good(&[("WORKER", "external"), ("DATABASE_URL", "postgres://db/x")]);
     assert_eq!(polling.worker, WorkerMode::External);
     assert!(polling.redis.is_none());
+}
+
+#[test]
+fn an_administrator_is_named_with_a_password_or_not_at_all() {
+    for alone in [("ADMIN_EMAIL", "dana@example.com"), ("ADMIN_PASSWORD", "correct horse")] {
+        let found = errors(&[alone], &[]);
+        assert!(
+            found.len() == 1 && found[0].contains("set both or neither"),
+            "{found:?}"
+        );
+    }
+    assert_eq!(
+        errors(&[("ADMIN_EMAIL", "dana"), ("ADMIN_PASSWORD", "x")], &[]).len(),
+        1
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use lettre::message::Mailbox;
 use url::Url;
 
-use crate::kernel::{Db, Secret};
+use crate::kernel::{Db, Secret, text};
 
 /// Text to value; the error says what it must be.
 pub(super) trait FromSetting: Sized {
@@ -120,6 +120,14 @@ impl DatabaseChoice {
         }
     }
 
+    /// Which database it is: `sqlite` or `postgres`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SqliteFile(_) | Self::SqliteUrl(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
     /// Whether it is SQLite, which takes one process only.
     pub const fn is_sqlite(&self) -> bool {
         match self {
@@ -173,6 +181,26 @@ impl FromSetting for SmtpUrl {
 pub(super) struct RootKey(pub(super) Secret<String>);
 
 impl FromSetting for RootKey {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        Ok(Self(Secret::new(text.to_owned())))
+    }
+}
+
+/// An e-mail address.
+pub(super) struct Address(pub(super) String);
+
+impl FromSetting for Address {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let checked =
+            text::email("email", text).map_err(|_| "must be an address such as dana@example.com".to_owned())?;
+        Ok(Self(checked.display))
+    }
+}
+
+/// A password; whether it is good enough is told by what uses it.
+pub(super) struct Password(pub(super) Secret<String>);
+
+impl FromSetting for Password {
     fn from_setting(text: &str) -> Result<Self, String> {
         Ok(Self(Secret::new(text.to_owned())))
     }

@@ -4,8 +4,10 @@
 //! Its paths name a project in three ways; here there is one. It sets a secret by a key in the body; here the key stands
 //! in the path. Its pages tell besides whether more follow.
 //!
-//! Not walked yet: handing a token from the dashboard to a CLI, billing, the administration of the instance.
+//! Not walked yet: handing a token from the dashboard to a CLI, billing; of its administration the organisations, plans and
+//! metrics.
 
+mod admin;
 mod people;
 mod secrets;
 

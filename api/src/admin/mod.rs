@@ -1,0 +1,42 @@
+//! What superusers do: they look after the instance, from a session, and see no secret value.
+
+pub mod instance;
+pub mod invites;
+pub mod job_dto;
+pub mod jobs;
+pub mod members;
+pub mod projects;
+pub mod users;
+
+use std::sync::Arc;
+
+use instance::InstanceApi;
+use invites::AdminInvitesApi;
+use jobs::AdminJobsApi;
+use members::AdminMembersApi;
+use projects::AdminProjectsApi;
+use users::AdminUsersApi;
+
+use crate::app::App;
+
+/// The operations of this area.
+pub type Apis = (
+    InstanceApi,
+    AdminUsersApi,
+    AdminProjectsApi,
+    AdminMembersApi,
+    AdminInvitesApi,
+    AdminJobsApi,
+);
+
+/// The operations of this area over an application.
+pub fn apis(app: &Arc<App>) -> Apis {
+    (
+        InstanceApi(app.clone()),
+        AdminUsersApi(app.clone()),
+        AdminProjectsApi(app.clone()),
+        AdminMembersApi(app.clone()),
+        AdminInvitesApi(app.clone()),
+        AdminJobsApi(app.clone()),
+    )
+}

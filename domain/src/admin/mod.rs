@@ -1,0 +1,9 @@
+//! What superusers see of the instance, and what they may change. Each function takes a [`crate::access::Superuser`], the
+//! proof that the caller is one; none shows a secret value.
+
+pub mod invites;
+pub mod jobs;
+pub mod members;
+pub mod projects;
+pub mod stats;
+pub mod users;

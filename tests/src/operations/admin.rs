@@ -1,0 +1,59 @@
+//! What superusers do. In the world there is none until a row makes one: the first run is for an instance without.
+
+use serde_json::json;
+
+use super::{Doer, Gate, Operation, change, read, write};
+
+/// Makes the person called root look after the instance, and has every delivery given up.
+const PREPARE: &str = "UPDATE users SET is_superuser = TRUE WHERE first_name = 'root';
+    UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
+
+/// An operation of superusers.
+const fn by_root(operation: Operation) -> Operation {
+    Operation {
+        prepare: Some(PREPARE),
+        doer: Doer::Superuser,
+        ..operation
+    }
+}
+
+pub(super) const ROWS: &[Operation] = &[
+    by_root(read("get_admin_stats", Gate::Superuser)),
+    by_root(read("get_admin_config", Gate::Superuser)),
+    by_root(read("list_admin_users", Gate::Superuser)),
+    by_root(write(
+        "update_admin_user",
+        Gate::Superuser,
+        200,
+        |_, _| json!({ "is_active": false }),
+    )),
+    by_root(change("delete_admin_user", Gate::Superuser, 204)),
+    by_root(read("list_admin_projects", Gate::Superuser)),
+    by_root(read("get_admin_project", Gate::Superuser)),
+    by_root(write(
+        "update_admin_project",
+        Gate::Superuser,
+        200,
+        |_, _| json!({ "name": "Renamed" }),
+    )),
+    by_root(change("delete_admin_project", Gate::Superuser, 204)),
+    by_root(read("list_admin_project_members", Gate::Superuser)),
+    by_root(write(
+        "add_admin_project_member",
+        Gate::Superuser,
+        201,
+        |world, _| json!({ "user_id": world.outsider.id.to_string(), "role": "viewer" }),
+    )),
+    by_root(write(
+        "update_admin_project_member",
+        Gate::Superuser,
+        200,
+        |_, _| json!({ "role": "developer" }),
+    )),
+    by_root(change("remove_admin_project_member", Gate::Superuser, 204)),
+    by_root(read("list_admin_project_invites", Gate::Superuser)),
+    by_root(read("list_admin_invites", Gate::Superuser)),
+    by_root(change("revoke_admin_invite", Gate::Superuser, 204)),
+    by_root(read("list_admin_jobs", Gate::Superuser)),
+    by_root(change("retry_admin_job", Gate::Superuser, 202)),
+];

@@ -7,8 +7,9 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] [`admin`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] [`admin`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
+//! | [`foreign`] | tokens of other issuers: their settings, their keys, the check |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
 //! Who may use whom, left to right: `kernel ← crypto ← access ← jobs ← journal ← areas`. An area calls another area's
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod auth;
 pub mod crypto;
 pub mod egress;
+pub mod foreign;
 pub mod idempotency;
 pub mod jobs;
 pub mod journal;
@@ -33,5 +35,6 @@ pub mod secrets;
 pub mod service_accounts;
 pub mod setup;
 pub mod signing;
+pub mod sso;
 pub mod templates;
 pub mod webhooks;

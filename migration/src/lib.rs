@@ -15,6 +15,7 @@ mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
 mod m20260620_000001_access_epochs;
 mod m20260901_000001_oauth;
+mod m20260902_000001_federation;
 mod m20261001_000001_dead_jobs;
 
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260601_000001_webhooks::Migration),
             Box::new(m20260620_000001_access_epochs::Migration),
             Box::new(m20260901_000001_oauth::Migration),
+            Box::new(m20260902_000001_federation::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
         ]
     }

@@ -10,7 +10,9 @@ use domain::kernel::{Db, Result};
 use domain::oauth;
 use domain::orgs::purge;
 use domain::secrets::rotation;
+use domain::service_accounts::trade;
 use domain::signing;
+use domain::sso;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
@@ -70,7 +72,11 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + oauth::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await?
+        + throttle::prune(&tx).await?
+        + oauth::prune(&tx).await?
+        + sso::prune(&tx).await?
+        + trade::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

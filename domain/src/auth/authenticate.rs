@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::amr::Amr;
 use super::ip_allow::IpAllow;
 use super::oauth_token;
+use super::service_key;
 use crate::access::pattern::Pattern;
 use crate::access::recall::{Recall, Wanted};
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
@@ -255,7 +256,7 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
     let kind = match row.kind.as_str() {
         "session" => CredentialKind::Session,
         "personal" => CredentialKind::PersonalToken,
-        "service_key" => CredentialKind::ServiceKey,
+        "service_key" | service_key::TRADED => CredentialKind::ServiceKey,
         oauth_token::ACCESS => CredentialKind::OAuthToken,
         _ => return Err(refused()),
     };

@@ -56,6 +56,11 @@ actions! {
     SessionRefreshed = "session.refreshed", false, "A session was prolonged with its refresh token.";
     SessionRevoked = "session.revoked", false, "A session ended by signing out.";
     SessionReuseDetected = "session.reuse_detected", false, "A refresh token was used twice; its whole session family was ended.";
+    UserIdentityLinked = "user.identity_linked", false, "An identity of another provider signs in to the account from now on.";
+    UserIdentityUnlinked = "user.identity_unlinked", false, "An identity of another provider signs in to the account no more.";
+    SsoUpdated = "sso.updated", false, "The identity provider was set up differently, or switched on or off.";
+    SsoDeleted = "sso.deleted", false, "The identity provider was removed.";
+    SsoTested = "sso.tested", false, "Somebody looked whether the identity provider can be reached.";
     TokenCreated = "token.created", false, "A personal token was made.";
     TokenRevoked = "token.revoked", false, "A personal token was revoked.";
     OAuthClientCreated = "oauth_client.created", false, "An OAuth client was made.";
@@ -94,6 +99,9 @@ actions! {
     ServiceAccountDeleted = "service_account.deleted", true, "A service account was deleted with its keys, roles and rules.";
     ServiceAccountKeyCreated = "service_account.key_created", true, "A key of a service account was made.";
     ServiceAccountKeyRevoked = "service_account.key_revoked", true, "A key of a service account was revoked.";
+    FederatedIdentityCreated = "service_account.federated_identity_created", false, "Tokens of another issuer stand for a service account from now on.";
+    FederatedIdentityDeleted = "service_account.federated_identity_deleted", false, "Tokens of another issuer stand for a service account no more.";
+    ServiceAccountTokenIssued = "service_account.token_issued", false, "A token of another issuer was traded for one of a service account.";
     ProjectCreated = "project.created", true, "A project was made, with its three environments.";
     ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
     ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";

@@ -10,7 +10,7 @@ use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
     AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
-    RoleId, SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
+    RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -34,6 +34,8 @@ pub enum Target {
     OAuthClient(OAuthClientId),
     OAuthGrant(OAuthGrantId),
     Job(JobId),
+    SsoProvider(Uuid),
+    SsoIdentity(SsoIdentityId),
 }
 
 impl Target {
@@ -56,6 +58,8 @@ impl Target {
             Self::OAuthClient(id) => ("oauth_client", id.0),
             Self::OAuthGrant(id) => ("oauth_grant", id.0),
             Self::Job(id) => ("job", id.0),
+            Self::SsoProvider(id) => ("sso_provider", id),
+            Self::SsoIdentity(id) => ("sso_identity", id.0),
         }
     }
 }
@@ -80,6 +84,9 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "oauth_client" => OAuthClientId(id).to_string(),
         "oauth_grant" => OAuthGrantId(id).to_string(),
         "job" => JobId(id).to_string(),
+        "sso_provider" if id.is_nil() => "instance".to_owned(),
+        "sso_provider" => OrgId(id).to_string(),
+        "sso_identity" => SsoIdentityId(id).to_string(),
         _ => id.to_string(),
     }
 }

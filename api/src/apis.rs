@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::{
-    admin, audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, templates, webhooks,
+    admin, audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, sso, templates, webhooks,
 };
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
@@ -26,6 +26,12 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "list_sso_providers",
+    "start_sso",
+    "finish_sso",
+    "logout_sso",
+    // Its token is the credential.
+    "exchange_token",
     "begin_device",
     "get_invite",
     "accept_invite",
@@ -53,6 +59,9 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedWebhook.secret",
     "RotatedWebhookSecret.secret",
     "CreatedServiceAccount.client_secret",
+    // Stars, if there is one.
+    "SsoSettings.client_secret",
+    "ExchangedToken.token",
     "CreatedInvite.token",
     "CreatedOAuthClient.client_secret",
     "AcceptedInvite.access_token",
@@ -66,6 +75,7 @@ pub const SECRET_FIELDS: &[&str] = &[
 pub type Apis = (
     auth::Apis,
     oauth::Apis,
+    sso::Apis,
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
@@ -85,6 +95,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
     let apis = (
         auth::apis(app),
         oauth::apis(app),
+        sso::apis(app),
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),

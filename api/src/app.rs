@@ -8,6 +8,7 @@ use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
+use domain::foreign::Issuers;
 use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
@@ -40,6 +41,8 @@ pub struct App {
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub signer: Signer,
+    /// Settings and keys of other issuers.
+    pub issuers: Issuers,
     pub first_run: FirstRun,
     /// Where people reach this instance.
     pub base_url: Url,

@@ -19,6 +19,7 @@ pub mod serve;
 pub mod server;
 pub mod service_accounts;
 pub mod setup;
+pub mod sso;
 pub mod tags;
 pub mod templates;
 pub mod webhooks;

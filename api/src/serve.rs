@@ -13,6 +13,7 @@ use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
 use domain::egress::{Egress, EgressPolicy, Timeouts};
+use domain::foreign::Issuers;
 use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
@@ -194,6 +195,13 @@ impl Started {
     }
 }
 
+/// What may be called from here.
+fn egress_policy(config: &Config) -> EgressPolicy {
+    EgressPolicy {
+        allow: config.egress_allow.clone(),
+    }
+}
+
 /// Starts everything that the configuration asks for and returns when it listens.
 ///
 /// # Errors
@@ -233,11 +241,10 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         followers: Followers::new(db.clone()),
-        egress: EgressPolicy {
-            allow: config.egress_allow.clone(),
-        },
+        egress: egress_policy(&config),
         registration: config.registration,
         signer: Signer::default(),
+        issuers: Issuers::new(egress_policy(&config), ambient.clock.clone())?,
         first_run: FirstRun::new(config.clone(), shutdown.clone()),
         base_url: config.base_url.clone(),
     });

@@ -21,9 +21,10 @@ use super::problem::respond;
 /// Requests a minute of one IPv4 address or IPv6 /64. Source: design of the API, rate limits.
 const PER_MINUTE: f64 = 300.0;
 /// What they are counted for: changes that need no credential, and looks at invitations.
-const GUARDED: [&str; 21] = [
+const GUARDED: [&str; 22] = [
     "/v1/auth/login",
     "/v1/auth/token/refresh",
+    "/v1/auth/token/exchange",
     "/v1/auth/register",
     "/v1/auth/register/verify",
     "/v1/auth/register/complete",
@@ -46,6 +47,8 @@ const GUARDED: [&str; 21] = [
 ];
 /// Behind this comes the token of an invitation.
 const INVITES: &str = "/v1/invites/";
+/// Behind this comes an identity provider, to begin or finish a sign-in with it.
+const SSO: &str = "/v1/auth/sso/";
 /// Behind that, to accept it.
 const ACCEPT: &str = "/accept";
 /// Addresses that have been quiet are forgotten every so many requests.
@@ -126,7 +129,7 @@ fn is_guarded(request: &Request) -> bool {
     let invitation = path.strip_prefix(INVITES);
     match *request.method() {
         Method::POST => GUARDED.contains(&path) || invitation.is_some_and(|rest| rest.ends_with(ACCEPT)),
-        Method::GET | Method::HEAD => invitation.is_some(),
+        Method::GET | Method::HEAD => invitation.is_some() || path.starts_with(SSO),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ mod endpoints;
 mod form;
 mod html;
 mod sign_in;
-mod visitor;
+pub(crate) mod visitor;
 mod well_known;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use crate::http::authenticate::origin;
 /// Where somebody who is signed in goes on, if the way says nothing.
 const DEFAULT: &str = "/device";
 /// The ways that lead on from here. Nothing else may be named, so that nobody is sent anywhere else.
-const ONWARD: [&str; 2] = ["/oauth/authorize?", "/device"];
+const ONWARD: [&str; 3] = ["/oauth/authorize?", "/device", "/docs"];
 
 /// The cookie that a form of somebody who is not signed in yet belongs to.
 fn form_cookie(https: bool) -> &'static str {
@@ -102,8 +102,14 @@ fn second_factor(challenge: &str) -> String {
 #[handler]
 pub async fn ask(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     let form = Form::parse(request.uri().query().unwrap_or_default());
-    let next = onward(form.unwrap_or_default().take("next"));
-    shown(app, request, StatusCode::OK, &first_factor(""), &next, None)
+    let mut form = form.unwrap_or_default();
+    let next = onward(form.take("next"));
+    // Who comes from an identity provider has shown the first factor there.
+    let [host, plain] = visitor::PENDING;
+    let waits = form.take("step").is_some_and(|step| step == "code");
+    let pending = visitor::cookie(request, if app.is_https() { host } else { plain }).filter(|_| waits);
+    let fields = pending.map_or_else(|| first_factor(""), |challenge| second_factor(&challenge));
+    shown(app, request, StatusCode::OK, &fields, &next, None)
 }
 
 #[handler]

@@ -12,6 +12,9 @@ use url::Url;
 use crate::app::App;
 use crate::http::authenticate::{cookie_name, origin};
 
+/// The cookie of a sign-in that waits for its second factor, with and without TLS.
+pub const PENDING: [&str; 2] = ["__Host-strongroom-pending", "strongroom-pending"];
+
 /// A cookie by its name.
 pub fn cookie(request: &Request, name: &str) -> Option<String> {
     let lines = request.headers().get_all(header::COOKIE).iter();

@@ -88,7 +88,8 @@ pub async fn join_project(tx: &WriteTx, caller: &Caller, org: &str, project: &st
 /// [`crate::kernel::Error::Db`].
 pub async fn join_by_provider(tx: &WriteTx, org: OrgId, user: UserId, domain: &str, origin: &Origin) -> Result<bool> {
     let (scope, who) = (Scope { org, project: None }, Principal::User(user));
-    if !ownership::lock(tx, org).await? || !membership::held(tx, org, who).await?.is_empty() {
+    ownership::lock(tx, org).await?;
+    if !membership::held(tx, org, who).await?.is_empty() {
         return Ok(false);
     }
     let settings = org_joining::of(tx, org).await?;

@@ -13,7 +13,7 @@ use crate::crypto::key_store::KeyStore;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::UserId;
 use crate::kernel::text::Email;
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Result, WriteTx};
 use crate::members::coming;
 
 /// Signs a person in: to the account that the identity belongs to, or to one that it is joined with, or to a new one. An

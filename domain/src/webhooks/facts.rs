@@ -414,6 +414,14 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::OAuthTokensRefreshed
         | Action::OAuthRevoked
         | Action::OAuthReuseDetected
+        | Action::UserIdentityLinked
+        | Action::UserIdentityUnlinked
+        | Action::SsoUpdated
+        | Action::SsoDeleted
+        | Action::SsoTested
+        | Action::FederatedIdentityCreated
+        | Action::FederatedIdentityDeleted
+        | Action::ServiceAccountTokenIssued
         | Action::OrgPurged
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified

@@ -26,7 +26,7 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
-    "list_sso_providers",
+    "get_sso_providers",
     "start_sso",
     "finish_sso",
     "logout_sso",

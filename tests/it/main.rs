@@ -25,6 +25,7 @@ mod reference;
 mod secrets;
 mod service_accounts;
 mod setup;
+mod sso;
 mod templates;
 mod walks;
 mod webhooks;

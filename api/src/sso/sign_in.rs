@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::access::CredentialKind;
 use domain::auth::session as sessions;
 use domain::foreign::Failure;
 use domain::kernel::{Error, Reads};
@@ -62,15 +63,23 @@ pub enum SsoSignedOut {
 /// Finds out where a provider is reached; the log tells why not.
 pub(super) async fn connect(app: &App, provider: &Provider) -> Result<Connection, ApiError> {
     let found = Connection::of(&app.issuers, provider, app.db.now()).await;
-    Ok(found.map_err(|failure| refused(provider, &failure))?)
+    let gone = |failure| {
+        note(provider, &failure);
+        refusal::unreachable()
+    };
+    Ok(found.map_err(gone)?)
 }
 
-fn refused(provider: &Provider, failure: &Failure) -> Error {
+fn note(provider: &Provider, failure: &Failure) {
     tracing::warn!(
         provider = provider.place.name(),
         reason = failure.reason(),
         "a sign-in with an identity provider came to nothing"
     );
+}
+
+fn refused(provider: &Provider, failure: &Failure) -> Error {
+    note(provider, failure);
     refusal::of(failure).into()
 }
 
@@ -94,11 +103,11 @@ pub(super) async fn begin(
 
 #[OpenApi(tag = "Tag::Auth")]
 impl SsoApi {
-    /// List the ways of single sign-on
+    /// Show the ways of single sign-on
     ///
     /// The instance's identity provider, and that of an organisation that is named. Empty when there is none.
-    #[oai(path = "/v1/auth/sso", method = "get", operation_id = "list_sso_providers")]
-    async fn list_sso_providers(
+    #[oai(path = "/v1/auth/sso", method = "get", operation_id = "get_sso_providers")]
+    async fn get_sso_providers(
         &self,
         /// Id or slug of an organisation whose provider to show too.
         org: Query<Option<String>>,
@@ -143,7 +152,7 @@ impl SsoApi {
         method = "get",
         operation_id = "finish_sso"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the standard")]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn finish_sso(
         &self,
         caller: OptionalCaller,
@@ -229,7 +238,9 @@ impl SsoApi {
     #[oai(path = "/v1/auth/sso/logout", method = "post", operation_id = "logout_sso")]
     async fn logout_sso(&self, caller: OptionalCaller) -> Result<SsoSignedOut, ApiError> {
         let done = |logout_url| SsoSignedOut::Done(Json(SsoLogout { logout_url }), no_cookie(&self.0));
-        let OptionalCaller(Some(caller)) = caller else {
+        // An API token has no session to end.
+        let session = caller.0.filter(|caller| caller.kind == CredentialKind::Session);
+        let Some(caller) = session else {
             return Ok(done(None));
         };
         let back = format!("{}{}", self.0.issuer(), next::DEFAULT);

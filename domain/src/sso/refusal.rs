@@ -21,13 +21,18 @@ pub fn denied() -> Problem {
     Problem::forbidden("The identity provider did not sign you in.").with("reason", "provider_denied")
 }
 
+/// The provider does not answer, or not as it must.
+pub fn unreachable() -> Problem {
+    Problem::new(
+        ProblemCode::Unavailable,
+        "The identity provider does not answer. Try again, or sign in in another way.",
+    )
+}
+
 /// What the provider says is not taken, or it says nothing.
 pub fn of(failure: &Failure) -> Problem {
     match failure {
-        Failure::Unreachable(_) => Problem::new(
-            ProblemCode::Unavailable,
-            "The identity provider does not answer. Try again, or sign in in another way.",
-        ),
+        Failure::Unreachable(_) => unreachable(),
         Failure::Refused(_) => Problem::new(
             ProblemCode::InvalidCredentials,
             "What the identity provider said is not taken. Whoever looks after it finds the reason by a test of it.",

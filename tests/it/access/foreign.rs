@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, ServiceAccountId,
-    SessionId, TypedId, UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, FederatedIdentityId, InviteId, OrgId, ProjectId,
+    RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -113,6 +113,24 @@ const NO_NAMES: &[&str] = &[
     "is_active",
     "state",
     "kind",
+    "next",
+    "iss",
+    "error",
+    "login",
+    "issuer",
+    "client_id",
+    "client_secret",
+    "discovery",
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "end_session_endpoint",
+    "create_unknown_user",
+    "allowed_domains",
+    "claims",
+    // A token is held to one account's rules, and every refusal is the same: `sso::keyless`.
+    "service_account",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -183,6 +201,14 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "service_account" => {
             let account = &foreign.service_account;
             vec![id(account.clone(), ghost::<ServiceAccountId>(account))]
+        }
+        "federated_identity" => {
+            let theirs = foreign.names(env).remove("federated_identity").expect("an id");
+            vec![id(theirs.clone(), ghost::<FederatedIdentityId>(&theirs))]
+        }
+        "identity" => {
+            let theirs = SsoIdentityId(foreign.owner_id.0).to_string();
+            vec![id(theirs.clone(), ghost::<SsoIdentityId>(&theirs))]
         }
         "service_key" => vec![id(
             foreign.service_key.clone(),
@@ -281,7 +307,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key", "invite",
+            "service_account", "service_key", "invite", "federated_identity", "identity",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");

@@ -417,6 +417,12 @@ fn good_body(id: &str) -> Value {
         "update_webhook" => json!({ "description": "new" }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
         "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
+        "update_org_sso" | "update_admin_oidc" => json!({ "issuer": "https://idp.example.com", "client_id": "x" }),
+        "test_org_sso" | "test_admin_oidc" => json!({ "login": false }),
+        "create_federated_identity" => {
+            json!({ "issuer": "https://idp.example.com", "audience": "x", "claims": { "sub": "a" } })
+        }
+        "exchange_token" => json!({ "service_account": "sa_x", "token": "e30.e30.AAAA" }),
         other => unreachable!("give the operation {other} a body here"),
     }
 }

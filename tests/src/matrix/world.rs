@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{DeliveryId, EmailId, EnvId, JobId, OrgId, ProjectId, UserId};
+use domain::kernel::id::{
+    DeliveryId, EmailId, EnvId, FederatedIdentityId, JobId, OrgId, ProjectId, ServiceAccountId, SsoIdentityId, UserId,
+};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -78,6 +80,12 @@ impl Side {
         JobId(delivery.0).to_string()
     }
 
+    /// The rule of the service account; see `FEDERATED`.
+    fn federated_identity(&self) -> String {
+        let account: ServiceAccountId = self.service_account.parse().expect("an id");
+        FederatedIdentityId(account.0).to_string()
+    }
+
     /// Values for the parameters of every path.
     pub fn names(&self, env: &EnvSeed) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
@@ -97,6 +105,9 @@ impl Side {
             ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
+            ("provider", self.org_id.to_string()),
+            ("identity", SsoIdentityId(self.owner_id.0).to_string()),
+            ("federated_identity", self.federated_identity()),
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),

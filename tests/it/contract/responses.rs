@@ -1,5 +1,7 @@
 //! Every operation once, with success: what it answers is what the document says, member by member.
 
+mod federation;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ on_both! {
         walk.tokens().await;
         walk.organisation().await;
         walk.machines().await;
+        walk.federation(&t).await;
         walk.policy().await;
         walk.members(&t).await;
         walk.invitations(&t).await;
@@ -548,6 +551,7 @@ impl Walk {
         let root = self.anonymous.bearer(&root.at("/access_token"));
         let ina = t.person("ina").await;
         self.names.insert("user", ina.id.to_string());
+        self.instance_provider(&root).await;
         for id in [
             "get_admin_stats",
             "get_admin_config",

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const NPM: [&str; 1] = ["oidc-provider@9.13.3"];
 const PYPI: [&str; 1] = ["PyJWT==2.15.1"];
 const OIDC: &str = "/v1/admin/oidc";
-const INSTANCE: &str = "/v1/auth/sso/instance";
+pub const INSTANCE: &str = "/v1/auth/sso/instance";
 
 fn modules() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openid");

@@ -7,9 +7,11 @@ use domain::auth::session::{self, Begun, SessionTokens, Transport};
 use domain::auth::throttle::{Attempt, Subject};
 use domain::auth::{password, pending};
 use domain::kernel::{Error, ProblemCode, Secret};
+use domain::sso::provider::{self, Provider};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::web::Data;
 use poem::{Request, Response, handler};
+use url::form_urlencoded::byte_serialize;
 
 use super::form::Form;
 use super::html::{Leads, escaped, hidden, message, page, redirect};
@@ -89,6 +91,26 @@ fn first_factor(name: &str) -> String {
     )
 }
 
+/// A way to the instance's identity provider, if there is one. Without it there is still the password.
+async fn single_sign_on(app: &App, next: &str) -> String {
+    let offered = provider::offered(&app.db, None).await.unwrap_or_default();
+    let way = |provider: &Provider| {
+        let name = if provider.name.is_empty() {
+            "single sign-on"
+        } else {
+            &provider.name
+        };
+        let next = byte_serialize(next.as_bytes()).collect::<String>();
+        let href = format!("/v1/auth/sso/{}/start?next={next}", provider.place.name());
+        format!(
+            "<p class=\"decision\"><a href=\"{}\">Sign in with {}</a></p>\n",
+            escaped(&href),
+            escaped(name)
+        )
+    };
+    offered.iter().map(way).collect()
+}
+
 /// The field for the second factor.
 fn second_factor(challenge: &str) -> String {
     format!(
@@ -108,7 +130,10 @@ pub async fn ask(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     let [host, plain] = visitor::PENDING;
     let waits = form.take("step").is_some_and(|step| step == "code");
     let pending = visitor::cookie(request, if app.is_https() { host } else { plain }).filter(|_| waits);
-    let fields = pending.map_or_else(|| first_factor(""), |challenge| second_factor(&challenge));
+    let fields = match pending {
+        Some(challenge) => second_factor(&challenge),
+        None => format!("{}{}", first_factor(""), single_sign_on(app, &next).await),
+    };
     shown(app, request, StatusCode::OK, &fields, &next, None)
 }
 

@@ -97,6 +97,15 @@ on_both! {
         assert!(page.text().contains("name=\"challenge\""), "{}", page.text());
     }
 
+    async fn the_page_to_sign_in_leads_to_the_provider(t: TestApp) {
+        let provider = liar();
+        assert!(!t.anonymous().get("/sign-in").await.expect(200).text().contains("/v1/auth/sso/"));
+        let root = set_up(&t, &provider).await;
+        root.patch(OIDC, json!({ "name": "<Acme> & Co" })).await.expect(200).ok();
+        let page = t.anonymous().get("/sign-in?next=/device").await.expect(200).text();
+        assert!(page.contains("href=\"/v1/auth/sso/instance/start?next=%2Fdevice\">Sign in with &lt;Acme&gt; &amp; Co<"), "{page}");
+    }
+
     async fn people_who_are_refused_by_the_provider_are_refused_here(t: TestApp) {
         let provider = liar();
         set_up(&t, &provider).await;

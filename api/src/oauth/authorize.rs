@@ -65,11 +65,11 @@ fn rejected(app: &App, rejected: Rejected) -> Response {
         } => {
             let mut parameters = vec![
                 ("error", refusal.code.as_str()),
-                ("error_description", &refusal.description),
+                ("error_description", &*refusal.description),
                 ("iss", app.issuer()),
             ];
             if let Some(state) = &state {
-                parameters.push(("state", state));
+                parameters.push(("state", state.as_str()));
             }
             back(&redirect_uri, &parameters)
         }
@@ -192,7 +192,7 @@ async fn approved(
     answer::commit(app, tx).await?;
     let mut parameters = vec![("code", code.expose()), ("iss", app.issuer())];
     if let Some(state) = &wanted.state {
-        parameters.push(("state", state));
+        parameters.push(("state", state.as_str()));
     }
     Ok(back(&wanted.redirect_uri, &parameters))
 }

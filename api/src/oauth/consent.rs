@@ -18,13 +18,13 @@ fn meaning(scope: &str) -> String {
     known.to_owned()
 }
 
+fn item(scope: impl AsRef<str>) -> String {
+    format!("<li>{}</li>\n", meaning(scope.as_ref()))
+}
+
 /// The scopes as a list of sentences.
 pub fn scopes(scopes: &Scopes) -> String {
-    let items: String = scopes
-        .to_list()
-        .iter()
-        .map(|scope| format!("<li>{}</li>\n", meaning(scope)))
-        .collect();
+    let items: String = scopes.to_list().iter().map(item).collect();
     format!("<ul>\n{items}</ul>\n")
 }
 

@@ -59,6 +59,8 @@ pub struct Side {
     /// Another session of its owner.
     pub session: String,
     pub service_account: String,
+    /// An OAuth client of its owner.
+    pub oauth_client: String,
     /// A key of that account.
     pub service_key: String,
     /// A second address of its owner, not verified.
@@ -91,6 +93,7 @@ impl Side {
             ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
+            ("client", self.oauth_client.clone()),
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
@@ -174,6 +177,8 @@ pub struct World {
     /// The sign-in of that person, waiting for a code.
     pub challenge_token: String,
     pub mailed: Mailed,
+    /// The code of a device that waits for approval.
+    pub user_code: String,
     pub receiver: Receiver,
 }
 
@@ -199,6 +204,7 @@ impl World {
             refresh_token: acme.owner.refresh_token.clone(),
             link: link(app, &acme.owner).await,
             mailed: Mailed::collect(app, &acme.owner).await,
+            user_code: device(app).await,
             setup_token: app.setup_token().expect("a setup token").to_owned(),
             owner: acme.owner,
             outsider: globex.owner,
@@ -380,6 +386,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         session,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
+        oauth_client: oauth_client(owner).await,
         email,
         invite,
         invite_token,
@@ -410,6 +417,18 @@ async fn invited(org: &Org<'_>, project: &str) -> Invited {
         token: expect_token(org.app, email, INVITE, 1).await,
         person,
     }
+}
+
+/// A confidential client of somebody's.
+async fn oauth_client(owner: &Client) -> String {
+    let portal = json!({ "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"] });
+    owner.post("/v1/oauth/clients", portal).await.expect(201).at("/id")
+}
+
+/// A device that waits.
+async fn device(app: &TestApp) -> String {
+    let begun = app.anonymous().post("/v1/auth/device", json!({})).await;
+    begun.expect(200).at("/user_code")
 }
 
 /// A template that knows the one key.

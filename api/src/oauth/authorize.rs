@@ -20,7 +20,7 @@ use crate::app::App;
 /// Where forms of this page go.
 const PATH: &str = "/oauth/authorize";
 
-fn asked(mut form: Form) -> Asked {
+fn asked(form: &mut Form) -> Asked {
     Asked {
         has_request: form.has("request"),
         has_request_uri: form.has("request_uri"),
@@ -88,8 +88,8 @@ fn fault(error: Error) -> Response {
 
 /// What a query asks.
 async fn wanted(app: &App, query: &str) -> Result<Wanted, Rejected> {
-    let form = Form::parse(query).map_err(Rejected::Shown)?;
-    authorize::check(&app.db, app.issuer(), asked(form)).await
+    let mut form = Form::parse(query).map_err(Rejected::Shown)?;
+    authorize::check(&app.db, app.issuer(), asked(&mut form)).await
 }
 
 /// To sign in, and back. What wanted the sign-in is left out of what comes back, or it would be wanted again.
@@ -149,7 +149,7 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
         consent::organisations(&orgs),
         consent::decision().to_owned(),
     ];
-    let form = consent::form(PATH, &[("query", query), ("form", &proof)], &inside.concat());
+    let form = consent::form(PATH, &[("query", query), ("form", proof.as_str())], &inside.concat());
     let main = format!(
         "{}{}{form}{}",
         consent::signed_in(&account),

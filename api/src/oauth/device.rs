@@ -94,7 +94,7 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
         consent::organisations(&orgs),
         consent::decision().to_owned(),
     ];
-    let form = consent::form(PATH, &[("user_code", code), ("form", &proof)], &inside.concat());
+    let form = consent::form(PATH, &[("user_code", code), ("form", proof.as_str())], &inside.concat());
     let main = format!(
         "{}<dl>
 <dt>Device</dt><dd>{}</dd>

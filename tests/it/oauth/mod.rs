@@ -113,7 +113,7 @@ impl Partner {
         let mut all = pairs.to_vec();
         all.push(("client_id", self.id.as_str()));
         if let Some(secret) = &self.secret {
-            all.push(("client_secret", secret));
+            all.push(("client_secret", secret.as_str()));
         }
         post(&t.anonymous(), path, &all).await
     }

@@ -146,13 +146,14 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     let proof = visitor::proof(app.keys.token_mac(), &caller, query);
     let inside = [
         consent::scopes(&wanted.scopes),
+        destination(&wanted),
         consent::organisations(&orgs),
         consent::decision().to_owned(),
     ];
     let form = consent::form(PATH, &[("query", query), ("form", proof.as_str())], &inside.concat());
     let main = format!(
         "{}{}{form}{}",
-        consent::signed_in(&account),
+        consent::signed_in(&account, &format!("{PATH}?{query}")),
         asks(&wanted),
         consent::caution(&wanted.scopes)
     );
@@ -160,7 +161,7 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     Ok(page(StatusCode::OK, "Allow access?", &main, &leads))
 }
 
-/// Which application it is, and where the answer goes: the one thing about it that is certain.
+/// Which application it is.
 fn asks(wanted: &Wanted) -> String {
     let name = escaped(&wanted.client.name);
     let name = match &wanted.client.homepage {
@@ -170,13 +171,16 @@ fn asks(wanted: &Wanted) -> String {
             escaped(homepage)
         ),
     };
-    let place = url::Url::parse(&wanted.redirect_uri).ok();
-    let place = place
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or("an application on this device");
+    format!("<p>{name} asks to:</p>\n")
+}
+
+/// Where the answer goes: the one thing about an application that is certain.
+fn destination(wanted: &Wanted) -> String {
+    let url = url::Url::parse(&wanted.redirect_uri).ok();
+    let host = url.as_ref().and_then(url::Url::host_str);
+    let place = host.unwrap_or("an application on this device");
     format!(
-        "<p>{name} asks to:</p>\n<p class=\"note\">The answer goes to {}.</p>\n",
+        "<p class=\"note\">The answer goes to <strong>{}</strong>.</p>\n",
         escaped(place)
     )
 }

@@ -2,6 +2,7 @@
 
 use domain::auth::account::{Account, OwnOrg};
 use domain::oauth::scopes::{Scopes, Word};
+use url::form_urlencoded;
 
 use super::html::{escaped, hidden};
 
@@ -28,12 +29,13 @@ pub fn scopes(scopes: &Scopes) -> String {
     format!("<ul>\n{items}</ul>\n")
 }
 
-/// Who is signed in.
-pub fn signed_in(account: &Account) -> String {
-    format!(
-        "<p>You are signed in as <strong>{}</strong>.</p>\n",
-        escaped(&account.email)
-    )
+/// Who is signed in, with a way to be somebody else; `back` is where that leads to then.
+pub fn signed_in(account: &Account, back: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", back);
+    let way = escaped(&format!("/sign-in?{}", query.finish()));
+    let email = escaped(&account.email);
+    format!("<p>You are signed in as <strong>{email}</strong>. <a href=\"{way}\">Be somebody else</a></p>\n")
 }
 
 /// The choice of an organisation; nothing when there is none to make.

@@ -105,7 +105,7 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
 </dl>
 <p>It asks to:</p>
 {form}{}",
-        consent::signed_in(&account),
+        consent::signed_in(&account, &format!("{PATH}?user_code={code}")),
         escaped(&waiting.name),
         escaped(&waiting.client.name),
         escaped(waiting.ip.as_deref().unwrap_or("unknown")),

@@ -10,6 +10,7 @@ use crate::kernel::id::{OrgId, UserId};
 use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::members::membership;
 use crate::members::ownership::{self, SoleOwnership};
+use crate::oauth::client_change;
 use crate::orgs::organisation;
 
 /// Deletes the caller's account with everything that is theirs alone: addresses, second factors, mails, credentials,
@@ -27,6 +28,7 @@ pub async fn delete(tx: &WriteTx, caller: &Caller) -> Result<()> {
         organisation::delete_with_owner(tx, org.org).await?;
     }
     membership::remove_all_of_user(tx, user).await?;
+    client_change::end_of_owner(tx, user).await?;
     let sql = "UPDATE credentials SET revoked_at = $2 WHERE principal_id = $1 AND revoked_at IS NULL";
     tx.conn()
         .execute_raw(tx.sql(sql, [user.into(), tx.now().into()]))

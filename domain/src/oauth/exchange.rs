@@ -15,7 +15,7 @@ use crate::kernel::{Error, Reads, WriteTx};
 use crate::signing::Alg;
 
 /// A token request.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct TokenForm {
     pub grant_type: Option<String>,
     pub code: Option<String>,

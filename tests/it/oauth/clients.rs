@@ -113,4 +113,15 @@ on_both! {
             }
         }
     }
+
+    async fn the_clients_of_an_account_that_is_deleted_end_with_it(t: TestApp) {
+        let (dana, erin) = (t.person("dana").await, t.person("erin").await);
+        let portal = partner(&dana, json!({})).await;
+        let tokens = portal.signs_in(&t, &browser(&t, &erin).await, "openid offline_access org:read").await;
+        let access = t.anonymous().bearer(&tokens.at("/access_token"));
+        access.get("/v1/orgs").await.expect(200).ok();
+        dana.delete("/v1/auth/me").await.expect(204).ok();
+        access.get("/v1/orgs").await.problem(401, "unauthenticated");
+        error(&portal.renews(&t, &tokens.at("/refresh_token")).await, 401, "invalid_client");
+    }
 }

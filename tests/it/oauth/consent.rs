@@ -95,6 +95,8 @@ on_both! {
         let page = t.anonymous().get(&way).await.expect(200);
         assert!(!page.text().contains("<script"));
         let window = t.anonymous().with("Cookie", &format!("strongroom-form={}", cookie(&page, "strongroom-form")));
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("form-action 'self' https://portal.example.com;"), "{policy}");
         let fields = hidden(&page.text());
         let (next, form) = (fields["next"].as_str(), fields["form"].as_str());
         let with = |password: &'static str| [("next", next), ("form", form), ("email", "dana@example.com"), ("password", password)];

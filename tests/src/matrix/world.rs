@@ -188,6 +188,9 @@ impl World {
     /// # Panics
     /// When something is refused.
     pub async fn build(app: &TestApp) -> Self {
+        // The worker makes them by itself after a minute, in the middle of a walk.
+        let ready = app.app().signer.ready(app.db(), &app.app().keys).await;
+        ready.expect("keys that sign");
         let receiver = Receiver::start().await;
         let (acme, globex) = (app.org("acme").await, app.org("globex").await);
         let (own, invitee) = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;

@@ -18,6 +18,7 @@ mod edge;
 mod faults;
 mod idempotency;
 mod members;
+mod oauth;
 mod orgs;
 mod policy;
 mod projects;

@@ -126,10 +126,12 @@ fn problem(failure: Failure) -> Error {
     match failure {
         Failure::Fault(error) => error,
         Failure::Refused(Refusal { code, description }) => {
-            let field = match code {
-                RefusalCode::InvalidScope => "scopes",
-                RefusalCode::UnauthorizedClient => "client_id",
-                _ => "org",
+            let field = if code == RefusalCode::InvalidScope {
+                "scopes"
+            } else if code == RefusalCode::UnauthorizedClient {
+                "client_id"
+            } else {
+                "org"
             };
             Problem::field(field, "unknown", description).into()
         }

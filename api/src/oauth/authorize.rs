@@ -20,7 +20,7 @@ use crate::app::App;
 /// Where forms of this page go.
 const PATH: &str = "/oauth/authorize";
 
-fn asked(mut form: Form) -> Asked {
+fn asked(form: &mut Form) -> Asked {
     Asked {
         has_request: form.has("request"),
         has_request_uri: form.has("request_uri"),
@@ -65,11 +65,11 @@ fn rejected(app: &App, rejected: Rejected) -> Response {
         } => {
             let mut parameters = vec![
                 ("error", refusal.code.as_str()),
-                ("error_description", &refusal.description),
+                ("error_description", &*refusal.description),
                 ("iss", app.issuer()),
             ];
             if let Some(state) = &state {
-                parameters.push(("state", state));
+                parameters.push(("state", state.as_str()));
             }
             back(&redirect_uri, &parameters)
         }
@@ -88,8 +88,8 @@ fn fault(error: Error) -> Response {
 
 /// What a query asks.
 async fn wanted(app: &App, query: &str) -> Result<Wanted, Rejected> {
-    let form = Form::parse(query).map_err(Rejected::Shown)?;
-    authorize::check(&app.db, app.issuer(), asked(form)).await
+    let mut form = Form::parse(query).map_err(Rejected::Shown)?;
+    authorize::check(&app.db, app.issuer(), asked(&mut form)).await
 }
 
 /// To sign in, and back. What wanted the sign-in is left out of what comes back, or it would be wanted again.
@@ -146,13 +146,14 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     let proof = visitor::proof(app.keys.token_mac(), &caller, query);
     let inside = [
         consent::scopes(&wanted.scopes),
+        destination(&wanted),
         consent::organisations(&orgs),
         consent::decision().to_owned(),
     ];
-    let form = consent::form(PATH, &[("query", query), ("form", &proof)], &inside.concat());
+    let form = consent::form(PATH, &[("query", query), ("form", proof.as_str())], &inside.concat());
     let main = format!(
         "{}{}{form}{}",
-        consent::signed_in(&account),
+        consent::signed_in(&account, &format!("{PATH}?{query}")),
         asks(&wanted),
         consent::caution(&wanted.scopes)
     );
@@ -160,7 +161,7 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     Ok(page(StatusCode::OK, "Allow access?", &main, &leads))
 }
 
-/// Which application it is, and where the answer goes: the one thing about it that is certain.
+/// Which application it is.
 fn asks(wanted: &Wanted) -> String {
     let name = escaped(&wanted.client.name);
     let name = match &wanted.client.homepage {
@@ -170,13 +171,16 @@ fn asks(wanted: &Wanted) -> String {
             escaped(homepage)
         ),
     };
-    let place = url::Url::parse(&wanted.redirect_uri).ok();
-    let place = place
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or("an application on this device");
+    format!("<p>{name} asks to:</p>\n")
+}
+
+/// Where the answer goes: the one thing about an application that is certain.
+fn destination(wanted: &Wanted) -> String {
+    let url = url::Url::parse(&wanted.redirect_uri).ok();
+    let host = url.as_ref().and_then(url::Url::host_str);
+    let place = host.unwrap_or("an application on this device");
     format!(
-        "<p>{name} asks to:</p>\n<p class=\"note\">The answer goes to {}.</p>\n",
+        "<p class=\"note\">The answer goes to <strong>{}</strong>.</p>\n",
         escaped(place)
     )
 }
@@ -192,7 +196,7 @@ async fn approved(
     answer::commit(app, tx).await?;
     let mut parameters = vec![("code", code.expose()), ("iss", app.issuer())];
     if let Some(state) = &wanted.state {
-        parameters.push(("state", state));
+        parameters.push(("state", state.as_str()));
     }
     Ok(back(&wanted.redirect_uri, &parameters))
 }

@@ -2,6 +2,7 @@
 
 use domain::auth::account::{Account, OwnOrg};
 use domain::oauth::scopes::{Scopes, Word};
+use url::form_urlencoded;
 
 use super::html::{escaped, hidden};
 
@@ -18,22 +19,23 @@ fn meaning(scope: &str) -> String {
     known.to_owned()
 }
 
+fn item(scope: impl AsRef<str>) -> String {
+    format!("<li>{}</li>\n", meaning(scope.as_ref()))
+}
+
 /// The scopes as a list of sentences.
 pub fn scopes(scopes: &Scopes) -> String {
-    let items: String = scopes
-        .to_list()
-        .iter()
-        .map(|scope| format!("<li>{}</li>\n", meaning(scope)))
-        .collect();
+    let items: String = scopes.to_list().iter().map(item).collect();
     format!("<ul>\n{items}</ul>\n")
 }
 
-/// Who is signed in.
-pub fn signed_in(account: &Account) -> String {
-    format!(
-        "<p>You are signed in as <strong>{}</strong>.</p>\n",
-        escaped(&account.email)
-    )
+/// Who is signed in, with a way to be somebody else; `back` is where that leads to then.
+pub fn signed_in(account: &Account, back: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", back);
+    let way = escaped(&format!("/sign-in?{}", query.finish()));
+    let email = escaped(&account.email);
+    format!("<p>You are signed in as <strong>{email}</strong>. <a href=\"{way}\">Be somebody else</a></p>\n")
 }
 
 /// The choice of an organisation; nothing when there is none to make.

@@ -94,7 +94,7 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
         consent::organisations(&orgs),
         consent::decision().to_owned(),
     ];
-    let form = consent::form(PATH, &[("user_code", code), ("form", &proof)], &inside.concat());
+    let form = consent::form(PATH, &[("user_code", code), ("form", proof.as_str())], &inside.concat());
     let main = format!(
         "{}<dl>
 <dt>Device</dt><dd>{}</dd>
@@ -105,7 +105,7 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
 </dl>
 <p>It asks to:</p>
 {form}{}",
-        consent::signed_in(&account),
+        consent::signed_in(&account, &format!("{PATH}?user_code={code}")),
         escaped(&waiting.name),
         escaped(&waiting.client.name),
         escaped(waiting.ip.as_deref().unwrap_or("unknown")),

@@ -11,7 +11,7 @@ use domain::oauth::{
 use poem::http::header;
 use poem::web::Data;
 use poem::{Request, Response, handler};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer;
 use super::form::{self, Form};
@@ -45,7 +45,9 @@ async fn trade(app: &App, request: &Request, body: &str) -> Outcome<Value> {
     };
     app.signer.ready(&app.db, &app.keys).await?;
     let tx = app.db.begin_write().await?;
-    match exchange(&tx, &app.minter(), &party, &wanted, &origin()).await? {
+    // Boxed: it holds every grant there is, and every caller would carry room for it.
+    let came = Box::pin(exchange(&tx, &app.minter(), &party, &wanted, &origin())).await?;
+    match came {
         Exchanged::Tokens(issued) => {
             let shown = shown(&issued);
             answer::commit(app, tx).await?;
@@ -77,19 +79,22 @@ fn shown(issued: &Issued) -> Value {
         scope,
         org,
     } = issued;
-    let mut shown = json!({
-        "access_token": access_token, "token_type": "Bearer", "expires_in": expires_in, "scope": scope,
-    });
+    let mut shown = Map::new();
+    let mut show = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+    show("access_token", access_token.as_str().into());
+    show("token_type", "Bearer".into());
+    show("expires_in", (*expires_in).into());
+    show("scope", scope.as_str().into());
     if let Some(token) = refresh_token {
-        shown["refresh_token"] = token.expose().into();
+        show("refresh_token", token.expose().into());
     }
     if let Some(token) = id_token {
-        shown["id_token"] = token.as_str().into();
+        show("id_token", token.as_str().into());
     }
     if let Some(org) = org {
-        shown["org_id"] = org.to_string().into();
+        show("org_id", org.to_string().into());
     }
-    shown
+    shown.into()
 }
 
 #[handler]

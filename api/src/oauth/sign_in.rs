@@ -61,13 +61,21 @@ fn shown(app: &App, request: &Request, status: StatusCode, fields: &str, next: &
         hidden("next", next),
         hidden("form", &proof(app, &cookie)),
     );
-    let mut response = page(status, "Sign in", &main, &Leads::Here);
+    let mut response = page(status, "Sign in", &main, &leads(next));
     let secure = if app.is_https() { "; Secure" } else { "" };
     let cookie = format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response
+}
+
+/// Where the form leads: back to a question whose answer may be known, and so on to a client at once. Browsers hold all
+/// of these steps to the policy of the page that the form is on.
+fn leads(next: &str) -> Leads {
+    let query = next.split_once('?').map_or("", |(_, query)| query);
+    let asked = Form::parse(query).ok().and_then(|mut form| form.take("redirect_uri"));
+    asked.map_or(Leads::Here, Leads::To)
 }
 
 fn fault(error: Error) -> Response {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::oauth::discovery;
+use domain::oauth::discovery as metadata;
 use domain::signing;
 use poem::http::{HeaderValue, header};
 use poem::web::Data;
@@ -23,7 +23,7 @@ fn kept(mut response: Response) -> Response {
 
 #[handler]
 pub async fn discovery(Data(app): Data<&Arc<App>>) -> Response {
-    kept(answer::json(&discovery::document(app.issuer())))
+    kept(answer::json(&metadata::document(app.issuer())))
 }
 
 #[handler]

@@ -283,3 +283,20 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, id: &str) -> Result<()> {
     journal::record(tx, &caller.origin, entry).await?;
     Ok(())
 }
+
+/// Ends everything that the clients of somebody were given, whose account goes and takes them along. The caller journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn end_of_owner(tx: &WriteTx, owner: UserId) -> Result<()> {
+    let rows = table::Entity::find()
+        .filter(table::Column::OwnerId.eq(owner))
+        .all(tx.conn())
+        .await?;
+    for row in rows {
+        let client = client::read(row)?;
+        end_tokens(tx, &client).await?;
+        client_secret::end_all(tx, client.id).await?;
+    }
+    Ok(())
+}

@@ -15,7 +15,7 @@ use crate::kernel::{Error, Reads, WriteTx};
 use crate::signing::Alg;
 
 /// A token request.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct TokenForm {
     pub grant_type: Option<String>,
     pub code: Option<String>,
@@ -65,7 +65,7 @@ pub async fn exchange(
         return Err(Refusal::new(RefusalCode::InvalidTarget, "The only resource is this instance.").into());
     }
     if let (GrantType::ClientCredentials, Party::Account(id, caller)) = (wanted, party) {
-        return of_account(tx, minter, *id, caller, form, origin).await;
+        return Box::pin(of_account(tx, minter, *id, caller, form, origin)).await;
     }
     let client = party.client()?;
     if !client.may(wanted) {
@@ -73,17 +73,17 @@ pub async fn exchange(
         return Err(Refusal::new(RefusalCode::UnauthorizedClient, detail).into());
     }
     match wanted {
-        GrantType::AuthorizationCode => of_code(tx, minter, client, form, origin).await,
+        GrantType::AuthorizationCode => Box::pin(of_code(tx, minter, client, form, origin)).await,
         GrantType::RefreshToken => {
             let token = form.refresh_token.as_deref();
             let token = token.ok_or_else(|| missing("refresh_token is missing."))?;
-            refresh::trade(tx, minter, client, token, form.scope.as_deref(), origin).await
+            Box::pin(refresh::trade(tx, minter, client, token, form.scope.as_deref(), origin)).await
         }
-        GrantType::ClientCredentials => of_client(tx, minter, client, form, origin).await,
+        GrantType::ClientCredentials => Box::pin(of_client(tx, minter, client, form, origin)).await,
         GrantType::DeviceCode => {
             let code = form.device_code.as_deref();
             let code = code.ok_or_else(|| missing("device_code is missing."))?;
-            device::trade(tx, minter, client, code, origin).await
+            Box::pin(device::trade(tx, minter, client, code, origin)).await
         }
     }
 }

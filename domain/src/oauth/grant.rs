@@ -12,6 +12,9 @@ use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 /// However often its tokens are renewed, a consent ends after this long. Source: ASVS 5.0, 10.4.8.
 pub const TTL: Duration = Duration::from_hours(90 * 24);
 
+/// Consents of a person to one client that are looked at when they are asked again, newest first.
+const LOOKED_AT: u32 = 50;
+
 /// A consent.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -112,7 +115,10 @@ pub async fn is_known(
     org: Option<OrgId>,
     scopes: &Scopes,
 ) -> Result<bool> {
-    let sql = format!("{SELECT} WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND ends_at > $3");
+    let sql = format!(
+        "{SELECT} WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND ends_at > $3
+         ORDER BY created_at DESC LIMIT {LOOKED_AT}"
+    );
     let values = [user.into(), client.id.into(), from.now().into()];
     let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
     for row in rows {

@@ -32,7 +32,7 @@ pub use tokens::{Issued, Minter};
 use crate::kernel::{Reads, Result, WriteTx};
 use sea_orm::ConnectionTrait;
 
-/// Deletes codes and devices whose time was over a day ago, and tokens; returns how many rows.
+/// Deletes codes, devices, consents and tokens whose time was over a day ago; returns how many rows.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
@@ -42,6 +42,7 @@ pub async fn prune(tx: &WriteTx) -> Result<u64> {
     for sql in [
         "DELETE FROM oauth_codes WHERE expires_at < $1",
         "DELETE FROM oauth_devices WHERE expires_at < $1",
+        "DELETE FROM oauth_grants WHERE ends_at < $1",
     ] {
         deleted += tx
             .conn()

@@ -58,7 +58,10 @@ impl<'a> Parsed<'a> {
     /// Its media type without `application/`, in lower case; `jwt` when it says none.
     pub fn typ(&self) -> String {
         let typ = self.header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
-        typ.strip_prefix("application/").map(str::to_owned).unwrap_or(typ)
+        match typ.strip_prefix("application/") {
+            Some(rest) => rest.to_owned(),
+            None => typ,
+        }
     }
 
     /// The claims, if this key signed them, with the one algorithm of the key.

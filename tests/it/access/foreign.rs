@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, FederatedIdentityId, InviteId, OrgId, ProjectId,
-    RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, FederatedIdentityId, InviteId, OAuthClientId, OrgId,
+    ProjectId, RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -131,6 +131,14 @@ const NO_NAMES: &[&str] = &[
     "claims",
     // A token is held to one account's rules, and every refusal is the same: `sso::keyless`.
     "service_account",
+    "device_name",
+    "user_code",
+    "decision",
+    "homepage",
+    "confidential",
+    "redirect_uris",
+    "grant_types",
+    "signing_alg",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -196,6 +204,10 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "email" => vec![id(foreign.email.clone(), ghost::<EmailId>(&foreign.email))],
         "invite" => vec![id(foreign.invite.clone(), ghost::<InviteId>(&foreign.invite))],
+        "client" => vec![id(
+            foreign.oauth_client.clone(),
+            ghost::<OAuthClientId>(&foreign.oauth_client),
+        )],
         "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
@@ -464,7 +476,10 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
     let mut all = Vec::new();
     for (theirs, nobodys) in place("org") {
         let body = |org: String| json!({ "name": "ci", "org": org });
-        all.push(("create_token", [body(theirs), body(nobodys)]));
+        all.push(("create_token", [body(theirs.clone()), body(nobodys.clone())]));
+        let code = &stage.world.user_code;
+        let body = |org: String| json!({ "user_code": code, "decision": "approve", "org": org });
+        all.push(("approve_device", [body(theirs), body(nobodys)]));
     }
     for (theirs, nobodys) in place("project") {
         let patterns =

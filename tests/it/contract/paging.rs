@@ -16,6 +16,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_emails", "/v1/auth/emails"),
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
+    ("list_oauth_clients", "/v1/oauth/clients"),
     ("list_roles", "/v1/orgs/acme/roles"),
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
@@ -254,6 +255,9 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
         client.post("/v1/orgs/acme/webhooks", hook.clone()).await.ok();
+        let app =
+            json!({ "name": "same name", "confidential": false, "redirect_uris": ["https://app.example.com/cb"] });
+        client.post("/v1/oauth/clients", app).await.ok();
         let role = json!({ "name": format!("r{number}"), "level": "org", "permissions": [] });
         client.post("/v1/orgs/acme/roles", role).await.ok();
         let about_viewers = json!({

@@ -7,7 +7,7 @@ use harness::{TestApp, on_both};
 use serde_json::{Map, Value, json};
 
 /// Everything that a change could leave behind.
-const TRACES: [&str; 15] = [
+const TRACES: [&str; 18] = [
     "journal",
     "users",
     "orgs",
@@ -21,6 +21,9 @@ const TRACES: [&str; 15] = [
     "memberships",
     "invites",
     "challenges",
+    "oauth_clients",
+    "oauth_grants",
+    "oauth_devices",
     "mails",
     "jobs",
 ];
@@ -195,6 +198,7 @@ struct Place {
     document: Document,
     webhook: String,
     service_account: String,
+    oauth_client: String,
 }
 
 impl Place {
@@ -209,8 +213,12 @@ impl Place {
         let hook = acme.owner.post(&acme.path("/webhooks"), hook).await.ok();
         let robot = json!({ "name": "robot" });
         let robot = acme.owner.post(&acme.path("/service-accounts"), robot).await.ok();
+        let portal =
+            json!({ "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"] });
+        let portal = acme.owner.post("/v1/oauth/clients", portal).await.ok();
         Self {
             service_account: robot.at("/id"),
+            oauth_client: portal.at("/id"),
             client: acme.owner.client().clone(),
             document: Document(t.document().clone()),
             webhook: hook.at("/id"),
@@ -239,6 +247,7 @@ impl Place {
             "{pin}" => "release-42",
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
+            "{client}" => &self.oauth_client,
             other => other,
         });
         segments.collect::<Vec<_>>().join("/")
@@ -415,6 +424,13 @@ fn good_body(id: &str) -> Value {
         }
         "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
         "update_webhook" => json!({ "description": "new" }),
+        "begin_device" => json!({ "device_name": "laptop" }),
+        "approve_device" => json!({ "user_code": "BCDF-GHJK" }),
+        "create_oauth_client" => {
+            json!({ "name": "new", "confidential": true, "redirect_uris": ["https://app.example.com/cb"] })
+        }
+        "update_oauth_client" => json!({ "name": "new" }),
+        "rotate_oauth_client_secret" => json!({ "overlap_hours": 1 }),
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
         "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
         "update_org_sso" | "update_admin_oidc" => json!({ "issuer": "https://idp.example.com", "client_id": "x" }),

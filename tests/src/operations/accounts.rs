@@ -227,4 +227,32 @@ pub(super) const ROWS: &[Operation] = &[
             |_, place| json!({ "service_account": place.side.service_account, "token": "e30.e30.AAAA" }),
         )
     },
+    unrecorded("begin_device", 200, |_, _| json!({ "device_name": "laptop" })),
+    write(
+        "approve_device",
+        Gate::Session,
+        200,
+        |world, _| json!({ "user_code": world.user_code, "decision": "approve" }),
+    ),
+    read("list_oauth_clients", Gate::Session),
+    write(
+        "create_oauth_client",
+        Gate::Session,
+        201,
+        |_, _| json!({ "name": "shop", "confidential": true, "redirect_uris": ["https://shop.example.com/cb"] }),
+    ),
+    read("get_oauth_client", Gate::OwnToken),
+    write(
+        "update_oauth_client",
+        Gate::OwnToken,
+        200,
+        |_, _| json!({ "name": "renamed" }),
+    ),
+    write(
+        "rotate_oauth_client_secret",
+        Gate::OwnToken,
+        200,
+        |_, _| json!({ "overlap_hours": 1 }),
+    ),
+    change("delete_oauth_client", Gate::OwnToken, 204),
 ];

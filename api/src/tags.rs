@@ -28,8 +28,8 @@ pub enum Tag {
     Webhooks,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
-    /// Looking after the instance, for superusers: what there is, and never what is in it.
-    Admin,
+    /// The whole instance, for its superusers.
+    Administration,
     /// The first run of a new instance: its settings, and its first administrator.
     Setup,
     /// Liveness and readiness.

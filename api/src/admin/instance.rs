@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::access;
-use domain::admin::stats;
+use domain::admin::{Superuser, stats};
 use domain::kernel::config::Described;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
@@ -132,14 +131,14 @@ pub struct InstanceConfig {
     pub settings: Vec<InstanceSetting>,
 }
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl InstanceApi {
     /// Count everything
     ///
     /// For superusers, from a session.
     #[oai(path = "/v1/admin/stats", method = "get", operation_id = "get_admin_stats")]
     async fn get_admin_stats(&self, caller: Caller) -> Result<Json<InstanceStats>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         Ok(Json(stats::stats(&self.0.db, &superuser).await?.into()))
     }
 
@@ -149,14 +148,14 @@ impl InstanceApi {
     /// same as `strongroom-api config` prints. For superusers, from a session.
     #[oai(path = "/v1/admin/config", method = "get", operation_id = "get_admin_config")]
     async fn get_admin_config(&self, caller: Caller) -> Result<Json<InstanceConfig>, ApiError> {
-        access::superuser(&caller)?;
+        Superuser::require(&caller)?;
         let config = self.0.first_run.config();
         Ok(Json(InstanceConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database: config.database.kind().to_owned(),
             has_mail: config.smtp.is_some(),
             has_redis: config.redis.is_some(),
-            settings: config.describe().into_iter().map(Into::into).collect(),
+            settings: self.0.first_run.settings().iter().cloned().map(Into::into).collect(),
         }))
     }
 }

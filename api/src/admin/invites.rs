@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::access::{self, grant};
-use domain::admin::invites;
+use domain::access::grant;
+use domain::admin::{Superuser, invites};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::members::invite;
 use poem_openapi::param::{Path, Query};
@@ -88,7 +88,7 @@ impl From<invite::Invite> for AdminInvite {
     }
 }
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl AdminInvitesApi {
     /// List all invitations
     ///
@@ -104,7 +104,7 @@ impl AdminInvitesApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<AdminInvite>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let status = status.0.unwrap_or_default().status();
         let found = invites::list(&self.0.db, &superuser, status, page).await?;
@@ -131,7 +131,7 @@ impl AdminInvitesApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<Invite>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let project = superuser.project::<grant::MembersInvite>(&self.0.db, &project).await?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let status = status.0.unwrap_or_default().status();
@@ -154,7 +154,7 @@ impl AdminInvitesApi {
         /// Id of the invitation: `inv_…`.
         invite: Path<String>,
     ) -> Result<Done, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         invites::revoke(&tx, &superuser, &invite).await?;
         tx.commit(Done::Done).await

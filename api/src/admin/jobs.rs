@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::access;
-use domain::admin::jobs;
+use domain::admin::{Superuser, jobs};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
@@ -18,7 +17,7 @@ use crate::tags::Tag;
 
 pub struct AdminJobsApi(pub Arc<App>);
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl AdminJobsApi {
     /// List jobs
     ///
@@ -36,7 +35,7 @@ impl AdminJobsApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<AdminJob>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let (state, kind) = (state.0.unwrap_or_default(), kind.0.map(Into::into));
         let found = jobs::list(&self.0.db, &superuser, state.into(), kind, page).await?;
@@ -59,7 +58,7 @@ impl AdminJobsApi {
         /// Id of the job: `job_…`.
         job: Path<String>,
     ) -> Result<JobQueued, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let queued = jobs::retry(&tx, &superuser, &job).await?;
         tx.commit(JobQueued::Accepted(Json(queued.into()))).await

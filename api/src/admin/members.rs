@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::access::{self, grant};
-use domain::admin::members;
+use domain::access::grant;
+use domain::admin::{Superuser, members};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::members::change::Change;
 use domain::members::member;
@@ -22,7 +22,7 @@ use crate::tags::Tag;
 
 pub struct AdminMembersApi(pub Arc<App>);
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl AdminMembersApi {
     /// List the members of any project
     ///
@@ -45,7 +45,7 @@ impl AdminMembersApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<Member>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let project = superuser.project::<grant::MembersRead>(&self.0.db, &project).await?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let found = member::list(&self.0.db, &project, search.0.as_deref(), page).await?;
@@ -69,7 +69,7 @@ impl AdminMembersApi {
         project: Path<String>,
         body: Json<NewMember>,
     ) -> Result<Assigned, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let (who, role) = body.0.into_parts();
         let tx = self.0.begin_write().await?;
         let project = superuser.project::<grant::MembersInvite>(&*tx, &project).await?;
@@ -100,7 +100,7 @@ impl AdminMembersApi {
         member: Path<String>,
         body: Json<RoleAssignment>,
     ) -> Result<Json<Member>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let project = superuser.project::<grant::MembersSetRole>(&*tx, &project).await?;
         let scope = project.scope();
@@ -126,7 +126,7 @@ impl AdminMembersApi {
         /// Id of the member: `usr_…` or `sa_…`.
         member: Path<String>,
     ) -> Result<Done, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let project = superuser.project::<grant::MembersRemove>(&*tx, &project).await?;
         members::remove(&tx, &superuser, project, &member).await?;

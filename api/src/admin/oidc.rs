@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::access;
+use domain::access::Superuser;
 use domain::sso::settings;
 use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
@@ -25,7 +25,7 @@ impl AdminOidcApi {
     /// Also before it is set up. The client secret is not shown. For superusers, from a session.
     #[oai(path = "/v1/admin/oidc", method = "get", operation_id = "get_admin_oidc")]
     async fn get_admin_oidc(&self, caller: Caller) -> Result<Json<SsoSettings>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let provider = settings::of_instance(&self.0.db, &superuser).await?;
         Ok(Json(SsoSettings::new(&provider, self.0.issuer())))
     }
@@ -40,7 +40,7 @@ impl AdminOidcApi {
         caller: Caller,
         body: Json<SsoSettingsPatch>,
     ) -> Result<Json<SsoSettings>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let (keys, egress) = (&self.0.keys, self.0.issuers.policy());
         let provider = settings::update_instance(&tx, keys, egress, &superuser, body.0.into()).await?;
@@ -58,7 +58,7 @@ impl AdminOidcApi {
         half: Half,
         body: OptionalJson<SsoTest>,
     ) -> Result<SsoTested, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let provider = settings::of_instance(&self.0.db, &superuser).await?;
         let test = body.0.unwrap_or_default();
         testing::run(&self.0, &provider, &half, &test, superuser.origin(), superuser.id()).await

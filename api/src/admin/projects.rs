@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::access::{self, grant};
-use domain::admin::projects;
+use domain::access::grant;
+use domain::admin::{Superuser, projects};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -107,7 +107,7 @@ impl From<AdminProjectPatch> for projects::ProjectPatch {
     }
 }
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl AdminProjectsApi {
     /// List all projects
     ///
@@ -123,7 +123,7 @@ impl AdminProjectsApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<AdminProject>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let found = projects::list(&self.0.db, &superuser, search.0.as_deref(), page).await?;
         Ok(Json(List::of(found, AdminProject::from)))
@@ -143,7 +143,7 @@ impl AdminProjectsApi {
         /// Id of the project: `prj_…`.
         project: Path<String>,
     ) -> Result<Json<AdminProject>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let project = superuser.project::<grant::ProjectsRead>(&self.0.db, &project).await?;
         Ok(Json(projects::get(&self.0.db, &project).await?.into()))
     }
@@ -163,7 +163,7 @@ impl AdminProjectsApi {
         project: Path<String>,
         body: Json<AdminProjectPatch>,
     ) -> Result<Json<AdminProject>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let project = superuser.project::<grant::ProjectsUpdate>(&*tx, &project).await?;
         let changed = projects::update(&tx, &superuser, &project, body.0.into()).await?;
@@ -185,7 +185,7 @@ impl AdminProjectsApi {
         /// Id of the project: `prj_…`.
         project: Path<String>,
     ) -> Result<Done, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let project = superuser.project::<grant::ProjectsDelete>(&*tx, &project).await?;
         projects::delete(&tx, &superuser, &project).await?;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::access;
-use domain::admin::users;
+use domain::admin::{Superuser, users};
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -116,7 +115,7 @@ impl From<AdminUserPatch> for users::Flags {
     }
 }
 
-#[OpenApi(tag = "Tag::Admin")]
+#[OpenApi(tag = "Tag::Administration")]
 impl AdminUsersApi {
     /// List accounts
     ///
@@ -132,7 +131,7 @@ impl AdminUsersApi {
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
     ) -> Result<Json<List<AdminUser>>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let found = users::list(&self.0.db, &superuser, search.0.as_deref(), page).await?;
         Ok(Json(List::of(found, AdminUser::from)))
@@ -151,7 +150,7 @@ impl AdminUsersApi {
         user: Path<String>,
         body: Json<AdminUserPatch>,
     ) -> Result<Json<AdminUser>, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         let (user, is_changed) = users::set_flags(&tx, &superuser, &user, body.0.into()).await?;
         let answer = Json(AdminUser::from(user));
@@ -177,7 +176,7 @@ impl AdminUsersApi {
         /// Id of the account: `usr_…`.
         user: Path<String>,
     ) -> Result<Done, ApiError> {
-        let superuser = access::superuser(&caller)?;
+        let superuser = Superuser::require(&caller)?;
         let tx = self.0.begin_write().await?;
         users::delete(&tx, &superuser, &user).await?;
         tx.commit(Done::Done).await

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::RootKeyring;
-use domain::kernel::config::{Applied, Config, ConfigErrors, Setting};
+use domain::kernel::config::{Applied, Config, ConfigErrors, Described, Setting};
 use domain::kernel::problem::FieldProblem;
 use domain::kernel::{Db, Error, Problem, Result, Secret};
 use tokio::sync::Mutex;
@@ -20,6 +20,7 @@ const BEFORE_THE_END: Duration = Duration::from_millis(100);
 /// The configuration in force, and what it takes to end the process so that whoever supervises it starts it anew.
 pub struct FirstRun {
     config: Config,
+    settings: Vec<Described>,
     shutdown: CancellationToken,
     is_pending: AtomicBool,
     /// One applies at a time.
@@ -34,10 +35,12 @@ pub struct Outcome {
 
 impl FirstRun {
     pub fn new(mut config: Config, shutdown: CancellationToken) -> Self {
+        let settings = config.describe();
         // It has served, if it was there.
         config.admin_password = None;
         Self {
             config,
+            settings,
             shutdown,
             is_pending: AtomicBool::new(false),
             applying: Mutex::new(()),
@@ -47,6 +50,11 @@ impl FirstRun {
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Every setting with where it comes from, secrets hidden.
+    pub fn settings(&self) -> &[Described] {
+        &self.settings
     }
 
     /// Whether something was applied that only the next start takes up.

@@ -34,4 +34,4 @@ pub use inquiry::{Inquiry, inquiry};
 pub use permission::{GrantSet, Permission};
 pub use recall::{AccessMemory, Recall};
 pub use role::BuiltinRole;
-pub use superuser::{OverseenOrg, OverseenProject, Superuser, superuser};
+pub use superuser::{OverseenOrg, OverseenProject, Superuser};

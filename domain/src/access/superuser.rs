@@ -15,26 +15,11 @@ use crate::kernel::{Error, Problem, Reads, Result};
 pub struct Superuser {
     /// The caller, acting as superuser.
     caller: Caller,
-    id: UserId,
+    user: UserId,
 }
 
 fn refused() -> Error {
     Problem::forbidden("Only a superuser may do this: somebody who looks after the instance.").into()
-}
-
-/// The caller as a superuser.
-///
-/// # Errors
-/// `session_required` for an API token, a superuser's own too; `forbidden` for anybody else.
-pub fn superuser(caller: &Caller) -> Result<Superuser> {
-    caller.mark_decided();
-    let id = caller.session_user()?;
-    if !caller.is_superuser {
-        return Err(refused());
-    }
-    let mut caller = caller.clone();
-    caller.origin.actor = ActorKind::Superuser;
-    Ok(Superuser { caller, id })
 }
 
 #[derive(FromQueryResult)]
@@ -54,9 +39,24 @@ async fn is_still(from: &impl Reads, id: UserId) -> Result<bool> {
 }
 
 impl Superuser {
-    /// Who it is.
-    pub fn id(&self) -> UserId {
-        self.id
+    /// The caller as a superuser.
+    ///
+    /// # Errors
+    /// `forbidden` for everybody else; `session_required` for a superuser's token.
+    pub fn require(caller: &Caller) -> Result<Self> {
+        caller.mark_decided();
+        if !caller.is_superuser {
+            return Err(refused());
+        }
+        let user = caller.session_user()?;
+        let mut caller = caller.clone();
+        caller.origin.actor = ActorKind::Superuser;
+        Ok(Self { caller, user })
+    }
+
+    /// The account.
+    pub const fn user(&self) -> UserId {
+        self.user
     }
 
     /// The caller, whose acts are told as a superuser's.
@@ -74,7 +74,7 @@ impl Superuser {
     /// # Errors
     /// `forbidden`.
     pub async fn again(&self, from: &impl Reads) -> Result<()> {
-        if is_still(from, self.id).await? {
+        if is_still(from, self.user).await? {
             return Ok(());
         }
         Err(refused())
@@ -147,7 +147,7 @@ impl<A: Permitted> OverseenOrg<A> {
     /// # Errors
     /// `forbidden`, `not_found`.
     pub async fn again(&self, from: &impl Reads, caller: &Caller) -> Result<Self> {
-        let superuser = superuser(caller)?;
+        let superuser = Superuser::require(caller)?;
         superuser.again(from).await?;
         superuser.org(from, self.org).await
     }
@@ -159,7 +159,7 @@ impl<A: Permitted> OverseenProject<A> {
     /// # Errors
     /// `forbidden`, `not_found`.
     pub async fn again(&self, from: &impl Reads, caller: &Caller) -> Result<Self> {
-        let superuser = superuser(caller)?;
+        let superuser = Superuser::require(caller)?;
         superuser.again(from).await?;
         superuser.project(from, &self.project.to_string()).await
     }

@@ -11,7 +11,7 @@ use crate::members::subject::{self, Named};
 
 /// Whoever looks after the instance sees no values. They do not let themselves in.
 fn require_somebody_else(superuser: &Superuser, who: Option<Principal>) -> Result<()> {
-    if who == Some(Principal::User(superuser.id())) {
+    if who == Some(Principal::User(superuser.user())) {
         let detail = "A superuser gives no role to themselves. Ask an owner of the organisation.";
         return Err(Problem::forbidden(detail).into());
     }

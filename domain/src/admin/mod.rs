@@ -1,4 +1,4 @@
-//! What superusers see of the instance, and what they may change. Each function takes a [`crate::access::Superuser`], the
+//! What superusers see of the instance, and what they may change. Each function takes a [`Superuser`], the
 //! proof that the caller is one; none shows a secret value.
 
 pub mod invites;
@@ -7,3 +7,5 @@ pub mod members;
 pub mod projects;
 pub mod stats;
 pub mod users;
+
+pub use crate::access::Superuser;

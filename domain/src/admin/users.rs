@@ -99,7 +99,7 @@ const LAST: &str = "This is the only superuser of the instance. Make somebody el
 
 /// Nobody does this to themselves.
 fn require_somebody_else(superuser: &Superuser, user: UserId) -> Result<()> {
-    if superuser.id() == user {
+    if superuser.user() == user {
         let detail = "This is your own account. Ask another superuser, or use the operations for one's own account.";
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
     }

@@ -77,7 +77,11 @@ on_both! {
             if operation.prepare.is_some() {
                 continue;
             }
-            let client = stage.app.anonymous().cookie(&cookie(&stage).await);
+            let email = match operation.doer {
+                Doer::Superuser => &stage.world.superuser.email,
+                Doer::Owner | Doer::Outsider | Doer::Invitee => &stage.world.owner_email,
+            };
+            let client = stage.app.anonymous().cookie(&cookie_of(&stage, email).await);
             let answer = stage.call(&client, operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());
         }
@@ -87,10 +91,9 @@ on_both! {
         let stage = Stage::new(t).await;
         let with = |cookie: String| stage.app.anonymous().with("Cookie", &format!("strongroom={cookie}"));
         let owner = with(cookie(&stage).await);
-        let root = with(cookie_of(&stage, &stage.world.root.email).await);
+        let root = with(cookie_of(&stage, &stage.world.superuser.email).await);
         let place = stage.world.production();
         for operation in OPERATIONS.iter().filter(|operation| stage.endpoint(operation).method == Method::GET) {
-            stage.set(operation).await;
             let client = if operation.doer == Doer::Superuser { &root } else { &owner };
             let answer = stage.call(client, operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());

@@ -67,7 +67,7 @@ impl Stage {
             Doer::Owner => &world.owner,
             Doer::Outsider => &world.outsider,
             Doer::Invitee => &world.invitee,
-            Doer::Superuser => &world.root,
+            Doer::Superuser => &world.superuser,
         };
         doer.client()
     }

@@ -72,6 +72,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::Unbound => asked.person().or_else(|| asked.unbound()),
         Gate::Scope(permission) => asked.person().or_else(|| asked.scope(permission)),
         Gate::Visible(permission) => asked.sight(&place.org()).or_else(|| asked.scope(permission)),
+        Gate::Superuser => asked.superuser(),
         Gate::Org(permission) => asked.permission(permission, &place.org()),
         Gate::OrgSession(permission) => asked.permission(permission, &place.org()).or_else(|| asked.session()),
         Gate::Project(permission) => asked.permission(permission, &place.project()),
@@ -109,7 +110,6 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
             refusal(Gate::AnyKey(Permission::SecretsRead), &at_source)
                 .or_else(|| refusal(Gate::AnyKey(Permission::SecretsWrite), asked))
         }
-        Gate::Superuser => asked.session().or((!asked.known.is_superuser).then_some(FORBIDDEN)),
         Gate::Key(permission) => asked.permission(permission, &place.env().with_key(&place.side.key)),
     }
 }
@@ -124,6 +124,12 @@ impl Asked<'_> {
 
     fn session(&self) -> Option<&'static str> {
         (self.known.kind != CredentialKind::Session).then_some(SESSION)
+    }
+
+    fn superuser(&self) -> Option<&'static str> {
+        (!self.known.is_superuser)
+            .then_some(FORBIDDEN)
+            .or_else(|| self.session())
     }
 
     fn unbound(&self) -> Option<&'static str> {

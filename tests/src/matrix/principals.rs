@@ -46,7 +46,7 @@ pub struct Known {
     pub facts: Facts,
     /// Whether it is the owner, whose token `delete_token` is about.
     pub is_owner: bool,
-    /// Whether it looks after the instance, where an operation makes somebody do so.
+    /// Whether it administers the instance.
     pub is_superuser: bool,
 }
 
@@ -89,25 +89,23 @@ pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
     all.extend(machines(&seed, world).await);
     all.extend(stopped_machines(&seed, world).await);
     all.extend(tokens(&seed, world).await);
-    all.extend(roots(world).await);
+    all.push(root_token(world).await);
     all
 }
 
-/// Who looks after the instance, and a token of theirs, which does not.
-async fn roots(world: &World) -> [Principal; 2] {
-    let person = session("root", &world.root, Facts::default());
-    let token = Principal {
+/// A token of who administers the instance: it does not.
+async fn root_token(world: &World) -> Principal {
+    Principal {
         name: "root-pat",
-        client: world.root.token(json!({ "name": "all" })).await,
+        client: world.superuser.token(json!({ "name": "all" })).await,
         known: Some(Known {
-            actor: Actor::unlimited(Subject::User(world.root.id)),
+            actor: Actor::unlimited(Subject::User(world.superuser.id)),
             kind: CredentialKind::PersonalToken,
             facts: Facts::default(),
             is_owner: false,
             is_superuser: true,
         }),
-    };
-    [person, token]
+    }
 }
 
 /// Those who prove nothing.
@@ -217,6 +215,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         .await;
     let mut all = vec![
         session("outsider", &world.outsider, Facts::default()),
+        session("root", &world.superuser, Facts::default()),
         session("invitee", &world.invitee, Facts::default()),
         session("removed", &removed, Facts::default()),
         session("lapsed", &lapsed, holding(vec![was], vec![])),

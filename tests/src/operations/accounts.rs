@@ -91,18 +91,26 @@ pub(super) const ROWS: &[Operation] = &[
         |world, _| json!({ "challenge_token": world.challenge_token, "code": world.locked.next_code() }),
     ),
     read("get_setup_status", Gate::Public),
-    write("create_admin", Gate::Public, 201, |world, _| {
-        let email = "chief@example.com";
-        json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
-    }),
+    Operation {
+        // Only where there is none yet.
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        ..write("create_admin", Gate::Public, 201, |world, _| {
+            let email = "chief@example.com";
+            json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
+        })
+    },
     // Settings would make the next start another one: here it asks for none.
-    ask(
-        "apply_setup_config",
-        Gate::Public,
-        |world, _| json!({ "setup_token": world.setup_token }),
-    ),
+    Operation {
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        ..ask(
+            "apply_setup_config",
+            Gate::Public,
+            |world, _| json!({ "setup_token": world.setup_token }),
+        )
+    },
     // Nothing waits for it. Those who restart have processes of their own: see `setup::restarting`.
     Operation {
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
         success: 409,
         ..ask(
             "restart_instance",

@@ -1,30 +1,26 @@
-//! What superusers do. In the world there is none until a row makes one: the first run is for an instance without.
+//! What superusers do.
 
 use serde_json::json;
 
 use super::{Doer, Gate, Operation, change, read, write};
 
-/// Makes the person called root look after the instance, and has every delivery given up.
-const PREPARE: &str = "UPDATE users SET is_superuser = TRUE WHERE first_name = 'root';
-    UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
+/// Has every delivery given up.
+const GIVEN_UP: &str = "UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
 
 /// An operation of superusers.
 const fn by_root(operation: Operation) -> Operation {
     Operation {
-        prepare: Some(PREPARE),
         doer: Doer::Superuser,
         ..operation
     }
 }
 
-/// Makes root a superuser, and gives the instance an identity provider, which nobody answers for. Its id is that of the
-/// realm that is none.
-const PREPARE_OIDC: &str = "UPDATE users SET is_superuser = TRUE WHERE first_name = 'root';
-    INSERT INTO sso_providers (id, name, enabled, issuer, client_id, discovery,
+/// Gives the instance an identity provider, which nobody answers for. Its id is that of the realm that is none.
+const OIDC: &str = "INSERT INTO sso_providers (id, name, enabled, issuer, client_id, discovery,
         authorization_endpoint, token_endpoint, jwks_uri, scopes, create_unknown_user, allowed_domains, created_at, updated_at)
     SELECT realm_id, 'Instance', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'http://127.0.0.1:9999/auth',
         'http://127.0.0.1:9999/token', 'http://127.0.0.1:9999/jwks', 'openid', TRUE, '[]', 1, 1
-    FROM users WHERE first_name = 'root'";
+    FROM users LIMIT 1";
 
 pub(super) const ROWS: &[Operation] = &[
     by_root(read("get_admin_stats", Gate::Superuser)),
@@ -64,7 +60,10 @@ pub(super) const ROWS: &[Operation] = &[
     by_root(read("list_admin_invites", Gate::Superuser)),
     by_root(change("revoke_admin_invite", Gate::Superuser, 204)),
     by_root(read("list_admin_jobs", Gate::Superuser)),
-    by_root(change("retry_admin_job", Gate::Superuser, 202)),
+    Operation {
+        prepare: Some(GIVEN_UP),
+        ..by_root(change("retry_admin_job", Gate::Superuser, 202))
+    },
     by_root(read("get_admin_oidc", Gate::Superuser)),
     by_root(write(
         "update_admin_oidc",
@@ -73,7 +72,7 @@ pub(super) const ROWS: &[Operation] = &[
         |_, _| json!({ "issuer": "https://idp.example.com", "client_id": "strongroom", "enabled": true }),
     )),
     Operation {
-        prepare: Some(PREPARE_OIDC),
+        prepare: Some(OIDC),
         ..by_root(write("test_admin_oidc", Gate::Superuser, 200, |_, _| json!({})))
     },
 ];

@@ -40,6 +40,8 @@ pub enum Gate {
     Scope(Permission),
     /// That the organisation is visible, and the scopes name the permission.
     Visible(Permission),
+    /// A superuser who is signed in.
+    Superuser,
     /// The permission in the organisation.
     Org(Permission),
     /// The permission in the organisation, and a session.
@@ -72,8 +74,6 @@ pub enum Gate {
     Promotion,
     /// The permission for the key.
     Key(Permission),
-    /// A session of somebody who looks after the instance.
-    Superuser,
 }
 
 impl Gate {
@@ -99,7 +99,7 @@ pub enum Doer {
     Outsider,
     /// Somebody who was invited and has not come yet.
     Invitee,
-    /// Somebody who looks after the instance.
+    /// A superuser.
     Superuser,
 }
 

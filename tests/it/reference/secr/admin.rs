@@ -4,8 +4,8 @@ use harness::on_both;
 use harness::people::PASSWORD;
 use serde_json::json;
 
-use super::super::{TOKENS, texts};
 use super::{DEV, colleague, import, my_proj};
+use crate::reference::{TOKENS, texts};
 
 on_both! {
     async fn platform_stats_are_for_administrators(t: TestApp) {

@@ -16,10 +16,6 @@ const MASK: &str = "********";
 /// How single sign-on is set up.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what the API shows, each a question of its own"
-)]
 pub struct SsoSettings {
     /// How the provider is named in paths: `instance`, or the id of its organisation.
     pub provider: String,

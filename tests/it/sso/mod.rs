@@ -4,8 +4,8 @@ mod evil;
 mod keyless;
 mod linking;
 mod organisations;
-mod settings;
-mod sign_in;
+mod setting_up;
+mod signing_in;
 
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,8 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::{
-    admin, audit, auth, billing, limits, members, orgs, policy, projects, secrets, service_accounts, templates,
-    webhooks,
+    admin, audit, auth, billing, limits, members, oauth, orgs, policy, projects, secrets, service_accounts, sso,
+    templates, webhooks,
 };
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
@@ -27,6 +27,13 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "get_sso_providers",
+    "start_sso",
+    "finish_sso",
+    "logout_sso",
+    // Its token is the credential.
+    "exchange_token",
+    "begin_device",
     "get_invite",
     "accept_invite",
     "get_setup_status",
@@ -57,7 +64,11 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedWebhook.secret",
     "RotatedWebhookSecret.secret",
     "CreatedServiceAccount.client_secret",
+    // Stars, if there is one.
+    "SsoSettings.client_secret",
+    "ExchangedToken.token",
     "CreatedInvite.token",
+    "CreatedOAuthClient.client_secret",
     "AcceptedInvite.access_token",
     "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
@@ -65,9 +76,11 @@ pub const SECRET_FIELDS: &[&str] = &[
     "AuditVerification.head_hash",
 ];
 
-/// All operations, area by area: a tuple of APIs has sixteen members at most, an area is one of them.
+/// All operations, area by area: a tuple of APIs has sixteen members at most, so an area is one of them,
+/// or two that belong together.
 pub type Apis = (
     auth::Apis,
+    (oauth::Apis, sso::Apis),
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
@@ -76,8 +89,7 @@ pub type Apis = (
     templates::Apis,
     secrets::Apis,
     webhooks::Apis,
-    limits::Apis,
-    billing::Apis,
+    (limits::Apis, billing::Apis),
     audit::Apis,
     admin::Apis,
     SetupApi,
@@ -88,6 +100,7 @@ pub type Apis = (
 pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
     let apis = (
         auth::apis(app),
+        (oauth::apis(app), sso::apis(app)),
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),
@@ -96,8 +109,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
-        limits::apis(app),
-        billing::apis(app),
+        (limits::apis(app), billing::apis(app)),
         audit::apis(app),
         admin::apis(app),
         SetupApi(app.clone()),

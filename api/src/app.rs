@@ -9,15 +9,18 @@ use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
+use domain::foreign::Issuers;
 use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
 use domain::limits::meter::Meter;
 use domain::metrics::Registry;
+use domain::oauth::Minter;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
+use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +47,9 @@ pub struct App {
     pub meter: Arc<Meter>,
     pub egress: EgressPolicy,
     pub registration: Registration,
+    pub signer: Signer,
+    /// Settings and keys of other issuers.
+    pub issuers: Issuers,
     pub first_run: FirstRun,
     /// The figures of this process, for Prometheus.
     pub metrics: Registry,
@@ -72,6 +78,20 @@ impl App {
             macs: self.keys.token_mac(),
             passwords: &self.passwords,
             throttle: &self.throttle,
+        }
+    }
+
+    /// This instance as tokens name it: its public address without the slash at the end.
+    pub fn issuer(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
+    }
+
+    /// What making OAuth tokens takes.
+    pub fn minter(&self) -> Minter<'_> {
+        Minter {
+            keys: &self.keys,
+            signer: &self.signer,
+            issuer: self.issuer(),
         }
     }
 

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use api::serve::{self, Ambient, Started};
 use clap::{Parser, Subcommand};
+use domain::crypto::key_store::KeyStore;
 use domain::crypto::key_store::roots::{self, RootUse};
 use domain::kernel::config::Config;
+use domain::signing;
 use mimalloc::MiMalloc;
 
 /// Requests and jobs are many small allocations, which the system's allocator makes dear.
@@ -35,6 +37,15 @@ enum Command {
     Recount,
     /// Print the root keys, what each is still needed for, and which can be removed.
     RootKeys,
+    /// Print the keys that sign tokens; change or forget one.
+    SigningKeys {
+        /// Let new keys sign from now on. The old ones stay published until their tokens have died.
+        #[arg(long)]
+        rotate: bool,
+        /// Forget the key of this id, because somebody else has it: what it signed is refused at once.
+        #[arg(long, value_name = "KID")]
+        forget: Option<String>,
+    },
     /// Ask a running service on this machine whether it is ready; the exit code tells.
     Health,
 }
@@ -82,6 +93,7 @@ async fn run(command: Command) -> Outcome {
         }
         Command::Recount => recount().await,
         Command::RootKeys => root_keys().await,
+        Command::SigningKeys { rotate, forget } => signing_keys(rotate, forget).await,
         Command::Health => health(&Config::from_process()?).await,
     }
 }
@@ -118,6 +130,29 @@ async fn root_keys() -> Outcome {
             (false, false, _) => "missing",
         };
         writeln!(out, "{id}  {keys} keys  {state}")?;
+    }
+    db.close().await;
+    Ok(())
+}
+
+async fn signing_keys(rotate: bool, forget: Option<String>) -> Outcome {
+    let (db, roots) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
+    let keys = KeyStore::open(&db, roots).await?;
+    if let Some(kid) = forget
+        && !signing::forget(&db, &keys, &kid).await?
+    {
+        return Err("there is no signing key of this id".into());
+    }
+    if rotate {
+        signing::rotate(&db, &keys).await?;
+    } else {
+        signing::tend(&db, &keys).await?;
+    }
+    let mut out = std::io::stdout();
+    for key in signing::list(&db).await? {
+        let (kid, alg, state) = (&key.kid, key.alg.as_str(), key.state.as_str());
+        let since = key.retired_at.or(key.activated_at).unwrap_or(key.created_at);
+        writeln!(out, "{kid}  {alg}  {state} since {since}")?;
     }
     db.close().await;
     Ok(())

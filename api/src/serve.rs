@@ -13,6 +13,7 @@ use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
 use domain::egress::{Egress, EgressPolicy, Timeouts};
+use domain::foreign::Issuers;
 use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
@@ -23,6 +24,7 @@ use domain::metrics::Registry;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
+use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
 use poem::http::Method;
 use poem::middleware::CookieJarManager;
@@ -47,6 +49,7 @@ use crate::http::idempotency::Gate;
 use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
+use crate::oauth;
 use crate::pages;
 use crate::prometheus;
 use crate::rate_classes::class_of;
@@ -207,6 +210,13 @@ impl Started {
     }
 }
 
+/// What may be called from here.
+fn egress_policy(config: &Config) -> EgressPolicy {
+    EgressPolicy {
+        allow: config.egress_allow.clone(),
+    }
+}
+
 /// Starts everything that the configuration asks for and returns when it listens.
 ///
 /// # Errors
@@ -335,6 +345,8 @@ fn assemble(
         metrics,
         requests: Arc::new(Recorder::new(ambient.rng.uuid(db.now())?, ambient.clock.clone())),
         draining,
+        signer: Signer::default(),
+        issuers: Issuers::new(egress_policy(config), ambient.clock.clone())?,
         base_url: config.base_url.clone(),
     };
     Ok((app, reads_writer))
@@ -510,9 +522,11 @@ fn edge_config(
         clock: ambient.clock.clone(),
         rng: ambient.rng.clone(),
         public: PUBLIC,
-        routes: RouteTable::of::<Apis>()
-            .with("/openapi.json", &[Method::GET])
-            .with("/openapi.yaml", &[Method::GET]),
+        routes: oauth::methods(
+            RouteTable::of::<Apis>()
+                .with("/openapi.json", &[Method::GET])
+                .with("/openapi.yaml", &[Method::GET]),
+        ),
         body: BodyRules::default(),
         class_of,
         rate_limit,
@@ -537,7 +551,7 @@ fn routes(
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());
-    let routes = pages::add(docs::routes(files)).nest("/", gate);
+    let routes = oauth::add(pages::add(docs::routes(files)), app).nest("/", gate);
     Ok((routes.map_to_response(), document))
 }
 

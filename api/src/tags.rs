@@ -6,6 +6,8 @@ use poem_openapi::Tags;
 pub enum Tag {
     /// Registration, sign-in, sessions, personal tokens.
     Auth,
+    /// Applications that sign people in and act for them by OAuth 2 and OpenID Connect.
+    OAuth,
     /// The tenants: everything else belongs to one.
     Organisations,
     /// Who belongs to an organisation or project: people, their roles, invitations.

@@ -7,8 +7,9 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
+//! | [`foreign`] | tokens of other issuers: their settings, their keys, the check |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //! | [`rates`] [`request_metrics`] | how many requests are answered; how many came, how they ended, how long they took |
 //! | [`metrics`] | what a process counts, and how it is shown; it knows nothing of the others |
@@ -22,6 +23,7 @@ pub mod auth;
 pub mod billing;
 pub mod crypto;
 pub mod egress;
+pub mod foreign;
 pub mod idempotency;
 pub mod jobs;
 pub mod journal;
@@ -30,6 +32,7 @@ pub mod limits;
 pub mod mail;
 pub mod members;
 pub mod metrics;
+pub mod oauth;
 pub mod orgs;
 pub mod policy;
 pub mod projects;
@@ -38,5 +41,7 @@ pub mod request_metrics;
 pub mod secrets;
 pub mod service_accounts;
 pub mod setup;
+pub mod signing;
+pub mod sso;
 pub mod templates;
 pub mod webhooks;

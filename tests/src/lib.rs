@@ -21,6 +21,7 @@ pub mod client;
 pub mod events;
 pub mod mailbox;
 pub mod matrix;
+pub mod node;
 pub mod operations;
 pub mod packages;
 pub mod people;

@@ -9,9 +9,13 @@ use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Reads, Result};
 use domain::limits::{freeze, recount, warnings};
+use domain::oauth;
 use domain::orgs::purge;
 use domain::request_metrics;
 use domain::secrets::{retention, rotation};
+use domain::service_accounts::trade;
+use domain::signing;
+use domain::sso;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
@@ -47,8 +51,8 @@ async fn rewrap(db: &Db, keys: &KeyStore) {
     }
 }
 
-/// Deletes answers to repeated requests and counts of failures that are no longer kept, and organisations that can no
-/// longer be restored; replaces data keys that have sealed enough, and takes up again what replacing keys left undone.
+/// Deletes answers to repeated requests, counts of failures and ended tokens that are no longer kept, and organisations
+/// that can no longer be restored; lets the keys that sign tokens take turns; replaces data keys that have sealed enough, and takes up again what replacing keys left undone.
 pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     match prune(db).await {
         Ok(rows) => tracing::debug!(rows, "deleted what is no longer kept"),
@@ -57,6 +61,10 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     match purge::purge(db).await {
         Ok(orgs) => tracing::debug!(orgs, "removed deleted organisations for good"),
         Err(error) => tracing::warn!(%error, "cannot remove deleted organisations for good"),
+    }
+    match signing::tend(db, keys).await {
+        Ok(steps) => tracing::debug!(steps, "looked after the keys that sign tokens"),
+        Err(error) => tracing::warn!(%error, "cannot look after the keys that sign tokens"),
     }
     match rotation::rotate_overdue(db, keys).await {
         Ok(keys) => tracing::debug!(keys, "replaced keys that had sealed enough"),
@@ -102,7 +110,10 @@ async fn prune(db: &Db) -> Result<u64> {
     let deleted = idempotency::prune(&tx).await?
         + throttle::prune(&tx).await?
         + request_metrics::prune(&tx).await?
-        + inbox::prune(&tx).await?;
+        + inbox::prune(&tx).await?
+        + oauth::prune(&tx).await?
+        + sso::prune(&tx).await?
+        + trade::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

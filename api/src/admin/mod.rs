@@ -7,6 +7,7 @@ pub mod job_dto;
 pub mod jobs;
 pub mod members;
 pub mod metrics;
+pub mod oidc;
 pub mod orgs;
 pub mod plans;
 pub mod projects;
@@ -19,6 +20,7 @@ use invites::AdminInvitesApi;
 use jobs::AdminJobsApi;
 use members::AdminMembersApi;
 use metrics::AdminMetricsApi;
+use oidc::AdminOidcApi;
 use orgs::AdminOrgsApi;
 use plans::AdminPlansApi;
 use projects::AdminProjectsApi;
@@ -37,6 +39,7 @@ pub type Apis = (
     AdminMetricsApi,
     AdminOrgsApi,
     AdminPlansApi,
+    AdminOidcApi,
 );
 
 /// The operations of this area over an application.
@@ -51,5 +54,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         AdminMetricsApi(app.clone()),
         AdminOrgsApi(app.clone()),
         AdminPlansApi(app.clone()),
+        AdminOidcApi(app.clone()),
     )
 }

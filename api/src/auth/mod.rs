@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod codes;
+pub mod device;
 pub mod dto;
 pub mod emails;
 pub mod password;
@@ -31,6 +32,7 @@ pub type Apis = (
     emails::EmailsApi,
     users::UsersApi,
     tokens::TokensApi,
+    device::DeviceApi,
 );
 
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -45,5 +47,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         emails::EmailsApi(app.clone()),
         users::UsersApi(app.clone()),
         tokens::TokensApi(app.clone()),
+        device::DeviceApi(app.clone()),
     )
 }

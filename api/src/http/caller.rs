@@ -44,7 +44,7 @@ impl<'a> ApiExtractor<'a> for Caller {
     fn register(registry: &mut Registry) {
         let bearer = scheme(
             "http",
-            "A personal token (`srm_pat_…`) or a session's access token (`srm_ses_…`).",
+            "A personal token (`srm_pat_…`), a session's access token (`srm_ses_…`), or an access token of OAuth (a JWT).",
         );
         registry.create_security_scheme(
             "bearer",

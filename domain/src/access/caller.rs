@@ -76,6 +76,8 @@ pub enum CredentialKind {
     Session,
     PersonalToken,
     ServiceKey,
+    /// An access token that an OAuth client holds: of a person who consented, or of a service account.
+    OAuthToken,
 }
 
 /// What the decisions about a request leave behind for whoever answers it.
@@ -142,8 +144,21 @@ impl Caller {
     /// decision here.
     ///
     /// # Errors
-    /// `forbidden` for a service account.
+    /// `forbidden` for a service account; `insufficient_scope` for a partner's application: what it may know of an
+    /// account is what `/oauth/userinfo` tells it.
     pub fn user(&self) -> Result<UserId> {
+        if self.kind == CredentialKind::OAuthToken && self.actor.ceiling.grants.is_some() {
+            let detail = "An application's token does not reach the account itself. Ask /oauth/userinfo.";
+            return Err(Problem::new(ProblemCode::InsufficientScope, detail).into());
+        }
+        self.person()
+    }
+
+    /// The person behind the credential, for operations that look at its scopes themselves.
+    ///
+    /// # Errors
+    /// `forbidden` for a service account.
+    pub fn person(&self) -> Result<UserId> {
         match self.actor.principal {
             Principal::User(id) => {
                 self.mark_decided();
@@ -162,7 +177,7 @@ impl Caller {
     pub fn session_user(&self) -> Result<UserId> {
         match self.kind {
             CredentialKind::Session => self.user(),
-            CredentialKind::PersonalToken | CredentialKind::ServiceKey => {
+            CredentialKind::PersonalToken | CredentialKind::ServiceKey | CredentialKind::OAuthToken => {
                 let detail = "Sign in with a password for this; an API token cannot do it.";
                 Err(Problem::new(ProblemCode::SessionRequired, detail).into())
             }

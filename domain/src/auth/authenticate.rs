@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use super::amr::Amr;
 use super::ip_allow::IpAllow;
+use super::oauth_token;
+use super::service_key;
 use crate::access::pattern::Pattern;
 use crate::access::recall::{Recall, Wanted};
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::kernel::id::{CredentialId, OrgId, ProjectId, ServiceAccountId, UserId};
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp};
+use crate::signing::{self, Expectation, Typ};
 
 /// `last_used_at` is this much behind at most; writing it at every request would turn each read into a write.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
@@ -172,6 +175,34 @@ pub async fn again(from: &impl Reads, known: &Caller) -> Result<Caller> {
     caller(row, known.origin.clone())
 }
 
+/// Turns a signed access token into a caller: of the person who let an application act, or of a service account. The
+/// signature alone opens nothing: the credential behind it must live too, so that it can be revoked like any other.
+/// `issuer` is this instance, which signs for itself.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn by_access_token(db: &Db, issuer: &str, text: &str, origin: Origin) -> Result<Caller> {
+    let expected = Expectation {
+        iss: issuer,
+        aud: issuer,
+        typ: Typ::AccessToken,
+    };
+    let claims = signing::verify(db, text, &expected).await?.ok_or_else(refused)?;
+    let id: CredentialId = claims.text("jti").and_then(|id| id.parse().ok()).ok_or_else(refused)?;
+    let row = Row::find_by_statement(db.sql(BY_ID, [id.into()]))
+        .one(db.conn())
+        .await?
+        .filter(|row| row.kind == oauth_token::ACCESS)
+        .ok_or_else(refused)?;
+    let now = db.now();
+    if !is_live(&row, now) {
+        return Err(refused());
+    }
+    check_address(&row, &origin)?;
+    touch(db, &row, now);
+    caller(row, origin)
+}
+
 fn is_live(row: &Row, now: Timestamp) -> bool {
     let past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     let has_principal = row.email.is_some() || row.account_name.is_some();
@@ -224,7 +255,8 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
     let kind = match row.kind.as_str() {
         "session" => CredentialKind::Session,
         "personal" => CredentialKind::PersonalToken,
-        "service_key" => CredentialKind::ServiceKey,
+        "service_key" | service_key::TRADED => CredentialKind::ServiceKey,
+        oauth_token::ACCESS => CredentialKind::OAuthToken,
         _ => return Err(refused()),
     };
     let scopes: Option<Vec<String>> = row
@@ -251,7 +283,11 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         Some(project) => vec![Pattern::in_project(project)],
     };
     let has_second_factor = match kind {
-        CredentialKind::Session => Amr::from_column(row.amr.as_deref())?.has_second_factor(),
+        CredentialKind::OAuthToken if matches!(principal, Principal::ServiceAccount(_)) => true,
+        // Of an application's token what counts is how its person was signed in when they consented.
+        CredentialKind::Session | CredentialKind::OAuthToken => {
+            Amr::from_column(row.amr.as_deref())?.has_second_factor()
+        }
         CredentialKind::PersonalToken => row.owner_factors > 0,
         CredentialKind::ServiceKey => true,
     };

@@ -11,6 +11,7 @@ use crate::kernel::id::{OrgId, UserId};
 use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::members::membership;
 use crate::members::ownership::{self, SoleOwnership};
+use crate::oauth::client_change;
 use crate::orgs::organisation;
 
 /// What stands in the way of somebody who deletes their own account.
@@ -51,6 +52,7 @@ pub async fn delete_account(tx: &WriteTx, user: UserId, detail: &'static str) ->
         organisation::delete_with_owner(tx, org.org).await?;
     }
     membership::remove_all_of_user(tx, user).await?;
+    client_change::end_of_owner(tx, user).await?;
     let sql = "UPDATE credentials SET revoked_at = $2 WHERE principal_id = $1 AND revoked_at IS NULL";
     tx.conn()
         .execute_raw(tx.sql(sql, [user.into(), tx.now().into()]))

@@ -226,6 +226,14 @@ pub(super) async fn forget_second_factor(tx: &WriteTx, caller: &Caller) -> Resul
     Ok(())
 }
 
+/// How the caller's session was signed in to.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn methods(from: &impl Reads, caller: &Caller) -> Result<Amr> {
+    amr(from, caller).await
+}
+
 async fn amr(from: &impl Reads, caller: &Caller) -> Result<Amr> {
     let row = credential::Entity::find_by_id(caller.credential)
         .one(from.conn())

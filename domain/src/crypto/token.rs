@@ -44,6 +44,12 @@ token_kinds! {
     ServiceKey = "srm_sak_",
     /// The secret of an OAuth client.
     ClientSecret = "srm_cs_",
+    /// A code that an OAuth client trades for tokens.
+    AuthorizationCode = "srm_cod_",
+    /// Renews the access of an OAuth client.
+    ClientRefresh = "srm_crt_",
+    /// Waits for the approval of a device.
+    Device = "srm_dev_",
     /// An invitation to an organisation.
     Invite = "srm_inv_",
     /// Goes on with a sign-in or registration that has begun: held by the client that began it.

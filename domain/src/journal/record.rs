@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OrgId, ProjectId, RoleId, SecretId,
-    ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
+    RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -31,7 +31,11 @@ pub enum Target {
     Role(RoleId),
     AccessRule(AclRuleId),
     ServiceAccount(ServiceAccountId),
+    OAuthClient(OAuthClientId),
+    OAuthGrant(OAuthGrantId),
     Job(JobId),
+    SsoProvider(Uuid),
+    SsoIdentity(SsoIdentityId),
 }
 
 impl Target {
@@ -51,7 +55,11 @@ impl Target {
             Self::Role(id) => ("role", id.0),
             Self::AccessRule(id) => ("access_rule", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
+            Self::OAuthClient(id) => ("oauth_client", id.0),
+            Self::OAuthGrant(id) => ("oauth_grant", id.0),
             Self::Job(id) => ("job", id.0),
+            Self::SsoProvider(id) => ("sso_provider", id),
+            Self::SsoIdentity(id) => ("sso_identity", id.0),
         }
     }
 }
@@ -62,7 +70,8 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "user" => UserId(id).to_string(),
         "session" => SessionId(id).to_string(),
         "token" => CredentialId(id).to_string(),
-        "org" => OrgId(id).to_string(),
+        "sso_provider" if id.is_nil() => "instance".to_owned(),
+        "org" | "sso_provider" => OrgId(id).to_string(),
         "project" => ProjectId(id).to_string(),
         "environment" => EnvId(id).to_string(),
         "secret" => SecretId(id).to_string(),
@@ -73,7 +82,10 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "role" => RoleId(id).to_string(),
         "access_rule" => AclRuleId(id).to_string(),
         "service_account" => ServiceAccountId(id).to_string(),
+        "oauth_client" => OAuthClientId(id).to_string(),
+        "oauth_grant" => OAuthGrantId(id).to_string(),
         "job" => JobId(id).to_string(),
+        "sso_identity" => SsoIdentityId(id).to_string(),
         _ => id.to_string(),
     }
 }

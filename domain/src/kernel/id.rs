@@ -132,6 +132,16 @@ typed_ids! {
     /// An allow or deny rule.
     AclRuleId = "acl",
     ServiceAccountId = "sa",
+    /// An OAuth client: an application of a partner.
+    OAuthClientId = "cli",
+    /// What a person let an application do: the family of its tokens.
+    OAuthGrantId = "grt",
+    /// Who somebody is to an identity provider.
+    SsoIdentityId = "idn",
+    /// Which tokens of another issuer stand for a service account.
+    FederatedIdentityId = "fid",
+    /// A device that waits for approval.
+    DeviceId = "dev",
     /// An invitation to an organisation or a project.
     InviteId = "inv",
     /// A sign-in with all of its tokens: the family of its credentials.

@@ -233,7 +233,7 @@ struct Listed {
 /// # Errors
 /// `forbidden` for anybody but a person.
 pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<Organisation>> {
-    let user: UserId = caller.user()?;
+    let user: UserId = caller.person()?;
     crate::access::grant::require_scope(caller, crate::access::Permission::OrgRead)?;
     if caller.is_superuser && caller.session_user().is_ok() {
         return of_everybody(from, user, page).await;

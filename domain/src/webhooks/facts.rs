@@ -422,6 +422,24 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::SessionReuseDetected
         | Action::TokenCreated
         | Action::TokenRevoked
+        | Action::OAuthClientCreated
+        | Action::OAuthClientUpdated
+        | Action::OAuthClientDeleted
+        | Action::OAuthClientSecretRotated
+        | Action::OAuthGranted
+        | Action::OAuthDenied
+        | Action::OAuthTokensIssued
+        | Action::OAuthTokensRefreshed
+        | Action::OAuthRevoked
+        | Action::OAuthReuseDetected
+        | Action::UserIdentityLinked
+        | Action::UserIdentityUnlinked
+        | Action::SsoUpdated
+        | Action::SsoDeleted
+        | Action::SsoTested
+        | Action::FederatedIdentityCreated
+        | Action::FederatedIdentityDeleted
+        | Action::ServiceAccountTokenIssued
         | Action::OrgPurged
         | Action::BillingCheckoutStarted
         | Action::BillingPortalOpened

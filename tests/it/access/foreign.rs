@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::kernel::id::{
-    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, InviteId, OrgId, ProjectId, RoleId, ServiceAccountId,
-    SessionId, TypedId, UserId, WebhookId,
+    AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, FederatedIdentityId, InviteId, OAuthClientId, OrgId,
+    ProjectId, RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -134,6 +134,32 @@ const NO_NAMES: &[&str] = &[
     "limits.versions_retained",
     "limits.api_requests_month",
     "limits.rate_limit_rpm",
+    "next",
+    "iss",
+    "error",
+    "login",
+    "issuer",
+    "client_id",
+    "client_secret",
+    "discovery",
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "end_session_endpoint",
+    "create_unknown_user",
+    "allowed_domains",
+    "claims",
+    // A token is held to one account's rules, and every refusal is the same: `sso::keyless`.
+    "service_account",
+    "device_name",
+    "user_code",
+    "decision",
+    "homepage",
+    "confidential",
+    "redirect_uris",
+    "grant_types",
+    "signing_alg",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -199,11 +225,23 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "event" => vec![id(foreign.event.clone(), ghost::<EventId>(&foreign.event))],
         "email" => vec![id(foreign.email.clone(), ghost::<EmailId>(&foreign.email))],
         "invite" => vec![id(foreign.invite.clone(), ghost::<InviteId>(&foreign.invite))],
+        "client" => vec![id(
+            foreign.oauth_client.clone(),
+            ghost::<OAuthClientId>(&foreign.oauth_client),
+        )],
         "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
         "service_account" => {
             let account = &foreign.service_account;
             vec![id(account.clone(), ghost::<ServiceAccountId>(account))]
+        }
+        "federated_identity" => {
+            let theirs = foreign.names(env).remove("federated_identity").expect("an id");
+            vec![id(theirs.clone(), ghost::<FederatedIdentityId>(&theirs))]
+        }
+        "identity" => {
+            let theirs = SsoIdentityId(foreign.owner_id.0).to_string();
+            vec![id(theirs.clone(), ghost::<SsoIdentityId>(&theirs))]
         }
         "service_key" => vec![id(
             foreign.service_key.clone(),
@@ -301,7 +339,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key", "invite",
+            "service_account", "service_key", "invite", "federated_identity", "identity",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
@@ -459,7 +497,10 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
     let mut all = Vec::new();
     for (theirs, nobodys) in place("org") {
         let body = |org: String| json!({ "name": "ci", "org": org });
-        all.push(("create_token", [body(theirs), body(nobodys)]));
+        all.push(("create_token", [body(theirs.clone()), body(nobodys.clone())]));
+        let code = &stage.world.user_code;
+        let body = |org: String| json!({ "user_code": code, "decision": "approve", "org": org });
+        all.push(("approve_device", [body(theirs), body(nobodys)]));
     }
     for (theirs, nobodys) in place("project") {
         let patterns =

@@ -16,6 +16,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_emails", "/v1/auth/emails"),
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
+    ("list_oauth_clients", "/v1/oauth/clients"),
     ("list_roles", "/v1/orgs/acme/roles"),
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
@@ -46,6 +47,11 @@ const LISTS: &[(&str, &str)] = &[
     ),
     ("list_service_accounts", "/v1/orgs/acme/service-accounts"),
     ("list_service_keys", "/v1/orgs/acme/service-accounts/{account}/keys"),
+    (
+        "list_federated_identities",
+        "/v1/orgs/acme/service-accounts/{account}/federated-identities",
+    ),
+    ("list_sso_identities", "/v1/auth/sso/identities"),
     ("list_webhooks", "/v1/orgs/acme/webhooks"),
     ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
     ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
@@ -206,6 +212,15 @@ impl Filled {
     }
 }
 
+/// Gives the owner as many identities as there are projects.
+const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, issuer, client_id, discovery, scopes,
+        create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT id, id, 'Acme', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'openid', TRUE, '[]', 1, 1 FROM orgs
+    WHERE slug = 'acme';
+    INSERT INTO sso_identities (id, provider_id, issuer, subject, user_id, created_at, last_used_at)
+    SELECT p.id, p.org_id, 'http://127.0.0.1:9999', p.slug, u.id, 1, 1 FROM projects p
+    JOIN orgs o ON o.id = p.org_id AND o.slug = 'acme' JOIN users u ON u.first_name = 'acme-owner'";
+
 /// Fills every list of the table.
 async fn fill(t: &TestApp) -> Filled {
     let receiver = Receiver::start().await;
@@ -229,6 +244,9 @@ async fn fill(t: &TestApp) -> Filled {
         client.post(accounts, robot).await.ok();
         let keys = format!("{accounts}/{account}/keys");
         client.post(&keys, json!({ "name": "same name" })).await.ok();
+        let trust = json!({ "issuer": "https://idp.example.com", "audience": "x", "claims": { "sub": "a" } });
+        let rules = format!("{accounts}/{account}/federated-identities");
+        client.post(&rules, trust).await.expect(201).ok();
         client
             .post("/v1/orgs", json!({ "name": "same name", "slug": format!("o{number}") }))
             .await
@@ -238,6 +256,9 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
         client.post("/v1/orgs/acme/webhooks", hook.clone()).await.ok();
+        let app =
+            json!({ "name": "same name", "confidential": false, "redirect_uris": ["https://app.example.com/cb"] });
+        client.post("/v1/oauth/clients", app).await.ok();
         let role = json!({ "name": format!("r{number}"), "level": "org", "permissions": [] });
         client.post("/v1/orgs/acme/roles", role).await.ok();
         let about_viewers = json!({
@@ -261,6 +282,8 @@ async fn fill(t: &TestApp) -> Filled {
     // The end of a key is an event: it must not come while a test turns pages.
     t.sql("UPDATE data_keys SET state = 'destroyed', destroyed_at = 1 WHERE state = 'retiring'")
         .await;
+    // An identity comes of a way to a provider; these have the ids of the organisation's projects.
+    t.sql(IDENTITIES).await;
     let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;

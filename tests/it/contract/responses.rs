@@ -1,5 +1,7 @@
 //! Every operation once, with success: what it answers is what the document says, member by member.
 
+mod federation;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,8 +21,10 @@ on_both! {
         walk.codes(&t).await;
         walk.addresses(&t).await;
         walk.tokens().await;
+        walk.applications().await;
         walk.organisation().await;
         walk.machines().await;
+        walk.federation(&t).await;
         walk.policy().await;
         walk.members(&t).await;
         walk.invitations(&t).await;
@@ -229,6 +233,29 @@ impl Walk {
             .ok();
         self.get("list_tokens").await;
         self.done("delete_token", 204).await;
+    }
+
+    async fn applications(&mut self) {
+        let everything = json!({
+            "name": "portal", "homepage": "https://portal.example.com/", "confidential": true,
+            "redirect_uris": ["https://portal.example.com/cb"], "grant_types": ["authorization_code", "refresh_token"],
+            "scopes": ["openid", "secrets:read@dev"], "signing_alg": "ES256",
+        });
+        let made = self.does("create_oauth_client", everything, 201).await;
+        self.names.insert("client", made.at("/id"));
+        let public = json!({ "name": "tool", "confidential": false, "redirect_uris": ["http://127.0.0.1/cb"] });
+        self.does("create_oauth_client", public, 201).await;
+        self.get("list_oauth_clients").await;
+        self.get("get_oauth_client").await;
+        self.does("update_oauth_client", json!({ "homepage": "" }), 200).await;
+        self.done("rotate_oauth_client_secret", 200).await;
+        self.done("delete_oauth_client", 204).await;
+        let anyone = self.anonymous.clone();
+        let begun = self.call_as(&anyone, "begin_device", "", None, 200).await;
+        let look = json!({ "user_code": begun.at("/user_code") });
+        self.does("approve_device", look, 200).await;
+        let approve = json!({ "user_code": begun.at("/user_code"), "decision": "approve" });
+        self.does("approve_device", approve, 200).await;
     }
 
     async fn organisation(&mut self) {
@@ -560,6 +587,7 @@ impl Walk {
         let root = self.anonymous.bearer(&root.at("/access_token"));
         let ina = t.person("ina").await;
         self.names.insert("user", ina.id.to_string());
+        self.instance_provider(&root).await;
         for id in [
             "get_admin_stats",
             "get_admin_config",

@@ -3,6 +3,7 @@
 mod abort;
 mod bodies;
 mod fields;
+mod good_bodies;
 mod hostile;
 mod logs;
 pub mod raw;

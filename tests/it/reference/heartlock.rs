@@ -8,7 +8,8 @@
 //! sets, and `setup::restarting` walks the start that takes it up. Its users are toggled as staff too, which there is none
 //! of here. Its one overview is two here: what there is, and how it is set.
 //!
-//! Not walked yet: the hand-off of a token to a CLI, single sign-on and its administration.
+//! Not walked yet: the hand-off of a token to a CLI. Its single sign-on knows endpoints alone; here an issuer stands before
+//! them, whose keys check what they say.
 
 use std::time::Duration;
 
@@ -17,11 +18,14 @@ use harness::people::PASSWORD;
 use harness::{Client, TestApp, on_both};
 use serde_json::json;
 
+use crate::sso;
+
 use super::{
     LOGIN, LOGOUT, ME, NEW_PASSWORD, TOKENS, add, between, column, cookie_in, login, refused_field, register, texts,
 };
 
 const ADMIN: &str = "/v1/setup/create-admin";
+const OIDC: &str = "/v1/admin/oidc";
 const PROJECTS: &str = "/v1/orgs/heartlock/projects";
 const WEB: &str = "/v1/orgs/heartlock/projects/web-app";
 const ENVS: &str = "/v1/orgs/heartlock/projects/web-app/environments";
@@ -502,5 +506,51 @@ on_both! {
         assert!(program.get(&export).await.expect(200).text().contains("API_KEY="));
         program.put(&format!("{SECRETS}/API_KEY"), json!({ "value": "mine" })).await.problem(403, "forbidden");
         t.anonymous().get(&export).await.problem(401, "unauthenticated");
+    }
+
+    async fn an_administrator_sets_single_sign_on_up_and_probes_it(t: TestApp) {
+        let idp = sso::liar();
+        let root = superuser(&t).await;
+        assert_eq!(texts(&root.get(OIDC).await.expect(200), ["/enabled", "/client_id"]), ["false", ""]);
+        let named = |path: &str| format!("{}{path}", idp.url);
+        let oidc = json!({
+            "enabled": true, "client_id": "heartlock", "client_secret": "of heartlock", "issuer": idp.url, "discovery": false,
+            "authorization_endpoint": named("/auth"), "token_endpoint": named("/token"), "userinfo_endpoint": named("/userinfo"),
+            "jwks_uri": named("/jwks"), "end_session_endpoint": named("/logout"), "scopes": "openid email profile",
+            "create_unknown_user": true,
+        });
+        root.patch(OIDC, oidc).await.expect(200).ok();
+        let shown = root.get(OIDC).await.expect(200);
+        assert_eq!(texts(&shown, ["/enabled", "/client_secret", "/create_unknown_user"]), ["true", "********", "true"]);
+        let report = root.post(&format!("{OIDC}/test"), json!({})).await.expect(200);
+        let reached = ["/reachable", "/authorization_endpoint", "/token_endpoint", "/userinfo_endpoint"];
+        assert_eq!(texts(&report, reached), ["true"; 4], "{}", report.text());
+        assert_eq!(report.json()["errors"], json!([]));
+        let (user, _) = register(&t, "user@example.com").await;
+        for refused in [user.get(OIDC).await, user.patch(OIDC, json!({ "enabled": false })).await] {
+            refused.problem(403, "forbidden");
+        }
+        t.anonymous().get(OIDC).await.problem(401, "unauthenticated");
+    }
+
+    async fn people_sign_in_and_out_by_the_identity_provider(t: TestApp) {
+        let idp = sso::liar();
+        t.anonymous().get(&format!("{}/start", sso::INSTANCE)).await.problem(503, "unavailable");
+        let root = superuser(&t).await;
+        root.patch(OIDC, sso::settings(&idp)).await.expect(200).ok();
+        let way = sso::Way::begin(&t, &format!("{}/start?next=/docs", sso::INSTANCE)).await;
+        let arrived = way.there_and_back(&t).await.expect(303);
+        assert_eq!(arrived.header("location"), Some("/docs"));
+        let dana = sso::session(&t, &arrived);
+        let me = dana.get(ME).await.expect(200);
+        assert_eq!(texts(&me, ["/email", "/has_password", "/sso_enabled"]), ["dana@example.com", "false", "true"]);
+        let out = dana.post("/v1/auth/sso/logout", json!({})).await.expect(200);
+        assert!(out.at("/logout_url").starts_with(&format!("{}/logout?", idp.url)), "{}", out.text());
+        dana.get(ME).await.problem(401, "unauthenticated");
+        root.patch(OIDC, json!({ "create_unknown_user": false })).await.expect(200).ok();
+        sso::sign_in(&t).await.expect(303).ok();
+        let stranger = json!({ "claims": { "sub": "stranger", "email": "stranger@example.com" } });
+        sso::tell(&idp, "/control", stranger).await.expect(204).ok();
+        sso::sign_in(&t).await.problem(403, "forbidden");
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{DeliveryId, EmailId, EnvId, JobId, OrgId, ProjectId, UserId};
+use domain::kernel::id::{
+    DeliveryId, EmailId, EnvId, FederatedIdentityId, JobId, OrgId, ProjectId, ServiceAccountId, SsoIdentityId, UserId,
+};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -59,6 +61,8 @@ pub struct Side {
     /// Another session of its owner.
     pub session: String,
     pub service_account: String,
+    /// An OAuth client of its owner.
+    pub oauth_client: String,
     /// A key of that account.
     pub service_key: String,
     /// A second address of its owner, not verified.
@@ -76,6 +80,12 @@ impl Side {
     fn job(&self) -> String {
         let delivery: DeliveryId = self.delivery.parse().expect("an id");
         JobId(delivery.0).to_string()
+    }
+
+    /// The rule of the service account; see `FEDERATED`.
+    fn federated_identity(&self) -> String {
+        let account: ServiceAccountId = self.service_account.parse().expect("an id");
+        FederatedIdentityId(account.0).to_string()
     }
 
     /// Values for the parameters of every path.
@@ -97,6 +107,10 @@ impl Side {
             ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
+            ("provider", self.org_id.to_string()),
+            ("identity", SsoIdentityId(self.owner_id.0).to_string()),
+            ("federated_identity", self.federated_identity()),
+            ("client", self.oauth_client.clone()),
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
@@ -185,6 +199,8 @@ pub struct World {
     /// The sign-in of that person, waiting for a code.
     pub challenge_token: String,
     pub mailed: Mailed,
+    /// The code of a device that waits for approval.
+    pub user_code: String,
     pub receiver: Receiver,
 }
 
@@ -194,6 +210,9 @@ impl World {
     /// # Panics
     /// When something is refused.
     pub async fn build(app: &TestApp) -> Self {
+        // The worker makes them by itself after a minute, in the middle of a walk.
+        let ready = app.app().signer.ready(app.db(), &app.app().keys).await;
+        ready.expect("keys that sign");
         let receiver = Receiver::start().await;
         let (acme, globex) = (app.org("acme").await, app.org("globex").await);
         let (own, invitee) = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
@@ -210,6 +229,7 @@ impl World {
             refresh_token: acme.owner.refresh_token.clone(),
             link: link(app, &acme.owner).await,
             mailed: Mailed::collect(app, &acme.owner).await,
+            user_code: device(app).await,
             setup_token: app.setup_token().expect("a setup token").to_owned(),
             owner: acme.owner,
             outsider: globex.owner,
@@ -401,6 +421,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         session,
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
+        oauth_client: oauth_client(owner).await,
         email,
         invite,
         invite_token,
@@ -431,6 +452,18 @@ async fn invited(org: &Org<'_>, project: &str) -> Invited {
         token: expect_token(org.app, email, INVITE, 1).await,
         person,
     }
+}
+
+/// A confidential client of somebody's.
+async fn oauth_client(owner: &Client) -> String {
+    let portal = json!({ "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"] });
+    owner.post("/v1/oauth/clients", portal).await.expect(201).at("/id")
+}
+
+/// A device that waits.
+async fn device(app: &TestApp) -> String {
+    let begun = app.anonymous().post("/v1/auth/device", json!({})).await;
+    begun.expect(200).at("/user_code")
 }
 
 /// A template that knows the one key.

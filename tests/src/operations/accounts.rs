@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::orgs::SSO;
 use super::{Gate, Operation, ask, change, read, unrecorded, write};
 use crate::people::PASSWORD;
 
@@ -15,6 +16,15 @@ const COLLEAGUES_OWN: &str = "UPDATE memberships
     UPDATE memberships
     SET org_id = (SELECT id FROM orgs WHERE slug = 'globex'), scope_id = (SELECT id FROM orgs WHERE slug = 'globex')
     WHERE org_id = (SELECT id FROM orgs WHERE slug = 'globex-colleague')";
+
+/// Gives the owners an identity; it has the id of its account.
+const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, issuer, client_id, discovery, scopes,
+        create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT id, id, 'Acme', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'openid', TRUE, '[]', 1, 1 FROM orgs
+    WHERE slug = 'acme';
+    INSERT INTO sso_identities (id, provider_id, issuer, subject, user_id, created_at, last_used_at)
+    SELECT u.id, o.id, 'http://127.0.0.1:9999', u.first_name, u.id, 1, 1 FROM users u JOIN orgs o ON o.slug = 'acme'
+    WHERE u.first_name IN ('acme-owner', 'globex-owner')";
 
 pub(super) const ROWS: &[Operation] = &[
     write(
@@ -193,4 +203,64 @@ pub(super) const ROWS: &[Operation] = &[
     read("list_tokens", Gate::Person),
     write("create_token", Gate::Session, 201, |_, _| json!({ "name": "ci" })),
     change("delete_token", Gate::OwnToken, 204),
+    read("get_sso_providers", Gate::Public),
+    // A way to a provider is nobody's event yet.
+    Operation {
+        journal_rows: 0,
+        prepare: Some(SSO),
+        ..change("start_sso", Gate::Public, 303)
+    },
+    // Nobody began it.
+    Operation {
+        success: 403,
+        ..read("finish_sso", Gate::Public)
+    },
+    Operation {
+        journal_rows: 0,
+        prepare: Some(SSO),
+        ..change("link_sso", Gate::Session, 200)
+    },
+    change("logout_sso", Gate::Public, 200),
+    read("list_sso_identities", Gate::Session),
+    Operation {
+        prepare: Some(IDENTITIES),
+        ..change("unlink_sso", Gate::OwnToken, 204)
+    },
+    // No rule lets it stand for anybody.
+    Operation {
+        success: 401,
+        ..ask(
+            "exchange_token",
+            Gate::Public,
+            |_, place| json!({ "service_account": place.side.service_account, "token": "e30.e30.AAAA" }),
+        )
+    },
+    unrecorded("begin_device", 200, |_, _| json!({ "device_name": "laptop" })),
+    write(
+        "approve_device",
+        Gate::Session,
+        200,
+        |world, _| json!({ "user_code": world.user_code, "decision": "approve" }),
+    ),
+    read("list_oauth_clients", Gate::Session),
+    write(
+        "create_oauth_client",
+        Gate::Session,
+        201,
+        |_, _| json!({ "name": "shop", "confidential": true, "redirect_uris": ["https://shop.example.com/cb"] }),
+    ),
+    read("get_oauth_client", Gate::OwnToken),
+    write(
+        "update_oauth_client",
+        Gate::OwnToken,
+        200,
+        |_, _| json!({ "name": "renamed" }),
+    ),
+    write(
+        "rotate_oauth_client_secret",
+        Gate::OwnToken,
+        200,
+        |_, _| json!({ "overlap_hours": 1 }),
+    ),
+    change("delete_oauth_client", Gate::OwnToken, 204),
 ];

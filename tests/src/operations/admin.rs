@@ -15,6 +15,13 @@ const fn by_root(operation: Operation) -> Operation {
     }
 }
 
+/// Gives the instance an identity provider, which nobody answers for. Its id is that of the realm that is none.
+const OIDC: &str = "INSERT INTO sso_providers (id, name, enabled, issuer, client_id, discovery,
+        authorization_endpoint, token_endpoint, jwks_uri, scopes, create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT realm_id, 'Instance', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'http://127.0.0.1:9999/auth',
+        'http://127.0.0.1:9999/token', 'http://127.0.0.1:9999/jwks', 'openid', TRUE, '[]', 1, 1
+    FROM users LIMIT 1";
+
 pub(super) const ROWS: &[Operation] = &[
     by_root(read("get_admin_stats", Gate::Superuser)),
     by_root(read("get_admin_config", Gate::Superuser)),
@@ -57,5 +64,16 @@ pub(super) const ROWS: &[Operation] = &[
     Operation {
         prepare: Some(GIVEN_UP),
         ..by_root(change("retry_admin_job", Gate::Superuser, 202))
+    },
+    by_root(read("get_admin_oidc", Gate::Superuser)),
+    by_root(write(
+        "update_admin_oidc",
+        Gate::Superuser,
+        200,
+        |_, _| json!({ "issuer": "https://idp.example.com", "client_id": "strongroom", "enabled": true }),
+    )),
+    Operation {
+        prepare: Some(OIDC),
+        ..by_root(write("test_admin_oidc", Gate::Superuser, 200, |_, _| json!({})))
     },
 ];

@@ -22,6 +22,7 @@ pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canar
     codes(&mut canaries, &anonymous, dir).await;
     second_factor(&mut canaries, &anonymous).await;
     let client = tokens(&mut canaries, &person).await;
+    applications(&mut canaries, &anonymous, &person).await;
     webhooks(&mut canaries, &person, receiver).await;
     invitations(&mut canaries, &anonymous, &person, dir).await;
     secrets(&mut canaries, &client).await;
@@ -272,6 +273,45 @@ async fn tokens(canaries: &mut Canaries, person: &Client) -> Client {
         .ok();
     let _ = person.bearer(&revoked).get("/v1/orgs").await.expect(401);
     person.bearer(&token)
+}
+
+/// A client's secret and own token, and the tokens of a device.
+async fn applications(canaries: &mut Canaries, anonymous: &Client, person: &Client) {
+    let portal = json!({
+        "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"],
+        "grant_types": ["authorization_code", "client_credentials"],
+    });
+    let made = person.post("/v1/oauth/clients", portal).await.expect(201);
+    let (id, secret) = (
+        made.at("/client_id"),
+        canaries.note("client secret", made.at("/client_secret")),
+    );
+    let send = async |form: String| {
+        let kind = "application/x-www-form-urlencoded";
+        anonymous
+            .send_bytes(Method::POST, "/oauth/token", kind, form.into_bytes())
+            .await
+    };
+    let own = send(format!(
+        "grant_type=client_credentials&client_id={id}&client_secret={secret}"
+    ))
+    .await;
+    canaries.note("access token of a client", own.expect(200).at("/access_token"));
+    let begun = anonymous.post("/v1/auth/device", json!({})).await.expect(200);
+    let device = canaries.note("device code", begun.at("/device_code"));
+    let approve = json!({ "user_code": begun.at("/user_code"), "decision": "approve" });
+    person.post("/v1/auth/device/approve", approve).await.expect(200).ok();
+    let grant = "urn:ietf:params:oauth:grant-type:device_code";
+    let given = send(format!(
+        "grant_type={grant}&device_code={device}&client_id=strongroom-cli"
+    ))
+    .await;
+    let (_, refresh) = note_session(canaries, "device", &given.expect(200));
+    let bad = send(format!(
+        "grant_type=refresh_token&refresh_token={refresh}x&client_id=strongroom-cli"
+    ))
+    .await;
+    canaries.refusals.push_str(&bad.expect(400).text());
 }
 
 async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver) {

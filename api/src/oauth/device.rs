@@ -1,0 +1,156 @@
+//! `/device`: a person types the code of a device, sees what asks, and decides.
+
+use std::sync::Arc;
+
+use domain::access::Caller;
+use domain::auth::account;
+use domain::kernel::{Error, ProblemCode};
+use domain::oauth::device::{self, Waiting};
+use domain::oauth::{Failure, authorize};
+use poem::http::StatusCode;
+use poem::web::Data;
+use poem::{Request, Response, handler};
+use url::form_urlencoded;
+
+use super::form::Form;
+use super::html::{Leads, escaped, message, page, redirect};
+use super::{answer, consent, visitor};
+use crate::app::App;
+
+/// Where the forms of this page go.
+const PATH: &str = "/device";
+
+fn fault(error: Error) -> Response {
+    let status = answer::logged(error);
+    message(
+        status,
+        "Something went wrong",
+        "It is not your doing. Try again in a moment.",
+    )
+}
+
+fn to_sign_in(query: &str) -> Response {
+    let next = if query.is_empty() {
+        PATH.to_owned()
+    } else {
+        format!("{PATH}?{query}")
+    };
+    let mut onward = form_urlencoded::Serializer::new(String::new());
+    onward.append_pair("next", &next);
+    redirect(&format!("/sign-in?{}", onward.finish()))
+}
+
+/// Asks for the code.
+fn typed(status: StatusCode, wrong: Option<&str>) -> Response {
+    let wrong = wrong.map(|text| format!("<p role=\"alert\" class=\"wrong\">{}</p>\n", escaped(text)));
+    let main = format!(
+        "{}<form method=\"get\" action=\"{PATH}\">
+<p><label for=\"user_code\">The code that your device shows</label>
+<input id=\"user_code\" name=\"user_code\" class=\"code\" autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\" required></p>
+<p class=\"decision\"><button type=\"submit\" class=\"primary\">Go on</button></p>
+</form>\n",
+        wrong.unwrap_or_default()
+    );
+    page(status, "Connect a device", &main, &Leads::Here)
+}
+
+#[handler]
+pub async fn ask(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
+    asking(app, request).await.unwrap_or_else(fault)
+}
+
+async fn asking(app: &App, request: &Request) -> Result<Response, Error> {
+    let query = request.uri().query().unwrap_or_default();
+    let code = Form::parse(query).unwrap_or_default().take("user_code");
+    let Some(caller) = visitor::visitor(app, request).await? else {
+        return Ok(to_sign_in(query));
+    };
+    let Some(code) = code else {
+        return Ok(typed(StatusCode::OK, None));
+    };
+    match device::waiting(&app.db, app.keys.token_mac(), &code).await {
+        Ok(waiting) => shown(app, &caller, &waiting, &code).await,
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => Ok(unknown()),
+        Err(error) => Err(error),
+    }
+}
+
+fn unknown() -> Response {
+    let text = "No device waits with this code. Look again, or start anew on the device: a code works for ten minutes.";
+    typed(StatusCode::NOT_FOUND, Some(text))
+}
+
+/// What asks, from where, for what.
+async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Result<Response, Error> {
+    let account = account::get(&app.db, caller.session_user()?).await?;
+    let orgs = if waiting.scopes.reaches_organisations() {
+        account::orgs(&app.db, account.id).await?
+    } else {
+        Vec::new()
+    };
+    let proof = visitor::proof(app.keys.token_mac(), caller, code);
+    let inside = [
+        consent::scopes(&waiting.scopes),
+        consent::organisations(&orgs),
+        consent::decision().to_owned(),
+    ];
+    let form = consent::form(PATH, &[("user_code", code), ("form", proof.as_str())], &inside.concat());
+    let main = format!(
+        "{}<dl>
+<dt>Device</dt><dd>{}</dd>
+<dt>Application</dt><dd>{}</dd>
+<dt>Address</dt><dd>{}</dd>
+<dt>Program</dt><dd>{}</dd>
+<dt>Code</dt><dd><code>{}</code></dd>
+</dl>
+<p>It asks to:</p>
+{form}{}",
+        consent::signed_in(&account, &format!("{PATH}?user_code={code}")),
+        escaped(&waiting.name),
+        escaped(&waiting.client.name),
+        escaped(waiting.ip.as_deref().unwrap_or("unknown")),
+        escaped(waiting.user_agent.as_deref().unwrap_or("unknown")),
+        escaped(code),
+        consent::caution(&waiting.scopes)
+    );
+    Ok(page(StatusCode::OK, "Connect this device?", &main, &Leads::Here))
+}
+
+#[handler]
+pub async fn decide(Data(app): Data<&Arc<App>>, request: &Request, body: String) -> Response {
+    decided(app, request, &body).await.unwrap_or_else(fault)
+}
+
+async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, Error> {
+    let mut form = Form::of_body(request, body).unwrap_or_default();
+    let code = form.take("user_code").unwrap_or_default();
+    let Some(caller) = visitor::visitor(app, request).await? else {
+        return Ok(to_sign_in(""));
+    };
+    let proof = form.take("form");
+    if !visitor::is_ours(app, request, &caller, &code, proof.as_deref()) {
+        let text = "The form is not from this site, or another session began meanwhile. Type the code again.";
+        return Ok(typed(StatusCode::FORBIDDEN, Some(text)));
+    }
+    let tx = app.db.begin_write().await?;
+    let waiting = match device::waiting(&tx, app.keys.token_mac(), &code).await {
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => return Ok(unknown()),
+        waiting => waiting?,
+    };
+    if form.take("decision").as_deref() != Some("approve") {
+        device::deny(&tx, &caller, &waiting).await?;
+        answer::commit(app, tx).await?;
+        let text = "The device gets nothing. You can close this page.";
+        return Ok(message(StatusCode::OK, "Refused", text));
+    }
+    let org = match authorize::chosen(&tx, &caller, form.take("org").as_deref()).await {
+        Ok(org) if waiting.scopes.reaches_organisations() => org,
+        Ok(_) => None,
+        Err(Failure::Refused(refusal)) => return Ok(typed(StatusCode::BAD_REQUEST, Some(&refusal.description))),
+        Err(Failure::Fault(error)) => return Err(error),
+    };
+    device::approve(&tx, &caller, &waiting, org).await?;
+    answer::commit(app, tx).await?;
+    let text = "The device is connected. You can close this page.";
+    Ok(message(StatusCode::OK, "Done", text))
+}

@@ -97,7 +97,9 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         .description(
             "Organisations hold projects, projects hold environments, environments hold secrets. Every change is recorded \
              and delivered as a signed webhook.\n\nErrors are `application/problem+json` (RFC 9457); branch on `code`. Send \
-             `Idempotency-Key` with any change to repeat it safely for 24 hours.",
+             `Idempotency-Key` with any change to repeat it safely for 24 hours.\n\nEvery answer tells in `X-RateLimit-Limit`, \
+             `X-RateLimit-Remaining` and `X-RateLimit-Reset` how many requests of its kind you have a minute, how many may \
+             follow at once, and in how many seconds all may. After a 429 wait for `Retry-After` seconds.",
         )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
         .contact(ContactObject::new().name("Strongroom"))

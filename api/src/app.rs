@@ -12,10 +12,13 @@ use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::metrics::Registry;
+use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
 use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::http::write::Write;
@@ -38,6 +41,12 @@ pub struct App {
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub first_run: FirstRun,
+    /// The figures of this process, for Prometheus.
+    pub metrics: Registry,
+    /// The requests of this process, by hour.
+    pub requests: Arc<Recorder>,
+    /// Cancelled when this process is about to stop.
+    pub draining: CancellationToken,
     /// Where people reach this instance.
     pub base_url: Url,
 }

@@ -111,7 +111,7 @@ async fn serve() -> Outcome {
     let shutdown = worker::signals::shutdown_on_signal()?;
     let started = serve::start(config.clone(), Ambient::default(), shutdown.clone()).await?;
     banner(&config, &started)?;
-    shutdown.cancelled().await;
+    shutdown.begun.cancelled().await;
     started.ended().await;
     Ok(())
 }
@@ -122,6 +122,9 @@ fn banner(config: &Config, started: &Started) -> std::io::Result<()> {
     let data = config.data_dir.display();
     writeln!(out, "\nStrongroom {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  API        {}", started.base_url)?;
+    if let Some(address) = started.metrics_address {
+        writeln!(out, "  Metrics    http://{address}/metrics")?;
+    }
     writeln!(out, "  Documents  {0}docs  {0}openapi.json", started.base_url)?;
     if config.database.is_sqlite() {
         writeln!(out, "  Data       {data} (SQLite, root key, back both up)")?;

@@ -16,7 +16,9 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
-use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::kernel::{Clock, Db, Error, Reads, Rng, Secret};
+use domain::metrics::Registry;
+use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
 use domain::webhooks::followers::Followers;
@@ -29,18 +31,23 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use worker::signals::Shutdown;
 use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Worker, process_name};
 
 use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
 use crate::docs::{self, Document};
+use crate::draining;
 use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
 use crate::http::fields::BodySchemas;
 use crate::http::idempotency::Gate;
+use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
 use crate::pages;
+use crate::prometheus;
+use crate::rate_classes::class_of;
 use crate::server::{self, ServerLimits};
 use crate::setup::first_run::FirstRun;
 
@@ -48,6 +55,9 @@ use crate::setup::first_run::FirstRun;
 const ROOT_KEY_FILE: &str = "root.key";
 /// How long changes whose client has left may take after the server has stopped.
 const CHANGES_DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the requests of the last minute may take to be written down.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// Walks over all that a project stores, at once: each holds a connection for as long as it takes.
 const WALKS: usize = 1;
@@ -172,6 +182,8 @@ fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
 pub struct Started {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where Prometheus asks for metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// Where people reach it.
     pub base_url: url::Url,
     /// The one-time token for the first administrator, while there is none.
@@ -196,13 +208,13 @@ impl Started {
 ///
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
-pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationToken) -> Result<Started, StartError> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|e| StartError::Listen(config.listen, e))?;
-    let address = listener
-        .local_addr()
-        .map_err(|e| StartError::Listen(config.listen, e))?;
+pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shutdown>) -> Result<Started, StartError> {
+    let shutdown = shutdown.into();
+    let (listener, address) = listen(config.listen).await?;
+    let metrics = match config.metrics_listen {
+        Some(at) => Some(listen(at).await?),
+        None => None,
+    };
     if config.listen.port() == 0 {
         let _ = config.base_url.set_port(Some(address.port()));
     }
@@ -217,9 +229,83 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
-    let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
+    let stop = draining::stop_after(&shutdown, config.drain_delay);
+    let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, shutdown.begun)?;
+    let app = Arc::new(app);
+    let worker = embedded_worker(&config, &app, &stop)?;
+    tokio::spawn(tidy(Arc::downgrade(&app)));
+    let rate_limit = Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock));
+    let (service, document) = routes(&app, &rate_limit).map_err(StartError::Document)?;
+    let changes = TaskTracker::new();
+    let endpoint = edge::apply(
+        service,
+        edge_config(&config, &ambient, &app, rate_limit, changes.clone()),
+    );
+    let limits = ServerLimits {
+        uncapped_peers: config.trusted_proxies.clone(),
+        ..Default::default()
+    };
+    let beside = Beside {
+        looking: tokio::spawn(
+            app.watchers
+                .clone()
+                .run(notices(&config)?, stop.clone().cancelled_owned()),
+        ),
+        following: tokio::spawn(app.followers.clone().run(stop.clone().cancelled_owned())),
+        counting: tokio::spawn(app.requests.clone().run(db.clone(), stop.clone().cancelled_owned())),
+        requests: app.requests.clone(),
+        changes,
+        worker,
+        reads,
+        db,
+    };
+    let (metrics, metrics_address) = metrics.unzip();
+    let metrics = metrics.map(|listener| prometheus::serve(listener, app.metrics.clone(), stop.clone()));
+    let task = tokio::spawn(async move {
+        if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, stop).await {
+            tracing::error!(%error, "the server has stopped");
+        }
+        beside.end().await;
+        if let Some(metrics) = metrics {
+            metrics.abort();
+            let _ = metrics.await;
+        }
+    });
+    Ok(Started {
+        address,
+        metrics_address,
+        base_url: config.base_url,
+        setup_token,
+        document,
+        app,
+        task,
+    })
+}
+
+async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(at, error);
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// What the operations work with, and the writer of the reads that they record.
+fn assemble(
+    config: &Config,
+    ambient: &Ambient,
+    db: &Db,
+    keys: Arc<KeyStore>,
+    passwords: Passwords,
+    bell: Arc<dyn Bell>,
+    draining: CancellationToken,
+) -> Result<(App, JoinHandle<()>), Error> {
     let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
-    let app = Arc::new(App {
+    let metrics = Registry::default();
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    metrics
+        .gauge("strongroom_build_info", "The version that runs.", &version)
+        .set(1.0);
+    let app = App {
         db: db.clone(),
         keys,
         passwords,
@@ -235,43 +321,13 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
             allow: config.egress_allow.clone(),
         },
         registration: config.registration,
-        first_run: FirstRun::new(config.clone(), shutdown.clone()),
+        first_run: FirstRun::new(config.clone(), draining.clone()),
+        metrics,
+        requests: Arc::new(Recorder::new(ambient.rng.uuid(db.now())?, ambient.clock.clone())),
+        draining,
         base_url: config.base_url.clone(),
-    });
-    tokio::spawn(tidy(Arc::downgrade(&app)));
-    let (service, document) = routes(&app).map_err(StartError::Document)?;
-    let changes = TaskTracker::new();
-    let endpoint = edge::apply(service, edge_config(&config, &ambient, changes.clone()));
-    let limits = ServerLimits {
-        uncapped_peers: config.trusted_proxies.clone(),
-        ..Default::default()
     };
-    let beside = Beside {
-        looking: tokio::spawn(
-            app.watchers
-                .clone()
-                .run(notices(&config)?, shutdown.clone().cancelled_owned()),
-        ),
-        following: tokio::spawn(app.followers.clone().run(shutdown.clone().cancelled_owned())),
-        changes,
-        worker,
-        reads: reads_writer,
-        db,
-    };
-    let task = tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
-            tracing::error!(%error, "the server has stopped");
-        }
-        beside.end().await;
-    });
-    Ok(Started {
-        address,
-        base_url: config.base_url,
-        setup_token,
-        document,
-        app,
-        task,
-    })
+    Ok((app, reads_writer))
 }
 
 /// What runs beside the server and ends after it.
@@ -279,6 +335,8 @@ struct Beside {
     changes: TaskTracker,
     looking: JoinHandle<()>,
     following: JoinHandle<()>,
+    counting: JoinHandle<()>,
+    requests: Arc<Recorder>,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -291,6 +349,8 @@ impl Beside {
             changes,
             looking,
             following,
+            counting,
+            requests,
             worker,
             reads,
             db,
@@ -303,6 +363,12 @@ impl Beside {
         for task in [looking, following] {
             task.abort();
             let _ = task.await;
+        }
+        if tokio::time::timeout(LAST_FLUSH, counting).await.is_err() {
+            tracing::warn!("the requests of the last minute are being written for too long");
+        }
+        if let Err(error) = requests.flush(&db).await {
+            tracing::warn!(%error, "the last requests could not be written down");
         }
         if let Some(worker) = worker {
             let _ = worker.await;
@@ -381,13 +447,8 @@ fn notices(config: &Config) -> Result<Option<Arc<dyn Bell>>, Error> {
     }
 }
 
-fn embedded_worker(
-    config: &Config,
-    db: &Db,
-    keys: &Arc<KeyStore>,
-    bell: &Arc<dyn Bell>,
-    shutdown: &CancellationToken,
-) -> Result<Option<JoinHandle<()>>, Error> {
+/// The worker inside this process, if there is to be one. Its figures belong to those of the application.
+fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Result<Option<JoinHandle<()>>, Error> {
     match config.worker {
         WorkerMode::External => Ok(None),
         WorkerMode::Embedded => {
@@ -395,19 +456,19 @@ fn embedded_worker(
                 allow: config.egress_allow.clone(),
             };
             let worker = Worker::new(Deps {
-                db: db.clone(),
-                keys: keys.clone(),
-                bell: bell.clone(),
-                egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
+                db: app.db.clone(),
+                keys: app.keys.clone(),
+                bell: app.bell.clone(),
+                egress: Egress::new(policy, Timeouts::default())?.with_clock(app.db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
                 base_url: config.base_url.clone(),
-                name: process_name(db)?,
+                name: process_name(&app.db)?,
                 limits: Slots::default(),
             });
-            let shutdown = shutdown.clone();
+            let (stop, shutdown) = (stop.clone(), app.draining.clone());
             Ok(Some(tokio::spawn(async move {
-                worker.run(shutdown.clone()).await;
-                if !shutdown.is_cancelled() {
+                worker.run(stop.clone()).await;
+                if !stop.is_cancelled() {
                     // Whoever supervises the process starts it again; serving on would queue jobs that nobody runs.
                     tracing::error!("the worker has ended by itself; the process stops");
                     shutdown.cancel();
@@ -417,7 +478,13 @@ fn embedded_worker(
     }
 }
 
-fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> EdgeConfig {
+fn edge_config(
+    config: &Config,
+    ambient: &Ambient,
+    app: &App,
+    rate_limit: Arc<RateLimit>,
+    changes: TaskTracker,
+) -> EdgeConfig {
     EdgeConfig {
         trusted_proxies: config.trusted_proxies.clone(),
         https: config.base_url.scheme() == "https",
@@ -428,19 +495,26 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
             .with("/openapi.json", &[Method::GET])
             .with("/openapi.yaml", &[Method::GET]),
         body: BodyRules::default(),
-        rate_limit: Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock)),
+        class_of,
+        rate_limit,
+        metrics: Arc::new(HttpMetrics::new(app.metrics.clone(), app.requests.clone())),
+        draining: app.draining.clone(),
         changes,
     }
 }
 
 /// The operations behind their gate, with the documents beside them.
-fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
+fn routes(
+    app: &Arc<App>,
+    rate_limit: &Arc<RateLimit>,
+) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
     let service = apis::service(app);
     let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
     let files = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
     let gate = Gate {
         app: app.clone(),
         bodies: BodySchemas::of(&document),
+        rate_limit: rate_limit.clone(),
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());
@@ -458,6 +532,7 @@ pub async fn document() -> Result<Value, StartError> {
     let settings = [
         ("STRONGROOM_DATA_DIR", folder.display().to_string()),
         ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
+        ("STRONGROOM_DRAIN_DELAY", "0".to_owned()),
     ];
     let env = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config =

@@ -10,6 +10,8 @@
 //! | [`auth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] [`admin`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
+//! | [`rates`] [`request_metrics`] | how many requests are answered; how many came, how they ended, how long they took |
+//! | [`metrics`] | what a process counts, and how it is shown; it knows nothing of the others |
 //!
 //! Who may use whom, left to right: `kernel ← crypto ← access ← jobs ← journal ← areas`. An area calls another area's
 //! functions and never its tables. `tests/it/contract/layers.rs` holds everybody to it.
@@ -25,9 +27,12 @@ pub mod journal;
 pub mod kernel;
 pub mod mail;
 pub mod members;
+pub mod metrics;
 pub mod orgs;
 pub mod policy;
 pub mod projects;
+pub mod rates;
+pub mod request_metrics;
 pub mod secrets;
 pub mod service_accounts;
 pub mod setup;

@@ -16,6 +16,7 @@ mod m20260601_000001_webhooks;
 mod m20260620_000001_access_epochs;
 mod m20260702_000001_webhook_key_pairs;
 mod m20261001_000001_dead_jobs;
+mod m20261101_000001_request_metrics;
 
 pub struct Migrator;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260620_000001_access_epochs::Migration),
             Box::new(m20260702_000001_webhook_key_pairs::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
+            Box::new(m20261101_000001_request_metrics::Migration),
         ]
     }
 }

@@ -199,6 +199,8 @@ pub struct Api {
     pub url: String,
     /// The one-time token of its start, while there is no administrator.
     pub setup_token: Option<String>,
+    /// Where Prometheus asks for metrics, if it may.
+    pub metrics: Option<String>,
 }
 
 impl Api {
@@ -212,6 +214,7 @@ impl Api {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             setup_token: line("Setup "),
+            metrics: line("Metrics "),
             process,
         }
     }
@@ -240,6 +243,7 @@ impl Installation {
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8"),
             // Every test comes from one address.
             ("STRONGROOM_RATE_LIMIT_SCALE", "0"),
+            ("STRONGROOM_DRAIN_DELAY", "0"),
         ];
         always
             .iter()

@@ -8,6 +8,7 @@ use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
 use domain::orgs::purge;
+use domain::request_metrics;
 use domain::secrets::rotation;
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +65,7 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + request_metrics::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

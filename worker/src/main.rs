@@ -96,6 +96,7 @@ fn check(config: &Config) -> Result<RootKeyring, String> {
 
 async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     let shutdown = signals::shutdown_on_signal().map_err(|error| Error::internal(format!("signals: {error}")))?;
+    let shutdown = shutdown.begun;
     let opened = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         opened = open(config, roots) => opened,

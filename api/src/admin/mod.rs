@@ -5,6 +5,7 @@ pub mod invites;
 pub mod job_dto;
 pub mod jobs;
 pub mod members;
+pub mod metrics;
 pub mod projects;
 pub mod users;
 
@@ -14,6 +15,7 @@ use instance::InstanceApi;
 use invites::AdminInvitesApi;
 use jobs::AdminJobsApi;
 use members::AdminMembersApi;
+use metrics::AdminMetricsApi;
 use projects::AdminProjectsApi;
 use users::AdminUsersApi;
 
@@ -27,6 +29,7 @@ pub type Apis = (
     AdminMembersApi,
     AdminInvitesApi,
     AdminJobsApi,
+    AdminMetricsApi,
 );
 
 /// The operations of this area over an application.
@@ -38,5 +41,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         AdminMembersApi(app.clone()),
         AdminInvitesApi(app.clone()),
         AdminJobsApi(app.clone()),
+        AdminMetricsApi(app.clone()),
     )
 }

@@ -14,6 +14,7 @@ pub mod head;
 pub mod headers;
 pub mod idempotency;
 pub mod json;
+pub mod metrics;
 pub mod optional_body;
 pub mod page;
 pub mod problem;

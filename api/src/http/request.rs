@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use domain::idempotency::Claim;
 use domain::kernel::{Clock, Rng};
 use poem::http::{HeaderMap, header};
+
+use super::rate_limit::Counted;
 
 /// The header that carries the request id, both ways.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -28,6 +30,7 @@ pub struct RequestContext {
     pub user_agent: Option<String>,
     decided: Arc<AtomicBool>,
     claim: OnceLock<Claim>,
+    counted: Mutex<Option<Counted>>,
 }
 
 impl RequestContext {
@@ -40,6 +43,7 @@ impl RequestContext {
             user_agent: user_agent(headers),
             decided: Arc::default(),
             claim: OnceLock::new(),
+            counted: Mutex::new(None),
         }
     }
 
@@ -67,6 +71,16 @@ impl RequestContext {
     /// The claim of the request's `Idempotency-Key`, if it has one.
     pub fn claim(&self) -> Option<&Claim> {
         self.claim.get()
+    }
+
+    /// Notes how the request was counted.
+    pub fn set_counted(&self, counted: Counted) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+    }
+
+    /// How the request was counted; `None` when nothing is, or it was refused for that.
+    pub fn counted(&self) -> Option<Counted> {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the access decision was asked.

@@ -18,6 +18,7 @@ use super::Stage;
 
 /// Query parameters and body fields that name nothing of anybody's.
 const NO_NAMES: &[&str] = &[
+    "hours",
     "limit",
     "offset",
     "search",

@@ -4,6 +4,7 @@ mod layers;
 mod openapi;
 mod paging;
 mod problems;
+mod rates;
 mod responses;
 mod sdk;
 mod unavailable;

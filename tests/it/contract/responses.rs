@@ -551,6 +551,7 @@ impl Walk {
         for id in [
             "get_admin_stats",
             "get_admin_config",
+            "get_metrics_summary",
             "list_admin_users",
             "list_admin_projects",
         ] {

@@ -4,6 +4,7 @@ mod abort;
 mod bodies;
 mod fields;
 mod hostile;
+mod logs;
 pub mod raw;
 mod slow;
 mod spellings;

@@ -32,6 +32,7 @@
 
 mod canary;
 mod cut;
+mod drain;
 mod edits;
 mod hanging;
 mod keys;
@@ -46,6 +47,7 @@ mod lanes_rate;
 mod load;
 mod postgres;
 mod proxy;
+mod rates;
 mod receivers;
 mod recovery;
 mod redis;

@@ -18,6 +18,7 @@ const fn by_root(operation: Operation) -> Operation {
 pub(super) const ROWS: &[Operation] = &[
     by_root(read("get_admin_stats", Gate::Superuser)),
     by_root(read("get_admin_config", Gate::Superuser)),
+    by_root(read("get_metrics_summary", Gate::Superuser)),
     by_root(read("list_admin_users", Gate::Superuser)),
     by_root(write(
         "update_admin_user",

@@ -11,13 +11,14 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{Address, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, SmtpUrl};
+use self::values::{Address, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, Seconds, SmtpUrl};
 use super::Secret;
 
 pub use self::applied::Applied;
@@ -95,6 +96,10 @@ pub struct Config {
     pub admin_password: Option<Secret<String>>,
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
+    /// Where Prometheus asks for metrics. `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How long requests are still taken after the process was told to end.
+    pub drain_delay: Duration,
     pub audit_reads: AuditReads,
     /// Memory for opened secrets between two reads, MiB; 0 = none.
     pub secret_cache: u64,
@@ -189,6 +194,10 @@ impl Config {
             Setting::AdminEmail => self.admin_email.clone().unwrap_or_else(|| "(unset)".to_owned()),
             Setting::AdminPassword => hidden(self.admin_password.is_some()),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
+            Setting::MetricsListen => self
+                .metrics_listen
+                .map_or_else(|| "(unset)".to_owned(), |address| address.to_string()),
+            Setting::DrainDelay => self.drain_delay.as_secs().to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
             Setting::Log => self.log.clone(),
@@ -256,6 +265,8 @@ impl Reader {
             admin_email: self.read(Setting::AdminEmail).map(|email: Address| email.0),
             admin_password: self.read(Setting::AdminPassword).map(|password: Password| password.0),
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
+            metrics_listen: self.read(Setting::MetricsListen),
+            drain_delay: self.read(Setting::DrainDelay).map(|delay: Seconds| delay.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
             log: self.read(Setting::Log)?,

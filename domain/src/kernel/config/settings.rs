@@ -76,6 +76,10 @@ settings! {
     AdminPassword = "ADMIN_PASSWORD", Secret, None;
     /// Multiplies every rate limit; 0 switches them off.
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
+    /// Address and port of `/metrics` for Prometheus; nobody else should reach it. Unset: there is none.
+    MetricsListen = "METRICS_LISTEN", Plain, None;
+    /// Seconds from SIGTERM, when `/ready` begins to fail, until no connection is taken any more; 0 to 300.
+    DrainDelay = "DRAIN_DELAY", Plain, Some("5");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Memory for opened secrets between two reads, MiB, wiped after a minute; 0: every read decrypts what it answers.

@@ -43,6 +43,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert_eq!(config.registration, Registration::Open);
     assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.audit_reads, AuditReads::Durable);
+    assert_eq!((config.metrics_listen, config.drain_delay.as_secs()), (None, 5));
     assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);
     assert_eq!(config.migrate, MigrateMode::Auto);
@@ -66,6 +67,8 @@ fn every_setting_can_be_set() {
         ("ADMIN_EMAIL", "Dana@example.com"),
         ("ADMIN_PASSWORD", "correct horse"),
         ("AUDIT_READS", "buffered"),
+        ("METRICS_LISTEN", "127.0.0.1:9464"),
+        ("DRAIN_DELAY", "0"),
         ("LOG", "debug"),
         ("LOG_FORMAT", "json"),
         ("MIGRATE", "manual"),
@@ -88,6 +91,8 @@ fn every_setting_can_be_set() {
     assert_eq!(config.admin_email.as_deref(), Some("Dana@example.com"));
     assert_eq!(config.admin_password.as_ref().unwrap().expose(), "correct horse");
     assert_eq!(config.audit_reads, AuditReads::Buffered);
+    assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
+    assert!(config.drain_delay.is_zero());
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(config.migrate, MigrateMode::Manual);
@@ -252,6 +257,8 @@ fn all_mistakes_are_reported_at_once() {
         ("EGRESS_ALLOW", "10.0.0.0/33"),
         ("REGISTRATION", "friends"),
         ("AUDIT_READS", "yes"),
+        ("METRICS_LISTEN", "9464"),
+        ("DRAIN_DELAY", "-1"),
         ("LOG_FORMAT", "xml"),
         ("MIGRATE", "never"),
         ("NONSENSE", "1"),

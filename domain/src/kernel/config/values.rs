@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
@@ -235,6 +236,19 @@ impl FromSetting for Scale {
             .filter(|number| (0.0..=1000.0).contains(number))
             .map(Self)
             .ok_or_else(|| "must be a number from 0 to 1000".to_owned())
+    }
+}
+
+/// A short time.
+pub(super) struct Seconds(pub(super) Duration);
+
+impl FromSetting for Seconds {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let number = text.parse::<u64>().ok();
+        number
+            .filter(|number| *number <= 300)
+            .map(|number| Self(Duration::from_secs(number)))
+            .ok_or_else(|| "must be a whole number of seconds from 0 to 300".to_owned())
     }
 }
 

@@ -38,6 +38,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Check deploy/ with the tools that are there; --all fails when one is missing.
+deploy-lint *arguments:
+    deploy/lint.sh {{arguments}}
+
 # Write the committed OpenAPI document anew.
 openapi:
     cargo run -q -p strongroom-api -- openapi > openapi/openapi.json

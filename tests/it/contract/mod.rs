@@ -1,5 +1,6 @@
 //! The published document, the layers of the code, and what is true of both.
 
+mod deploy;
 mod layers;
 mod openapi;
 mod paging;

@@ -14,6 +14,7 @@ mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
 mod m20261001_000001_dead_jobs;
+mod m20261201_000001_backups;
 
 pub struct Migrator;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000003_key_rotation::Migration),
             Box::new(m20260601_000001_webhooks::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
+            Box::new(m20261201_000001_backups::Migration),
         ]
     }
 }
@@ -37,6 +39,14 @@ impl MigratorTrait for Migrator {
 /// How many migrations this build knows.
 pub fn known() -> usize {
     Migrator::migrations().len()
+}
+
+/// Their names, in the order in which they are applied.
+pub fn names() -> Vec<String> {
+    Migrator::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect()
 }
 
 /// Any number that no other advisory lock of this product uses.
@@ -48,6 +58,14 @@ const LOCK: i64 = 0x5354_524f_4e47;
 /// # Errors
 /// The database's own; a failed migration leaves the schema as the last whole one left it.
 pub async fn up_locked(db: &DatabaseConnection) -> Result<(), DbErr> {
+    up_some_locked(db, None).await
+}
+
+/// Applies so many of those that are missing, or all.
+///
+/// # Errors
+/// See [`up_locked`].
+pub async fn up_some_locked(db: &DatabaseConnection, steps: Option<u32>) -> Result<(), DbErr> {
     match db.get_database_backend() {
         DbBackend::Postgres => {
             // A session lock would belong to one connection of the pool; a transaction's lock is held until it ends.
@@ -55,14 +73,14 @@ pub async fn up_locked(db: &DatabaseConnection) -> Result<(), DbErr> {
             let sql = "SELECT pg_advisory_xact_lock($1)";
             lock.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [LOCK.into()]))
                 .await?;
-            Migrator::up(db, None).await?;
+            Migrator::up(db, steps).await?;
             lock.commit().await
         }
         // SQLite has one writer: the second process waits on the file and then finds nothing left to do, unless both
         // read the list of applied migrations before either wrote. Then the loser's CREATE fails and it looks again.
-        _ => match Migrator::up(db, None).await {
+        _ => match Migrator::up(db, steps).await {
             Ok(()) => Ok(()),
-            Err(first) => Migrator::up(db, None).await.map_err(|_| first),
+            Err(first) => Migrator::up(db, steps).await.map_err(|_| first),
         },
     }
 }

@@ -156,6 +156,8 @@ typed_ids! {
     MailId = "mai",
     /// A job of any kind.
     JobId = "job",
+    /// A backup of the whole instance.
+    BackupId = "bak",
 }
 
 #[cfg(test)]

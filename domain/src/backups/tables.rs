@@ -125,10 +125,9 @@ pub(super) async fn columns(from: &impl Reads, table: &str) -> Result<Vec<Column
     let found = Declared::find_by_statement(from.sql(sql, [table.into()]))
         .all(from.conn())
         .await?;
-    let column = |declared: Declared| {
-        let kind = Kind::of(&declared.declared).ok_or_else(|| {
-            Error::internal(format!("{table}.{} has a type that no backup can hold", declared.name))
-        })?;
+    let column = |declared: Declared| -> Result<Column> {
+        let kind = Kind::of(&declared.declared)
+            .ok_or_else(|| Error::internal(format!("{table}.{} has a type that no backup can hold", declared.name)))?;
         Ok(Column {
             name: declared.name,
             kind,
@@ -163,13 +162,11 @@ fn quoted_list(columns: &[Column]) -> String {
 
 /// Reads every row of a table.
 pub(super) fn select(backend: Backend, table: &str, columns: &[Column]) -> String {
+    // PostgreSQL's integers have several lengths.
+    let is_cast = |column: &Column| backend == Backend::Postgres && column.kind == Kind::Int;
     let shown = |column: &Column| {
-        let name = quoted(&column.name);
-        match (backend, column.kind) {
-            // PostgreSQL's integers have several lengths.
-            (Backend::Postgres, Kind::Int) => format!("{name}::bigint"),
-            (Backend::Postgres, Kind::Uuid | Kind::Bytes | Kind::Text | Kind::Bool) | (Backend::Sqlite, _) => name,
-        }
+        let cast = if is_cast(column) { "::bigint" } else { "" };
+        format!("{}{cast}", quoted(&column.name))
     };
     let shown: Vec<_> = columns.iter().map(shown).collect();
     format!("SELECT {} FROM {}", shown.join(", "), quoted(table))

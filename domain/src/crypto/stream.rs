@@ -203,7 +203,15 @@ mod tests {
 
     #[test]
     fn any_length_comes_back_as_it_was() {
-        for len in [0, 1, CHUNK_LEN - 1, CHUNK_LEN, CHUNK_LEN + 1, 3 * CHUNK_LEN, 3 * CHUNK_LEN + 7] {
+        for len in [
+            0,
+            1,
+            CHUNK_LEN - 1,
+            CHUNK_LEN,
+            CHUNK_LEN + 1,
+            3 * CHUNK_LEN,
+            3 * CHUNK_LEN + 7,
+        ] {
             let plain: Vec<u8> = (0..len).map(|n| u8::try_from(n % 251).unwrap()).collect();
             let stream = sealed(&plain);
             let chunks = len.div_ceil(CHUNK_LEN).max(1);
@@ -231,7 +239,10 @@ mod tests {
             assert_refused(opened(&rest.concat()), "dropped");
         }
         assert_refused(opened(&[chunks[1], chunks[0], chunks[2], chunks[3]].concat()), "moved");
-        assert_refused(opened(&[chunks[0], chunks[0], chunks[1], chunks[2], chunks[3]].concat()), "repeated");
+        assert_refused(
+            opened(&[chunks[0], chunks[0], chunks[1], chunks[2], chunks[3]].concat()),
+            "repeated",
+        );
         assert_refused(opened(&[&stream[..], chunks[3]].concat()), "longer");
         for len in [0, 1, TAG_LEN, whole, whole + 1, stream.len() - 1] {
             assert_refused(opened(&stream[..len]), "cut");

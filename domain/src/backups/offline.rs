@@ -1,0 +1,30 @@
+//! Backups by hand, without a server: for a command, and for whoever moves an instance.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fault::Fault;
+use super::file::{Header, Sizes};
+use super::load::{Restored, load};
+use super::make::{Progress, make};
+use super::settle::Tokens;
+use crate::crypto::keyring::RootKeyring;
+use crate::kernel::Db;
+use crate::kernel::id::BackupId;
+
+/// Writes the database as it is now into a file that no list knows.
+///
+/// # Errors
+/// [`Fault`]; there is no file then.
+pub async fn write_file(db: &Db, keys: RootKeyring, path: &Path, id: BackupId) -> Result<(Header, Sizes), Fault> {
+    make(db, Arc::new(keys), path, id, &Progress::default()).await
+}
+
+/// Restores a file into an empty database.
+///
+/// # Errors
+/// [`Fault::Refused`] for a file that does not open, is not whole or is of a newer version, and for a database that is not
+/// empty.
+pub async fn restore_file(path: &Path, keys: RootKeyring, target: &Db, tokens: Tokens) -> Result<Restored, Fault> {
+    load(path, Arc::new(keys), target, tokens, &Progress::default()).await
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
+use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
@@ -35,6 +36,7 @@ pub struct App {
     pub followers: Arc<Followers>,
     pub egress: EgressPolicy,
     pub registration: Registration,
+    pub backups: Arc<Plan>,
     pub first_run: FirstRun,
     /// Where people reach this instance.
     pub base_url: Url,

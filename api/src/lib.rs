@@ -14,6 +14,7 @@ pub mod pages;
 pub mod policy;
 pub mod projects;
 pub mod secrets;
+pub mod restore;
 pub mod serve;
 pub mod server;
 pub mod service_accounts;

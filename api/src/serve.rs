@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::auth::register::Registration;
 use domain::auth::throttle::Throttle;
+use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
@@ -140,6 +141,25 @@ fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
     }
 }
 
+/// The root keys that are there already; none are made.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn existing_root_keys(config: &Config) -> Result<Option<RootKeyring>, StartError> {
+    let path = config.data_dir.join(ROOT_KEY_FILE);
+    let text = match (&config.root_key, &config.database) {
+        (Some(key), _) => key.clone(),
+        (None, DatabaseChoice::SqliteFile(_)) if path.exists() => match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text),
+            Err(source) => return Err(StartError::File { path, source }),
+        },
+        (None, DatabaseChoice::SqliteFile(_) | DatabaseChoice::SqliteUrl(_) | DatabaseChoice::Postgres(_)) => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(RootKeyring::parse(&text)?))
+}
+
 fn make_private_folder(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -211,12 +231,13 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         MigrateMode::Manual if db.is_migrated().await? => {}
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
+    let backups = Arc::new(Plan::from_config(&config, &keyring)?);
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
-    let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
+    let worker = embedded_worker(&config, &db, &keys, &backups, &bell, &shutdown)?;
     let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
     let app = Arc::new(App {
         db: db.clone(),
@@ -233,6 +254,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
             allow: config.egress_allow.clone(),
         },
         registration: config.registration,
+        backups,
         first_run: FirstRun::new(config.clone(), shutdown.clone()),
         base_url: config.base_url.clone(),
     });
@@ -383,6 +405,7 @@ fn embedded_worker(
     config: &Config,
     db: &Db,
     keys: &Arc<KeyStore>,
+    backups: &Arc<Plan>,
     bell: &Arc<dyn Bell>,
     shutdown: &CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, Error> {
@@ -398,6 +421,7 @@ fn embedded_worker(
                 bell: bell.clone(),
                 egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
+                backups: backups.clone(),
                 base_url: config.base_url.clone(),
                 name: process_name(db)?,
                 limits: Slots::default(),

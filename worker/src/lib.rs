@@ -5,13 +5,15 @@
 //! | `ring` | the lanes that have work, served in turn, and the slots of one kind of job |
 //! | `dispatch` | claims the jobs of rung lanes, many at once |
 //! | `run` | runs claimed jobs, each within its slot |
-//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew |
+//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew, make a backup |
+//! | `backups` | looks every few minutes whether a backup is due |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
 //! | [`redis_bell`] | the doorbell between processes, and notices of changes that every API hears; both can be absent |
 //!
 //! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
 
+mod backups;
 mod dispatch;
 mod finisher;
 mod handlers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use domain::backups::Plan;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
@@ -90,6 +91,7 @@ fn check(config: &Config) -> Result<RootKeyring, String> {
 }
 
 async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
+    let backups = Arc::new(Plan::from_config(config, &roots)?);
     let shutdown = signals::shutdown_on_signal().map_err(|error| Error::internal(format!("signals: {error}")))?;
     let opened = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
@@ -100,13 +102,24 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     match &config.redis {
         Some(url) => {
             let bell = Arc::new(RedisBell::open(url, &name)?);
-            work(config, &db, keys, bell.clone(), name, shutdown).await?;
+            work(config, &db, keys, bell.clone(), name, backups, shutdown).await?;
             if let Some(bell) = Arc::into_inner(bell) {
                 bell.close().await;
             }
         }
         // Nobody can ring in another process: the sweeper alone finds the jobs.
-        None => work(config, &db, keys, Arc::new(LocalBell::default()), name, shutdown).await?,
+        None => {
+            work(
+                config,
+                &db,
+                keys,
+                Arc::new(LocalBell::default()),
+                name,
+                backups,
+                shutdown,
+            )
+            .await?
+        }
     }
     db.close().await;
     Ok(())
@@ -118,6 +131,7 @@ async fn work(
     keys: KeyStore,
     bell: Arc<dyn Bell>,
     name: String,
+    backups: Arc<Plan>,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
@@ -127,6 +141,7 @@ async fn work(
         bell,
         egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
         mailer: Mailer::from_config(config)?,
+        backups,
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),

@@ -22,6 +22,7 @@ pub(crate) struct Rings {
     pub(crate) mail: Arc<Ring>,
     pub(crate) keys: Arc<Ring>,
     pub(crate) recovery: Arc<Ring>,
+    pub(crate) backup: Arc<Ring>,
 }
 
 impl Rings {
@@ -32,6 +33,7 @@ impl Rings {
             JobKind::Mail => &self.mail,
             JobKind::Keys => &self.keys,
             JobKind::Recovery => &self.recovery,
+            JobKind::Backup => &self.backup,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::Egress;
 use domain::jobs::{Bell, JobKind};
@@ -12,9 +13,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::backups;
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
+use crate::handlers::{BackUp, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::housekeeping;
 use crate::mailer::Mailer;
 use crate::ring::Ring;
@@ -35,6 +37,8 @@ pub struct Slots {
     pub keys: usize,
     /// Webhooks that past events are delivered to once more.
     pub recovery: usize,
+    /// Backups that are made or restored.
+    pub backup: usize,
     /// Of one lane: one webhook endpoint, the mail of one account.
     pub per_lane: usize,
 }
@@ -46,6 +50,7 @@ impl Default for Slots {
             mail: 16,
             keys: 2,
             recovery: 2,
+            backup: 1,
             per_lane: 32,
         }
     }
@@ -58,6 +63,7 @@ pub struct Deps {
     pub bell: Arc<dyn Bell>,
     pub egress: Egress,
     pub mailer: Mailer,
+    pub backups: Arc<Plan>,
     /// The origin that links in mails lead to.
     pub base_url: Url,
     /// Tells workers apart in the log of attempts; see [`process_name`].
@@ -107,6 +113,7 @@ impl Worker {
             bell,
             egress,
             mailer,
+            backups,
             base_url,
             name,
             limits,
@@ -117,6 +124,7 @@ impl Worker {
             // One at a time of each project: two would do the same.
             keys: Arc::new(Ring::new(limits.keys, 1)),
             recovery: Arc::new(Ring::new(limits.recovery, 1)),
+            backup: Arc::new(Ring::new(limits.backup, 1)),
         };
         let deliver = DeliverWebhook {
             db: db.clone(),
@@ -141,9 +149,15 @@ impl Worker {
             bell: Arc::clone(&bell),
             shutdown: stop.clone(),
         };
+        let backup = BackUp {
+            db: db.clone(),
+            keys: Arc::clone(&keys),
+            plan: Arc::clone(&backups),
+            shutdown: stop.clone(),
+        };
         let runner = Arc::new(Runner::new(
             db.clone(),
-            Handlers::new(deliver, mail, reencrypt, recover),
+            Handlers::new(deliver, mail, reencrypt, recover, backup),
             results,
             stop.clone(),
         ));
@@ -158,8 +172,9 @@ impl Worker {
             };
             loops.spawn(dispatcher.run(stop.clone()));
         }
-        loops.spawn(listen(bell, rings.clone(), stop.clone()));
+        loops.spawn(listen(Arc::clone(&bell), rings.clone(), stop.clone()));
         loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
+        loops.spawn(backups::run(db.clone(), backups, bell, stop.clone()));
         loops.spawn(Sweeper { db, rings }.run(stop.clone()));
         (loops, runner)
     }

@@ -1,5 +1,7 @@
 //! What superusers do: they look after the instance, from a session, and see no secret value.
 
+pub mod backup_dto;
+pub mod backups;
 pub mod instance;
 pub mod invites;
 pub mod job_dto;
@@ -10,6 +12,7 @@ pub mod users;
 
 use std::sync::Arc;
 
+use backups::BackupsApi;
 use instance::InstanceApi;
 use invites::AdminInvitesApi;
 use jobs::AdminJobsApi;
@@ -27,6 +30,7 @@ pub type Apis = (
     AdminMembersApi,
     AdminInvitesApi,
     AdminJobsApi,
+    BackupsApi,
 );
 
 /// The operations of this area over an application.
@@ -38,5 +42,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         AdminMembersApi(app.clone()),
         AdminInvitesApi(app.clone()),
         AdminJobsApi(app.clone()),
+        BackupsApi(app.clone()),
     )
 }

@@ -24,7 +24,7 @@ pub use fault::Fault;
 pub use file::{Header, Sizes, Table};
 pub use load::Restored;
 pub use make::Progress;
-pub use offline::{restore_file, write_file};
+pub use offline::{open_target, restore_file, write_file};
 pub use plan::Plan;
 pub use run::{Desk, Ended, note_fault, note_progress, note_restore_fault};
 pub use schedule::{let_go, make_due};

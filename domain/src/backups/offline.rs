@@ -8,9 +8,10 @@ use super::file::{Header, Sizes};
 use super::load::{Restored, load};
 use super::make::{Progress, make};
 use super::settle::Tokens;
+use super::target::make_private;
 use crate::crypto::keyring::RootKeyring;
-use crate::kernel::Db;
 use crate::kernel::id::BackupId;
+use crate::kernel::{Clock, Db, Rng};
 
 /// Writes the database as it is now into a file that no list knows.
 ///
@@ -18,6 +19,18 @@ use crate::kernel::id::BackupId;
 /// [`Fault`]; there is no file then.
 pub async fn write_file(db: &Db, keys: RootKeyring, path: &Path, id: BackupId) -> Result<(Header, Sizes), Fault> {
     make(db, Arc::new(keys), path, id, &Progress::default()).await
+}
+
+/// Opens `sqlite://path` or `postgres://…` to be restored into. The SQLite file is made, for its owner's eyes, if it is
+/// missing.
+///
+/// # Errors
+/// [`Fault`] when it cannot be reached or made.
+pub async fn open_target(url: &str, clock: Clock, rng: Rng) -> Result<Db, Fault> {
+    if url.starts_with("sqlite:") {
+        make_private(url)?;
+    }
+    Ok(Db::connect(url, clock, rng).await?)
 }
 
 /// Restores a file into an empty database.

@@ -66,6 +66,19 @@ async fn in_file(live: &Db, path: PathBuf) -> Result<Target, Fault> {
     })
 }
 
+/// Makes the file of a SQLite URL, if it is not there: SQLite would make it for everybody's eyes.
+pub(super) fn make_private(url: &str) -> Result<(), Fault> {
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path_of(url)?);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 async fn run(live: &Db, sql: &str) -> Result<()> {
     live.conn().execute_unprepared(sql).await?;
     Ok(())

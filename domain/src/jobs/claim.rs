@@ -116,6 +116,19 @@ pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bo
     Ok(open.is_some())
 }
 
+/// Holds a claim for as long again, for work that takes longer than one lease. Tells whether it is still ours.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn renew(db: &Db, job: &Claimed) -> Result<bool> {
+    let tx = db.begin_write().await?;
+    let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease_id = $2 AND state = 1";
+    let values = [job.id.into(), job.lease_id.into(), (tx.now() + LEASE).into()];
+    let held = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    tx.commit_bookkeeping().await?;
+    Ok(held.rows_affected() > 0)
+}
+
 /// Gives back jobs that were claimed and not begun, as if they had never been claimed.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::id::{MailId, ProjectId, RecoveryId};
+use crate::kernel::id::{BackupId, MailId, ProjectId, RecoveryId};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,10 +11,11 @@ pub enum JobKind {
     Mail,
     Keys,
     Recovery,
+    Backup,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 4] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery];
+    pub const ALL: [Self; 5] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery, Self::Backup];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -22,6 +23,7 @@ impl JobKind {
             Self::Mail => "mail",
             Self::Keys => "keys",
             Self::Recovery => "recovery",
+            Self::Backup => "backup",
         }
     }
 
@@ -32,6 +34,7 @@ impl JobKind {
             Self::Mail => "mail:",
             Self::Keys => "keys:",
             Self::Recovery => "recover:",
+            Self::Backup => "backup:",
         }
     }
 }
@@ -60,6 +63,14 @@ pub enum Job {
     RecoverWebhookV1 {
         recovery_id: RecoveryId,
     },
+    /// Back the instance up, and prove the backup.
+    MakeBackupV1 {
+        backup_id: BackupId,
+    },
+    /// Restore a backup into a database beside the live one.
+    RestoreBackupV1 {
+        backup_id: BackupId,
+    },
 }
 
 impl Job {
@@ -69,6 +80,7 @@ impl Job {
             Self::SendMailV1 { .. } => JobKind::Mail,
             Self::ReencryptV1 { .. } => JobKind::Keys,
             Self::RecoverWebhookV1 { .. } => JobKind::Recovery,
+            Self::MakeBackupV1 { .. } | Self::RestoreBackupV1 { .. } => JobKind::Backup,
         }
     }
 }
@@ -166,6 +178,14 @@ mod tests {
         let text = r#"{"job":"recover_webhook_v1","recovery_id":"rcv_00000000000000000000000000"}"#;
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
         assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let job = Job::MakeBackupV1 {
+            backup_id: BackupId(Uuid::nil()),
+        };
+        let text = r#"{"job":"make_backup_v1","backup_id":"bak_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let text = r#"{"job":"restore_backup_v1","backup_id":"bak_00000000000000000000000000"}"#;
+        assert!(matches!(serde_json::from_str(text), Ok(Job::RestoreBackupV1 { .. })));
         assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OrgId, ProjectId, RoleId, SecretId,
+    AclRuleId, BackupId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OrgId, ProjectId, RoleId, SecretId,
     ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
@@ -32,6 +32,7 @@ pub enum Target {
     AccessRule(AclRuleId),
     ServiceAccount(ServiceAccountId),
     Job(JobId),
+    Backup(BackupId),
 }
 
 impl Target {
@@ -52,6 +53,7 @@ impl Target {
             Self::AccessRule(id) => ("access_rule", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
             Self::Job(id) => ("job", id.0),
+            Self::Backup(id) => ("backup", id.0),
         }
     }
 }
@@ -74,6 +76,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "access_rule" => AclRuleId(id).to_string(),
         "service_account" => ServiceAccountId(id).to_string(),
         "job" => JobId(id).to_string(),
+        "backup" => BackupId(id).to_string(),
         _ => id.to_string(),
     }
 }

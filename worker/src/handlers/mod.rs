@@ -1,5 +1,6 @@
 //! What jobs do.
 
+mod back_up;
 mod deliver_webhook;
 mod recover_webhook;
 mod reencrypt;
@@ -11,6 +12,7 @@ use domain::jobs::{Job, Verdict};
 
 use crate::run::{Ending, Step, Taken};
 
+pub(crate) use back_up::BackUp;
 pub(crate) use deliver_webhook::DeliverWebhook;
 pub(crate) use recover_webhook::RecoverWebhook;
 pub(crate) use reencrypt::Reencrypt;
@@ -22,15 +24,23 @@ pub(crate) struct Handlers {
     mail: Arc<SendMail>,
     reencrypt: Arc<Reencrypt>,
     recover: Arc<RecoverWebhook>,
+    backup: Arc<BackUp>,
 }
 
 impl Handlers {
-    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail, reencrypt: Reencrypt, recover: RecoverWebhook) -> Self {
+    pub(crate) fn new(
+        deliver: DeliverWebhook,
+        mail: SendMail,
+        reencrypt: Reencrypt,
+        recover: RecoverWebhook,
+        backup: BackUp,
+    ) -> Self {
         Self {
             deliver,
             mail: Arc::new(mail),
             reencrypt: Arc::new(reencrypt),
             recover: Arc::new(recover),
+            backup: Arc::new(backup),
         }
     }
 
@@ -54,6 +64,16 @@ impl Handlers {
                     let recover = Arc::clone(&self.recover);
                     let job = taken.job.clone();
                     Step::Run(Box::pin(async move { recover.run(&job, recovery_id).await }))
+                }
+                Ok(Job::MakeBackupV1 { backup_id }) => {
+                    let backup = Arc::clone(&self.backup);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { backup.make(&job, backup_id).await }))
+                }
+                Ok(Job::RestoreBackupV1 { backup_id }) => {
+                    let backup = Arc::clone(&self.backup);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { backup.restore(&job, backup_id).await }))
                 }
                 Err(error) => {
                     tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");

@@ -1,5 +1,6 @@
 //! A database with one organisation, and workers on it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -7,12 +8,14 @@ use std::time::Duration;
 use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
 use domain::auth::register::{self, Registration};
 use domain::auth::session::Transport;
+use domain::backups::Plan;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::entity::{attempt, job};
 use domain::jobs::{self, Bell, JobState, LocalBell};
 use domain::journal::{self, Action, Entry, Target};
+use domain::kernel::config::Config;
 use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
 use domain::kernel::{Clock, Db, Reads, Rng, Secret};
 use domain::webhooks::endpoint::{self, FilterInput, NewWebhook};
@@ -22,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
+use crate::handlers::{BackUp, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
 use crate::ring::{Ring, Seat};
 use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
@@ -174,7 +177,22 @@ impl World {
             base_url: base_url(),
         };
         let stop = CancellationToken::new();
-        Handlers::new(deliver, mail, self.reencrypt(stop.clone()), self.recover(stop))
+        let backup = BackUp {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            plan: self.plan(),
+            shutdown: stop.clone(),
+        };
+        Handlers::new(deliver, mail, self.reencrypt(stop.clone()), self.recover(stop), backup)
+    }
+
+    /// How this world is backed up: not at all.
+    fn plan(&self) -> Arc<Plan> {
+        let folder = self.dir.path().display().to_string();
+        let env = [("STRONGROOM_DATA_DIR".to_owned(), folder)];
+        let no_file = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let config = Config::load(env.into_iter(), no_file).unwrap();
+        Arc::new(Plan::without_roots(&config))
     }
 
     pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {
@@ -204,6 +222,7 @@ impl World {
             bell,
             egress: self.egress(),
             mailer,
+            backups: self.plan(),
             base_url: base_url(),
             name: name.to_owned(),
             // A narrow window, so that tests see it.

@@ -1,5 +1,6 @@
 //! What must hold when things break: processes killed and paused, Redis wiped, PostgreSQL restarted.
 
+mod backup;
 mod canary;
 mod cut;
 mod keys;

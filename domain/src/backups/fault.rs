@@ -31,10 +31,12 @@ impl Fault {
 }
 
 /// The opener of a sealed stream calls invalid what does not open, and a file that ends in the middle is cut short.
+/// One that is gone does not come back by itself.
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::damaged(),
+            io::ErrorKind::NotFound => Self::refused("The file of the backup is not there, or its folder is another one here."),
             _ => Self::Io(error),
         }
     }

@@ -16,7 +16,7 @@ async fn set(backend: Backend, settings: &[(&'static str, &str)]) -> TestApp {
     let options = Options::new(backend).stopped_clock();
     let options = settings
         .iter()
-        .fold(options, |options, (name, value)| options.with(name, *value));
+        .fold(options, |options, (name, value)| options.with(*name, *value));
     TestApp::start(options).await
 }
 
@@ -93,6 +93,7 @@ on_each_backend! {
         let root = root(&t).await;
         made(&root).await;
         t.advance(24 * HOUR);
+        let root = root.signs_in_again().await;
         made(&root).await;
         none_is_under_way(&t).await;
         assert_eq!(let_go(t.db(), &t.app().backups).await.unwrap(), 0);

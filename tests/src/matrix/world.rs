@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{DeliveryId, EmailId, EnvId, JobId, OrgId, ProjectId, UserId};
+use domain::kernel::id::{BackupId, DeliveryId, EmailId, EnvId, JobId, OrgId, ProjectId, UserId};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -69,6 +69,8 @@ pub struct Side {
     pub invite_token: String,
     /// Who was invited, with a verified address.
     pub invitee_id: UserId,
+    /// A backup of the instance, whose file is gone.
+    pub backup: String,
 }
 
 impl Side {
@@ -102,6 +104,7 @@ impl Side {
             ("token", self.invite_token.clone()),
             ("user", self.member.clone()),
             ("job", self.job()),
+            ("backup", self.backup.clone()),
         ])
     }
 }
@@ -404,6 +407,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         invite,
         invite_token,
         invitee_id: person.id,
+        backup: backup(org.app).await,
     };
     (side, person)
 }
@@ -430,6 +434,18 @@ async fn invited(org: &Org<'_>, project: &str) -> Invited {
         token: expect_token(org.app, email, INVITE, 1).await,
         person,
     }
+}
+
+/// A backup as it stands when it is made.
+async fn backup(app: &TestApp) -> String {
+    let tx = app.db().begin_write().await.expect("open a transaction");
+    let id: BackupId = tx.new_id().expect("an id");
+    let sql = "INSERT INTO backups (id, state, cause, source, created_at, completed_at, rows_done)
+        VALUES ($1, 'completed', 'requested', 'sqlite', $2, $2, 0)";
+    let values = [id.into(), tx.now().into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await.expect("a row");
+    tx.commit_bookkeeping().await.expect("commit");
+    id.to_string()
 }
 
 /// A template that knows the one key.

@@ -36,7 +36,9 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::damaged(),
-            io::ErrorKind::NotFound => Self::refused("The file of the backup is not there, or its folder is another one here."),
+            io::ErrorKind::NotFound => {
+                Self::refused("The file of the backup is not there, or its folder is another one here.")
+            }
             _ => Self::Io(error),
         }
     }

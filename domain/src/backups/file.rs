@@ -229,6 +229,11 @@ impl Reader {
         })
     }
 
+    /// Length of the line that was read last, bytes.
+    pub(super) fn length(&self) -> usize {
+        self.line.len()
+    }
+
     /// The next line; `None` at the end of the stream, which is authentic too.
     pub(super) fn next(&mut self) -> Result<Option<Line>, Fault> {
         self.line.clear();

@@ -18,6 +18,8 @@ use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx};
 
 /// Rows of one statement at most.
 const ROWS: usize = 500;
+/// About how much goes into one statement at most, bytes.
+const BYTES: usize = 4 * 1024 * 1024;
 /// Parameters of one statement at most: SQLite takes 32,766.
 const MARKS: usize = 30_000;
 /// Parts that wait for the database.
@@ -83,7 +85,7 @@ fn walk(reader: &mut Reader, mut take: impl FnMut(Part) -> bool) -> Result<(), F
     let mut is_over = false;
     let mut next_table = 0;
     let (mut width, mut left) = (0, 0_u64);
-    let mut rows = Vec::new();
+    let (mut rows, mut size) = (Vec::new(), 0);
     while let Some(line) = reader.next()? {
         if is_over {
             return Err(Fault::damaged());
@@ -103,8 +105,12 @@ fn walk(reader: &mut Reader, mut take: impl FnMut(Part) -> bool) -> Result<(), F
             Line::Row(row) if left > 0 && row.len() == width => {
                 rows.push(row);
                 left -= 1;
-                if rows.len() >= batch(width) && !flush(&mut rows, &mut take) {
-                    return Ok(());
+                size += reader.length();
+                if rows.len() >= batch(width) || size >= BYTES {
+                    size = 0;
+                    if !flush(&mut rows, &mut take) {
+                        return Ok(());
+                    }
                 }
             }
             Line::End if left == 0 && next_table == tables.len() => is_over = true,

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::TryStreamExt;
-use sea_orm::StreamTrait;
+use sea_orm::{ConnectionTrait, Value};
+use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
 use super::file::{END_LINE, Header, Sizes, Table, Writer, table_line};
 use super::plan::remove_if_there;
-use super::tables::{self, MIGRATIONS, TABLES};
+use super::tables::{self, Column, MIGRATIONS, TABLES};
 use crate::crypto::keyring::RootKeyring;
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::BackupId;
@@ -20,8 +20,8 @@ use crate::kernel::{Backend, Db, Error, Reads, Result, Rng};
 
 /// Blocks of lines that wait for the disk.
 const QUEUE: usize = 4;
-/// About how long a block is, bytes.
-const BLOCK_LEN: usize = 256 * 1024;
+/// Rows that are read at once; they make a block.
+const PAGE: usize = 200;
 
 /// How far something has come, in rows.
 #[derive(Debug, Default)]
@@ -125,37 +125,65 @@ async fn send(
     blocks: &mpsc::Sender<Block>,
     progress: &Progress,
 ) -> Result<(), Fault> {
-    let mut block = Vec::with_capacity(BLOCK_LEN);
     for table in &header.tables {
-        block.extend(table_line(&table.name));
-        let sql = tables::select(from.backend(), &table.name, &table.columns);
-        let mut rows = from.conn().stream_raw(from.sql(&sql, [])).await?;
-        let mut count = 0;
-        while let Some(row) = rows.try_next().await? {
-            let values = tables::written(&row, &table.columns)?;
-            serde_json::to_writer(&mut block, &values)
-                .map_err(|error| Error::internal(format!("a row of {}: {error}", table.name)))?;
-            block.push(b'\n');
-            count += 1;
-            if block.len() >= BLOCK_LEN {
-                let full = mem::replace(&mut block, Vec::with_capacity(BLOCK_LEN));
-                if blocks.send(Block::Lines(full)).await.is_err() {
-                    return Ok(());
-                }
-            }
+        if !send_table(from, table, blocks, progress).await? {
+            return Ok(());
         }
-        if count != table.rows {
-            return Err(Error::internal(format!("a snapshot of {} that moves", table.name)).into());
-        }
-        progress.add(count);
     }
-    block.extend(END_LINE);
-    for block in [Block::Lines(block), Block::End] {
+    for block in [Block::Lines(END_LINE.to_vec()), Block::End] {
         if blocks.send(block).await.is_err() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Reads a table page by page. Returns whether there is anybody who takes what comes next.
+async fn send_table(
+    from: &Snapshot,
+    table: &Table,
+    blocks: &mpsc::Sender<Block>,
+    progress: &Progress,
+) -> Result<bool, Fault> {
+    let Table { name, columns, rows } = table;
+    let key = tables::key(from, name, columns).await?;
+    let sql = |is_first| tables::select(from.backend(), name, columns, &key, is_first, PAGE);
+    let (first, next) = (sql(true), sql(false));
+    let mut page = from.conn().query_all_raw(from.sql(&first, [])).await?;
+    let mut block = table_line(name);
+    let mut count = 0;
+    loop {
+        let mut last = Vec::new();
+        for row in &page {
+            last = tables::written(row, columns)?;
+            serde_json::to_writer(&mut block, &last)
+                .map_err(|error| Error::internal(format!("a row of {name}: {error}")))?;
+            block.push(b'\n');
+        }
+        count += page.len() as u64;
+        progress.add(page.len() as u64);
+        if blocks.send(Block::Lines(mem::take(&mut block))).await.is_err() {
+            return Ok(false);
+        }
+        if page.len() < PAGE {
+            break;
+        }
+        let behind = place(&last, columns, &key)?;
+        page = from.conn().query_all_raw(from.sql(&next, behind)).await?;
+    }
+    if count != *rows {
+        return Err(Error::internal(format!("a snapshot of {name} that moves")).into());
+    }
+    Ok(true)
+}
+
+/// The key of a row, to go on behind it.
+fn place(row: &[Json], columns: &[Column], key: &[usize]) -> Result<Vec<Value>, Fault> {
+    let value = |at: &usize| {
+        let (value, column) = row.get(*at).zip(columns.get(*at)).ok_or_else(Fault::damaged)?;
+        tables::read(value.clone(), column.kind, column.kind)
+    };
+    key.iter().map(value).collect()
 }
 
 /// Compresses, seals and writes, apart from those who wait for the network. Leaves no half of a file.

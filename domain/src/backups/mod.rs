@@ -29,4 +29,4 @@ pub use plan::Plan;
 pub use run::{Desk, Ended, note_fault, note_progress, note_restore_fault};
 pub use schedule::{let_go, make_due};
 pub use settle::Tokens;
-pub use tables::{MIGRATIONS, TABLES};
+pub use tables::{Column, Kind, MIGRATIONS, TABLES};

@@ -160,8 +160,37 @@ fn quoted_list(columns: &[Column]) -> String {
     names.join(", ")
 }
 
-/// Reads every row of a table.
-pub(super) fn select(backend: Backend, table: &str, columns: &[Column]) -> String {
+/// Which columns of a table its rows are told apart by, in order, as places in `columns`.
+pub(super) async fn key(from: &impl Reads, table: &str, columns: &[Column]) -> Result<Vec<usize>> {
+    let sql = match from.backend() {
+        Backend::Sqlite => "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk",
+        Backend::Postgres => {
+            "SELECT a.attname::text AS name FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+             WHERE i.indrelid = to_regclass($1) AND i.indisprimary
+             ORDER BY array_position(i.indkey::int2[], a.attnum)"
+        }
+    };
+    let found = Named::find_by_statement(from.sql(sql, [table.into()]))
+        .all(from.conn())
+        .await?;
+    let place = |named: &Named| columns.iter().position(|column| column.name == named.name);
+    let places: Vec<usize> = found.iter().filter_map(place).collect();
+    if places.is_empty() || places.len() != found.len() {
+        return Err(Error::internal(format!("{table} has no key to read it by")));
+    }
+    Ok(places)
+}
+
+/// Reads so many rows of a table in the order of its key: the first ones, or those behind a row whose key is bound.
+pub(super) fn select(
+    backend: Backend,
+    table: &str,
+    columns: &[Column],
+    key: &[usize],
+    is_first: bool,
+    rows: usize,
+) -> String {
     // PostgreSQL's integers have several lengths.
     let is_cast = |column: &Column| backend == Backend::Postgres && column.kind == Kind::Int;
     let shown = |column: &Column| {
@@ -169,7 +198,16 @@ pub(super) fn select(backend: Backend, table: &str, columns: &[Column]) -> Strin
         format!("{}{cast}", quoted(&column.name))
     };
     let shown: Vec<_> = columns.iter().map(shown).collect();
-    format!("SELECT {} FROM {}", shown.join(", "), quoted(table))
+    let key: Vec<_> = key.iter().filter_map(|place| columns.get(*place)).collect();
+    let key: Vec<_> = key.iter().map(|column| quoted(&column.name)).collect();
+    let marks: Vec<_> = (1..=key.len()).map(|n| format!("${n}")).collect();
+    let (shown, key) = (shown.join(", "), key.join(", "));
+    let behind = if is_first {
+        String::new()
+    } else {
+        format!(" WHERE ({key}) > ({})", marks.join(", "))
+    };
+    format!("SELECT {shown} FROM {}{behind} ORDER BY {key} LIMIT {rows}", quoted(table))
 }
 
 /// Empties a table: a migration or a trigger may have put rows into it.
@@ -262,6 +300,23 @@ mod tests {
         assert!(read(Json::from("1"), Kind::Text, Kind::Int).is_err());
         let nothing = read(Json::Null, Kind::Bytes, Kind::Uuid).unwrap();
         assert_eq!(nothing, sea_orm::Value::from(None::<Uuid>));
+    }
+
+    #[test]
+    fn pages_follow_each_other_by_the_key() {
+        let column = |name: &str, kind| Column {
+            name: name.to_owned(),
+            kind,
+        };
+        let columns = [column("at", Kind::Int), column("id", Kind::Uuid), column("n", Kind::Int)];
+        assert_eq!(
+            select(Backend::Sqlite, "t", &columns, &[1], true, 5),
+            r#"SELECT "at", "id", "n" FROM "t" ORDER BY "id" LIMIT 5"#
+        );
+        assert_eq!(
+            select(Backend::Postgres, "t", &columns, &[1, 2], false, 5),
+            r#"SELECT "at"::bigint, "id", "n"::bigint FROM "t" WHERE ("id", "n") > ($1, $2) ORDER BY "id", "n" LIMIT 5"#
+        );
     }
 
     #[test]

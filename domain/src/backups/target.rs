@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 use url::Url;
@@ -16,6 +17,10 @@ use crate::kernel::{Db, Error, Reads, Result};
 
 /// Longest name of a PostgreSQL database, bytes; a longer one would be cut in silence.
 const MAX_NAME: usize = 63;
+
+/// Tries to rename a database, and the pause between two.
+const RENAMES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A database that is being filled.
 pub(super) struct Target {
@@ -103,7 +108,7 @@ async fn remove(live: &Db, place: &Place) -> Result<(), Fault> {
     match place {
         Place::File(path) => remove_database(path)?,
         Place::Schema(name) => run(live, &format!("DROP SCHEMA IF EXISTS \"{name}\" CASCADE")).await?,
-        Place::Database(name) => run(live, &format!("DROP DATABASE IF EXISTS \"{name}\"")).await?,
+        Place::Database(name) => run(live, &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await?,
     }
     Ok(())
 }
@@ -194,6 +199,18 @@ fn path_of(url: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
+/// PostgreSQL takes a moment to notice that the last connection is closed, and renames nothing that is in use.
+async fn rename(live: &Db, from: &str, to: &str) -> Result<()> {
+    let sql = format!("ALTER DATABASE \"{from}\" RENAME TO \"{to}\"");
+    for _ in 1..RENAMES {
+        if run(live, &sql).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    run(live, &sql).await
+}
+
 impl Staging {
     /// Gives it the name that says that it is ready; returns that name.
     pub(super) async fn finish(self, live: &Db) -> Result<String, Fault> {
@@ -201,7 +218,7 @@ impl Staging {
         target.db.close().await;
         match &target.place {
             Place::File(path) => fs::rename(path, &name)?,
-            Place::Database(part) => run(live, &format!("ALTER DATABASE \"{part}\" RENAME TO \"{name}\"")).await?,
+            Place::Database(part) => rename(live, part, &name).await?,
             Place::Schema(_) => return Err(Error::internal("a schema is nothing to be kept").into()),
         }
         Ok(name)

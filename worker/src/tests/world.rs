@@ -1,6 +1,5 @@
 //! A database with one organisation, and workers on it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -190,8 +189,7 @@ impl World {
     fn plan(&self) -> Arc<Plan> {
         let folder = self.dir.path().display().to_string();
         let env = [("STRONGROOM_DATA_DIR".to_owned(), folder)];
-        let no_file = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-        let config = Config::load(env.into_iter(), no_file).unwrap();
+        let config = Config::load(env.into_iter(), |_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         Arc::new(Plan::without_roots(&config))
     }
 

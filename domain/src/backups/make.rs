@@ -179,7 +179,7 @@ async fn send_table(
 
 /// The key of a row, to go on behind it.
 fn place(row: &[Json], columns: &[Column], key: &[usize]) -> Result<Vec<Value>, Fault> {
-    let value = |at: &usize| {
+    let value = |at: &usize| -> Result<Value, Fault> {
         let (value, column) = row.get(*at).zip(columns.get(*at)).ok_or_else(Fault::damaged)?;
         tables::read(value.clone(), column.kind, column.kind)
     };

@@ -207,7 +207,10 @@ pub(super) fn select(
     } else {
         format!(" WHERE ({key}) > ({})", marks.join(", "))
     };
-    format!("SELECT {shown} FROM {}{behind} ORDER BY {key} LIMIT {rows}", quoted(table))
+    format!(
+        "SELECT {shown} FROM {}{behind} ORDER BY {key} LIMIT {rows}",
+        quoted(table)
+    )
 }
 
 /// Empties a table: a migration or a trigger may have put rows into it.
@@ -308,7 +311,11 @@ mod tests {
             name: name.to_owned(),
             kind,
         };
-        let columns = [column("at", Kind::Int), column("id", Kind::Uuid), column("n", Kind::Int)];
+        let columns = [
+            column("at", Kind::Int),
+            column("id", Kind::Uuid),
+            column("n", Kind::Int),
+        ];
         assert_eq!(
             select(Backend::Sqlite, "t", &columns, &[1], true, 5),
             r#"SELECT "at", "id", "n" FROM "t" ORDER BY "id" LIMIT 5"#

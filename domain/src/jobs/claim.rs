@@ -11,7 +11,7 @@ use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
 /// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the
-/// lease needs no renewal.
+/// lease needs no renewal; work that takes longer renews it, see [`renew`].
 pub const LEASE: Duration = Duration::from_mins(1);
 
 /// A job that this worker holds until its lease ends.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::access::AccessMemory;
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
+use domain::backups::Plan;
 use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
@@ -50,6 +51,7 @@ pub struct App {
     pub signer: Signer,
     /// Settings and keys of other issuers.
     pub issuers: Issuers,
+    pub backups: Arc<Plan>,
     pub first_run: FirstRun,
     /// The figures of this process, for Prometheus.
     pub metrics: Registry,

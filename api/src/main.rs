@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use api::restore;
 use api::serve::{self, Ambient, Started};
 use clap::{Parser, Subcommand};
 use domain::crypto::key_store::KeyStore;
@@ -46,8 +47,25 @@ enum Command {
         #[arg(long, value_name = "KID")]
         forget: Option<String>,
     },
+    /// Restore a backup into an empty database, SQLite or PostgreSQL, wherever it came from.
+    Restore(Restore),
     /// Ask a running service on this machine whether it is ready; the exit code tells.
     Health,
+}
+
+#[derive(clap::Args)]
+struct Restore {
+    /// The backup file.
+    #[arg(long)]
+    from: std::path::PathBuf,
+    /// `sqlite://path` or `postgres://…`. The configured database if absent, which keeps a password out of the list of
+    /// processes.
+    #[arg(long)]
+    to: Option<String>,
+    /// Revoke every personal token and every key of a service account too: after a theft, when tokens that were
+    /// revoked since the backup must not work again.
+    #[arg(long)]
+    end_tokens: bool,
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -94,6 +112,11 @@ async fn run(command: Command) -> Outcome {
         Command::Recount => recount().await,
         Command::RootKeys => root_keys().await,
         Command::SigningKeys { rotate, forget } => signing_keys(rotate, forget).await,
+        Command::Restore(Restore { from, to, end_tokens }) => {
+            let config = Config::from_process()?;
+            let told = restore::restore(&config, &from, to.as_deref(), end_tokens).await?;
+            Ok(write!(std::io::stdout(), "{told}")?)
+        }
         Command::Health => health(&Config::from_process()?).await,
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::access::AccessMemory;
 use domain::auth::register::Registration;
 use domain::auth::throttle::Throttle;
+use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
@@ -157,6 +158,25 @@ fn root_key(config: &Config, rng: &Rng) -> Result<Secret<String>, StartError> {
     }
 }
 
+/// The root keys that are there already; none are made.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn existing_root_keys(config: &Config) -> Result<Option<RootKeyring>, StartError> {
+    let path = config.data_dir.join(ROOT_KEY_FILE);
+    let text = match (&config.root_key, &config.database) {
+        (Some(key), _) => key.clone(),
+        (None, DatabaseChoice::SqliteFile(_)) if path.exists() => match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text),
+            Err(source) => return Err(StartError::File { path, source }),
+        },
+        (None, DatabaseChoice::SqliteFile(_) | DatabaseChoice::SqliteUrl(_) | DatabaseChoice::Postgres(_)) => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(RootKeyring::parse(&text)?))
+}
+
 fn make_private_folder(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -238,13 +258,14 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
     limits::plan::adopt_default(&db).await?;
+    let backups = Arc::new(Plan::from_config(&config, &keyring)?);
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let stop = draining::stop_after(&shutdown, config.drain_delay);
-    let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, shutdown.begun)?;
+    let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, backups, shutdown.begun)?;
     let app = Arc::new(app);
     let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
@@ -314,6 +335,7 @@ fn assemble(
     keys: Arc<KeyStore>,
     passwords: Passwords,
     bell: Arc<dyn Bell>,
+    backups: Arc<Plan>,
     draining: CancellationToken,
 ) -> Result<(App, JoinHandle<()>), Error> {
     let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
@@ -341,6 +363,7 @@ fn assemble(
         },
         registration: config.registration,
         billing,
+        backups,
         first_run: FirstRun::new(config.clone(), draining.clone()),
         metrics,
         requests: Arc::new(Recorder::new(ambient.rng.uuid(db.now())?, ambient.clock.clone())),
@@ -491,6 +514,7 @@ fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Resu
                 egress: Egress::new(policy, Timeouts::default())?.with_clock(app.db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
                 billing: app.billing.clone(),
+                backups: app.backups.clone(),
                 base_url: config.base_url.clone(),
                 name: process_name(&app.db)?,
                 limits: Slots::default(),

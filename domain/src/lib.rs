@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] [`backups`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`foreign`] | tokens of other issuers: their settings, their keys, the check |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
@@ -20,6 +20,7 @@
 pub mod access;
 pub mod admin;
 pub mod auth;
+pub mod backups;
 pub mod billing;
 pub mod crypto;
 pub mod egress;

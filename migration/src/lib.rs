@@ -22,6 +22,7 @@ mod m20260901_000001_oauth;
 mod m20260902_000001_federation;
 mod m20261001_000001_dead_jobs;
 mod m20261101_000001_request_metrics;
+mod m20261201_000001_backups;
 
 pub struct Migrator;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260902_000001_federation::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
             Box::new(m20261101_000001_request_metrics::Migration),
+            Box::new(m20261201_000001_backups::Migration),
         ]
     }
 }
@@ -53,6 +55,14 @@ impl MigratorTrait for Migrator {
 /// How many migrations this build knows.
 pub fn known() -> usize {
     Migrator::migrations().len()
+}
+
+/// Their names, in the order in which they are applied.
+pub fn names() -> Vec<String> {
+    Migrator::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect()
 }
 
 /// Any number that no other advisory lock of this product uses.
@@ -64,6 +74,14 @@ const LOCK: i64 = 0x5354_524f_4e47;
 /// # Errors
 /// The database's own; a failed migration leaves the schema as the last whole one left it.
 pub async fn up_locked(db: &DatabaseConnection) -> Result<(), DbErr> {
+    up_some_locked(db, None).await
+}
+
+/// Applies so many of those that are missing, or all.
+///
+/// # Errors
+/// See [`up_locked`].
+pub async fn up_some_locked(db: &DatabaseConnection, steps: Option<u32>) -> Result<(), DbErr> {
     match db.get_database_backend() {
         DbBackend::Postgres => {
             // A session lock would belong to one connection of the pool; a transaction's lock is held until it ends.
@@ -71,14 +89,14 @@ pub async fn up_locked(db: &DatabaseConnection) -> Result<(), DbErr> {
             let sql = "SELECT pg_advisory_xact_lock($1)";
             lock.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [LOCK.into()]))
                 .await?;
-            Migrator::up(db, None).await?;
+            Migrator::up(db, steps).await?;
             lock.commit().await
         }
         // SQLite has one writer: the second process waits on the file and then finds nothing left to do, unless both
         // read the list of applied migrations before either wrote. Then the loser's CREATE fails and it looks again.
-        _ => match Migrator::up(db, None).await {
+        _ => match Migrator::up(db, steps).await {
             Ok(()) => Ok(()),
-            Err(first) => Migrator::up(db, None).await.map_err(|_| first),
+            Err(first) => Migrator::up(db, steps).await.map_err(|_| first),
         },
     }
 }

@@ -12,6 +12,7 @@ mod access;
 mod admin;
 mod audit;
 mod auth;
+mod backups;
 mod billing;
 mod contract;
 mod crypto;

@@ -143,6 +143,20 @@ pub async fn postgres_database() -> String {
     panic!("the template database could not be copied");
 }
 
+/// A PostgreSQL database with nothing in it; returns its URL.
+///
+/// # Panics
+/// When it cannot be made.
+pub async fn empty_postgres_database() -> String {
+    let name = format!("empty_{}", Uuid::new_v4().simple());
+    admin()
+        .await
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("make an empty database");
+    database_url(&servers().postgres_url, &name)
+}
+
 /// A Redis URL of a logical database that few other tests ring in.
 pub fn redis_url() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -238,6 +252,7 @@ impl TestApp {
                 ("STRONGROOM_REDIS_URL", redis_url()),
                 ("STRONGROOM_WORKER", "embedded".to_owned()),
                 ("STRONGROOM_ROOT_KEY", fresh_root_key()),
+                ("STRONGROOM_BACKUP_KEY", fresh_root_key()),
             ]),
         }
         // What the test says counts, also when it says nothing.
@@ -340,7 +355,11 @@ impl TestApp {
     }
 }
 
-pub(crate) fn fresh_root_key() -> String {
+/// A key as the settings take it.
+///
+/// # Panics
+/// Without random numbers.
+pub fn fresh_root_key() -> String {
     domain::crypto::keyring::RootKeyring::generate(&Rng::system())
         .expect("a root key")
         .expose()

@@ -5,8 +5,9 @@
 //! | `ring` | the lanes that have work, served in turn, each at its own pace, and the slots of one kind of job |
 //! | `dispatch` | claims the jobs of rung lanes, many at once |
 //! | `run` | runs claimed jobs, each within its slot |
-//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew, ask Stripe |
+//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew, ask Stripe, make a backup |
 //! | `looks` | finds out what was missed at Stripe |
+//! | `backups` | looks every few minutes whether a backup is due |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
 //! | `metrics` | what it counts, and [`metrics_page`], where a process of its own shows that |
@@ -14,6 +15,7 @@
 //!
 //! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
 
+mod backups;
 mod dispatch;
 mod finisher;
 mod handlers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use domain::backups::Plan;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
@@ -96,6 +97,7 @@ fn check(config: &Config) -> Result<RootKeyring, String> {
 }
 
 async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
+    let backups = Arc::new(Plan::from_config(config, &roots)?);
     let shutdown = signals::shutdown_on_signal().map_err(|error| Error::internal(format!("signals: {error}")))?;
     let shutdown = shutdown.begun;
     let opened = tokio::select! {
@@ -112,14 +114,14 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     }
     if let Some(url) = &config.redis {
         let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
-        work(config, &db, keys, bell.clone(), name, registry, shutdown).await?;
+        work(config, &db, keys, bell.clone(), name, registry, backups, shutdown).await?;
         if let Some(bell) = Arc::into_inner(bell) {
             bell.close().await;
         }
     } else {
         // Nobody can ring in another process: the sweeper alone finds the jobs.
         let bell = Arc::new(LocalBell::default());
-        work(config, &db, keys, bell, name, registry, shutdown).await?;
+        work(config, &db, keys, bell, name, registry, backups, shutdown).await?;
     }
     db.close().await;
     Ok(())
@@ -132,6 +134,7 @@ async fn work(
     bell: Arc<dyn Bell>,
     name: String,
     registry: Registry,
+    backups: Arc<Plan>,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
@@ -143,6 +146,7 @@ async fn work(
         egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
         mailer: Mailer::from_config(config)?,
         billing,
+        backups,
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),

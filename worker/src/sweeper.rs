@@ -24,6 +24,7 @@ pub(crate) struct Rings {
     pub(crate) keys: Arc<Ring>,
     pub(crate) recovery: Arc<Ring>,
     pub(crate) billing: Arc<Ring>,
+    pub(crate) backup: Arc<Ring>,
 }
 
 impl Rings {
@@ -34,6 +35,7 @@ impl Rings {
             JobKind::Mail => &self.mail,
             JobKind::Keys => &self.keys,
             JobKind::Recovery => &self.recovery,
+            JobKind::Backup => &self.backup,
             JobKind::Billing => &self.billing,
         }
     }

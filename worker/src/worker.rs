@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::backups::Plan;
 use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::Egress;
@@ -14,9 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::backups;
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail};
+use crate::handlers::{
+    ApplyBilling, BackUp, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail,
+};
 use crate::housekeeping;
 use crate::looks;
 use crate::mailer::Mailer;
@@ -41,6 +45,8 @@ pub struct Slots {
     pub recovery: usize,
     /// Customers of whom Stripe is asked.
     pub billing: usize,
+    /// Backups that are made or restored.
+    pub backup: usize,
     /// Of one lane: one webhook endpoint, the mail of one account. Endpoints find their own pace up to that.
     pub per_lane: usize,
 }
@@ -53,6 +59,7 @@ impl Default for Slots {
             keys: 2,
             recovery: 2,
             billing: 4,
+            backup: 1,
             per_lane: 32,
         }
     }
@@ -66,6 +73,7 @@ pub struct Deps {
     pub egress: Egress,
     pub mailer: Mailer,
     pub billing: Billing,
+    pub backups: Arc<Plan>,
     /// The origin that links in mails lead to.
     pub base_url: Url,
     /// Tells workers apart in the log of attempts; see [`process_name`].
@@ -128,7 +136,7 @@ impl Worker {
         );
         let keys = Arc::clone(&self.deps.keys);
         let rings = rings(&self.deps.limits);
-        let billing = self.deps.billing.clone();
+        let (billing, plan) = (self.deps.billing.clone(), Arc::clone(&self.deps.backups));
         let handlers = self.handlers(stop);
         let runner = Arc::new(Runner::new(
             db.clone(),
@@ -150,6 +158,7 @@ impl Worker {
             loops.spawn(dispatcher.run(stop.clone()));
         }
         loops.spawn(looks::run(db.clone(), Arc::clone(&bell), billing, stop.clone()));
+        loops.spawn(backups::run(db.clone(), plan, Arc::clone(&bell), stop.clone()));
         loops.spawn(listen(bell, rings.clone(), metrics.clone(), stop.clone()));
         loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
         loops.spawn(metrics.clone().measure(db.clone(), stop.clone()));
@@ -166,6 +175,7 @@ impl Worker {
             egress,
             mailer,
             billing,
+            backups,
             base_url,
             name: _,
             limits: _,
@@ -195,8 +205,18 @@ impl Worker {
             bell: Arc::clone(&bell),
             shutdown: stop.clone(),
         };
-        let apply = ApplyBilling { db, bell, billing };
-        Handlers::new(deliver, mail, reencrypt, recover, apply)
+        let apply = ApplyBilling {
+            db: db.clone(),
+            bell,
+            billing,
+        };
+        let backup = BackUp {
+            db,
+            keys,
+            plan: backups,
+            shutdown: stop.clone(),
+        };
+        Handlers::new(deliver, mail, reencrypt, recover, apply, backup)
     }
 }
 
@@ -207,6 +227,7 @@ fn rings(limits: &Slots) -> Rings {
         keys,
         recovery,
         billing,
+        backup,
         per_lane,
     } = *limits;
     let ring = |limits| Arc::new(Ring::new(limits));
@@ -218,6 +239,7 @@ fn rings(limits: &Slots) -> Rings {
         recovery: ring(Limits::plain(recovery, 1)),
         // One at a time of each customer: the first answers for all that wait.
         billing: ring(Limits::plain(billing, 1)),
+        backup: ring(Limits::plain(backup, 1)),
     }
 }
 

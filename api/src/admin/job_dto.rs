@@ -60,6 +60,8 @@ pub enum JobKind {
     Keys,
     /// Delivering past events once more.
     Recovery,
+    /// Making or restoring a backup.
+    Backup,
 }
 
 impl From<JobKind> for jobs::JobKind {
@@ -69,6 +71,7 @@ impl From<JobKind> for jobs::JobKind {
             JobKind::Mail => Self::Mail,
             JobKind::Keys => Self::Keys,
             JobKind::Recovery => Self::Recovery,
+            JobKind::Backup => Self::Backup,
         }
     }
 }

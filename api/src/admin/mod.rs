@@ -1,5 +1,7 @@
 //! What superusers do: they look after the instance, from a session, and see no secret value.
 
+pub mod backup_dto;
+pub mod backups;
 pub mod dto;
 pub mod instance;
 pub mod invites;
@@ -15,6 +17,7 @@ pub mod users;
 
 use std::sync::Arc;
 
+use backups::BackupsApi;
 use instance::InstanceApi;
 use invites::AdminInvitesApi;
 use jobs::AdminJobsApi;
@@ -40,6 +43,7 @@ pub type Apis = (
     AdminOrgsApi,
     AdminPlansApi,
     AdminOidcApi,
+    BackupsApi,
 );
 
 /// The operations of this area over an application.
@@ -55,5 +59,6 @@ pub fn apis(app: &Arc<App>) -> Apis {
         AdminOrgsApi(app.clone()),
         AdminPlansApi(app.clone()),
         AdminOidcApi(app.clone()),
+        BackupsApi(app.clone()),
     )
 }

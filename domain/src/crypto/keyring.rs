@@ -192,6 +192,12 @@ impl RootKeyring {
         Ok(Secret::new(std::mem::take(&mut *key)))
     }
 
+    /// Whether a key of these is one of the others too.
+    pub fn shares_a_key(&self, others: &Self) -> bool {
+        self.keys()
+            .any(|key| others.keys().any(|other| other.digest == key.digest))
+    }
+
     fn keys(&self) -> impl Iterator<Item = &RootKey> {
         std::iter::once(&self.primary).chain(&self.others)
     }

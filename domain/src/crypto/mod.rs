@@ -1,7 +1,7 @@
 //! Everything that is sealed, wrapped, hashed or drawn by lot.
 //!
 //! Root keys ([`keyring`]) wrap data keys ([`key_store`]), data keys seal values into blobs ([`envelope`]) that are
-//! bound to their place ([`aad`]). Tokens are stored as MACs ([`token`]), passwords as Argon2id ([`password`]).
+//! bound to their place ([`aad`]), or streams ([`stream`]). Tokens are stored as MACs ([`token`]), passwords as Argon2id ([`password`]).
 
 pub mod aad;
 pub mod aead;
@@ -12,6 +12,7 @@ pub mod key_store;
 pub mod keyring;
 mod mac;
 pub mod password;
+pub mod stream;
 pub mod token;
 
 pub use aad::{Aad, Purpose};

@@ -13,7 +13,7 @@ use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
 /// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the
-/// lease needs no renewal.
+/// lease needs no renewal; work that takes longer renews it, see [`renew`].
 pub const LEASE: Duration = Duration::from_mins(1);
 
 /// A job that this worker holds until its lease ends.
@@ -270,6 +270,19 @@ pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bo
     let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state < 2 LIMIT 1";
     let open = from.conn().query_one_raw(from.sql(sql, [lane.into()])).await?;
     Ok(open.is_some())
+}
+
+/// Holds a claim for as long again, for work that takes longer than one lease. Tells whether it is still ours.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn renew(db: &Db, job: &Claimed) -> Result<bool> {
+    let tx = db.begin_write().await?;
+    let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease_id = $2 AND state = 1";
+    let values = [job.id.into(), job.lease_id.into(), (tx.queue_now() + LEASE).into()];
+    let held = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    tx.commit_bookkeeping().await?;
+    Ok(held.rows_affected() > 0)
 }
 
 /// Whether a lane has a job that runs, or will be tried within this time.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::id::{MailId, OrgId, ProjectId, RecoveryId};
+use crate::kernel::id::{BackupId, MailId, OrgId, ProjectId, RecoveryId};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,10 +12,18 @@ pub enum JobKind {
     Keys,
     Recovery,
     Billing,
+    Backup,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 5] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery, Self::Billing];
+    pub const ALL: [Self; 6] = [
+        Self::Webhook,
+        Self::Mail,
+        Self::Keys,
+        Self::Recovery,
+        Self::Billing,
+        Self::Backup,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -24,6 +32,7 @@ impl JobKind {
             Self::Keys => "keys",
             Self::Recovery => "recovery",
             Self::Billing => "stripe",
+            Self::Backup => "backup",
         }
     }
 
@@ -35,6 +44,7 @@ impl JobKind {
             Self::Keys => "keys:",
             Self::Recovery => "recover:",
             Self::Billing => "stripe:",
+            Self::Backup => "backup:",
         }
     }
 }
@@ -71,6 +81,14 @@ pub enum Job {
     SyncBillingV1 {
         org_id: OrgId,
     },
+    /// Back the instance up, and prove the backup.
+    MakeBackupV1 {
+        backup_id: BackupId,
+    },
+    /// Restore a backup into a database beside the live one.
+    RestoreBackupV1 {
+        backup_id: BackupId,
+    },
 }
 
 impl Job {
@@ -81,6 +99,7 @@ impl Job {
             Self::ReencryptV1 { .. } => JobKind::Keys,
             Self::RecoverWebhookV1 { .. } => JobKind::Recovery,
             Self::ApplyStripeEventV1 { .. } | Self::SyncBillingV1 { .. } => JobKind::Billing,
+            Self::MakeBackupV1 { .. } | Self::RestoreBackupV1 { .. } => JobKind::Backup,
         }
     }
 }
@@ -190,6 +209,14 @@ mod tests {
         let text = r#"{"job":"sync_billing_v1","org_id":"org_00000000000000000000000000"}"#;
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
         assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let job = Job::MakeBackupV1 {
+            backup_id: BackupId(Uuid::nil()),
+        };
+        let text = r#"{"job":"make_backup_v1","backup_id":"bak_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let text = r#"{"job":"restore_backup_v1","backup_id":"bak_00000000000000000000000000"}"#;
+        assert!(matches!(serde_json::from_str(text), Ok(Job::RestoreBackupV1 { .. })));
         assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! or not, and a job is never run for a change that was not committed.
 //!
 //! A **lane** is the unit of fairness: one webhook endpoint, the mail of one account, the keys of one project, the
-//! recovery of one endpoint, one customer at Stripe. Jobs go
+//! recovery of one endpoint, one customer at Stripe, the backups of the instance. Jobs go
 //! `ready → running → done`, back to `ready` for a retry or to go on with long work, to `dead` when the tries are used
 //! up, or to `cancelled` when what they were for is gone. Every claim has a lease, and the lease id fences: a worker
 //! that lost its lease cannot change the job any more.
@@ -28,7 +28,7 @@ mod schedule;
 mod sweep;
 
 pub use bell::{Bell, LocalBell};
-pub use claim::{Claim, Claimed, LEASE, LaneNews, begin, claim, has_open, has_soon};
+pub use claim::{Claim, Claimed, LEASE, LaneNews, begin, claim, has_open, has_soon, renew};
 pub use depth::{Depth, depths};
 pub use emit::{NewJob, emit, emit_in_order};
 pub use finish::{AttemptLog, Finished, Verdict, finish};

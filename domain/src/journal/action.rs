@@ -147,6 +147,9 @@ actions! {
     WebhookSecretRotated = "webhook.secret_rotated", false, "A webhook endpoint has a new signing secret; the old ones end after the overlap.";
     WebhookResent = "webhook.resent", false, "An event was sent to a webhook endpoint once more.";
     JobRetried = "job.retried", false, "A job that was given up is being tried again.";
+    BackupRequested = "backup.requested", false, "A backup of the instance was asked for, or its time had come.";
+    BackupRestoreRequested = "backup.restore_requested", false, "A backup was asked to be restored into a database beside the live one.";
+    BackupDeleted = "backup.deleted", false, "A backup was deleted, or its time was over.";
     WebhookRecoveryStarted = "webhook.recovery_started", false, "Past events are being delivered to a webhook endpoint once more.";
 }
 

@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
-    RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, BackupId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId,
+    ProjectId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -36,6 +36,7 @@ pub enum Target {
     Job(JobId),
     SsoProvider(Uuid),
     SsoIdentity(SsoIdentityId),
+    Backup(BackupId),
 }
 
 impl Target {
@@ -60,6 +61,7 @@ impl Target {
             Self::Job(id) => ("job", id.0),
             Self::SsoProvider(id) => ("sso_provider", id),
             Self::SsoIdentity(id) => ("sso_identity", id.0),
+            Self::Backup(id) => ("backup", id.0),
         }
     }
 }
@@ -86,6 +88,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "oauth_grant" => OAuthGrantId(id).to_string(),
         "job" => JobId(id).to_string(),
         "sso_identity" => SsoIdentityId(id).to_string(),
+        "backup" => BackupId(id).to_string(),
         _ => id.to_string(),
     }
 }

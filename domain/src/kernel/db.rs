@@ -119,6 +119,30 @@ impl Db {
         self.billing
     }
 
+    /// Opens one schema of a PostgreSQL database: tables are made, found and changed in it alone.
+    ///
+    /// # Errors
+    /// [`Error::Db`] when the database cannot be reached.
+    pub async fn connect_in_schema(url: &str, schema: &str, clock: Clock, rng: Rng) -> Result<Self> {
+        let mut options = postgres_options(url);
+        // One holds the lock of the migrations, one migrates.
+        options
+            .min_connections(0)
+            .max_connections(4)
+            .set_schema_search_path(schema);
+        let pool = Database::connect(options).await?;
+        Ok(Self {
+            read: pool.clone(),
+            write: pool,
+            backend: Backend::Postgres,
+            queue_clock: Arc::new(QueueClock::new(clock.clone())),
+            clock,
+            rng,
+            billing: Billing::OFF,
+            news: News::new(),
+        })
+    }
+
     /// The URL of a SQLite database file.
     pub fn sqlite_url(file: &Path) -> String {
         format!("sqlite://{}?mode=rwc", file.display())
@@ -223,6 +247,16 @@ impl Db {
         // The write pool of SQLite has one connection, which is lock enough within a process; between processes the
         // exclusive lock of the file serialises them. PostgreSQL needs its advisory lock.
         migration::up_locked(&self.write).await.map_err(Error::Db)
+    }
+
+    /// Applies the first migrations of an empty database, so many of them.
+    ///
+    /// # Errors
+    /// See [`Db::migrate`].
+    pub async fn migrate_some(&self, steps: u32) -> Result<()> {
+        migration::up_some_locked(&self.write, Some(steps))
+            .await
+            .map_err(Error::Db)
     }
 
     /// Whether every migration that this build knows has been applied.

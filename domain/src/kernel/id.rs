@@ -166,6 +166,8 @@ typed_ids! {
     MailId = "mai",
     /// A job of any kind.
     JobId = "job",
+    /// A backup of the whole instance.
+    BackupId = "bak",
 }
 
 #[cfg(test)]

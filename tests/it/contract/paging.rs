@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use domain::kernel::Reads;
+use domain::kernel::id::BackupId;
 use harness::app::eventually;
 use harness::client::Client;
 use harness::schema::Document;
 use harness::{Receiver, TestApp, on_both};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 /// Entries that every list of the test has at least.
@@ -63,6 +66,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_admin_invites", "/v1/admin/invites"),
     ("list_admin_jobs", "/v1/admin/jobs"),
     ("list_admin_orgs", "/v1/admin/orgs"),
+    ("list_backups", "/v1/admin/backups"),
 ];
 
 /// A list without an end, and so without pages: `webhooks::feed` walks it.
@@ -305,6 +309,7 @@ async fn fill(t: &TestApp) -> Filled {
             .ok();
     }
     given_up(t).await;
+    backups(t).await;
     t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'acme-owner'")
         .await;
     Filled {
@@ -314,6 +319,18 @@ async fn fill(t: &TestApp) -> Filled {
         project,
         _receiver: receiver,
     }
+}
+
+/// Backups that were made at one instant.
+async fn backups(t: &TestApp) {
+    let tx = t.db().begin_write().await.unwrap();
+    for _ in 0..ENTRIES {
+        let sql = "INSERT INTO backups (id, state, cause, source, created_at, rows_done)
+            VALUES ($1, 'failed', 'scheduled', 'sqlite', $2, 0)";
+        let values = [tx.new_id::<BackupId>().unwrap().into(), tx.now().into()];
+        tx.conn().execute_raw(tx.sql(sql, values)).await.unwrap();
+    }
+    tx.commit_bookkeeping().await.unwrap();
 }
 
 /// Has some mails given up, once they are out.

@@ -5,6 +5,7 @@ mod federation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use harness::app::eventually;
 use harness::client::{Answer, Client};
 use harness::mailbox::{INVITE, REGISTER, RESET, SIGN_IN, VERIFY, expect_code, expect_link, expect_token};
 use harness::people::PASSWORD;
@@ -622,6 +623,7 @@ impl Walk {
             .await;
         self.call_as(&root, "remove_admin_project_member", "", None, 204).await;
         self.invites_and_jobs(t, &root).await;
+        self.backups(t, &root).await;
         self.call_as(&root, "delete_admin_user", "", None, 204).await;
         self.call_as(&root, "delete_admin_project", "", None, 204).await;
         self.done("restore_project", 200).await;
@@ -663,6 +665,19 @@ impl Walk {
         self.does("update_admin_org", patch, 200).await;
         self.get("get_admin_org").await;
         self.get("get_billing").await;
+    }
+
+    async fn backups(&mut self, t: &TestApp, root: &Client) {
+        let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state IN (0, 1)";
+        let made = self.call_as(root, "create_backup", "", None, 202).await;
+        self.names.insert("backup", made.at("/id"));
+        self.call_as(root, "list_backups", "", None, 200).await;
+        eventually("the backup is made", || async { t.number(open).await == 0 }).await;
+        self.call_as(root, "get_backup", "", None, 200).await;
+        self.call_as(root, "restore_backup", "", None, 202).await;
+        eventually("the backup is restored", || async { t.number(open).await == 0 }).await;
+        self.call_as(root, "get_backup", "", None, 200).await;
+        self.call_as(root, "delete_backup", "", None, 204).await;
     }
 
     async fn endings(&mut self) {

@@ -30,6 +30,7 @@
 //! | F25 | database locked for long | `sqlite::*` |
 //! | F26 | a change given up after it asked for a delivery | `cut::a_change_that_is_given_up_…` |
 
+mod backup;
 mod canary;
 mod cut;
 mod drain;

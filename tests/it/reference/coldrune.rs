@@ -1,12 +1,17 @@
 //! Coldrune: signing in by mailed code, organisations and their people, projects, environments, secrets, access rules,
-//! service accounts, the audit log, health.
+//! service accounts, the audit log, backups, health.
 //!
 //! An account is registered first; somebody who has none is invited. A project is deleted by its owner or the
 //! organisation's, not by an admin. Its action `secret.set` is `secret.created` or `secret.updated` in the log.
 //!
-//! Not walked yet: a superadmin who sees every organisation, and backups.
+//! A backup is restored into `<database>.restore.<id>` as there: the operator stops the server, swaps the two and starts it
+//! again. It is made and restored by a worker, and proved before it is relied on.
+//!
+//! Not walked yet: a superadmin who sees every organisation.
 
+use harness::app::eventually;
 use harness::mailbox::{INVITE, SIGN_IN, expect_code, expect_token};
+use harness::people::PASSWORD;
 use harness::{Answer, Client, TestApp, on_both};
 use serde_json::json;
 
@@ -300,6 +305,42 @@ on_both! {
         for person in [&dana, &mia] {
             person.get(&log).await.problem(403, "forbidden");
         }
+    }
+
+    async fn the_superadmin_backs_up_and_restores_beside_the_live_database(t: TestApp) {
+        let Acme { ada, dana, .. } = Acme::new(&t).await;
+        dana.put(&secret("staging", "DATABASE_URL"), json!({ "value": VALUE })).await.ok();
+        let body = json!({
+            "setup_token": t.setup_token(), "email": "root@example.com", "password": PASSWORD, "transport": "bearer",
+        });
+        let made = t.anonymous().post("/v1/setup/create-admin", body).await.expect(201);
+        let root = t.anonymous().bearer(&made.at("/access_token"));
+        let backups = "/v1/admin/backups";
+        // A manual backup returns its metadata.
+        let asked = root.post(backups, json!({})).await.expect(202);
+        let id = asked.at("/id");
+        assert_eq!(texts(&asked, ["/cause", "/state"]), ["requested", "pending"]);
+        let one = format!("{backups}/{id}");
+        eventually("it is made and proved", || async {
+            !root.get(&one).await.expect(200).at("/last_verified_at").is_empty()
+        })
+        .await;
+        let listed = root.get(backups).await.expect(200);
+        assert_eq!((column(&listed, "id"), column(&listed, "state")), (vec![id.clone()], vec!["completed".to_owned()]));
+        for person in [&ada, &dana] {
+            person.get(backups).await.problem(403, "forbidden");
+            person.post(backups, json!({})).await.problem(403, "forbidden");
+            person.post(&format!("{one}/restore"), json!({})).await.problem(403, "forbidden");
+        }
+        root.post(&format!("{one}/restore"), json!({})).await.expect(202).ok();
+        eventually("it is restored", || async {
+            root.get(&one).await.expect(200).at("/restoration/state") == "completed"
+        })
+        .await;
+        let database = root.get(&one).await.expect(200).at("/restoration/database");
+        assert!(database.ends_with(&format!(".restore.{id}")), "{database}");
+        // The live database is as it was.
+        assert_eq!(dana.get(&secret("staging", "DATABASE_URL")).await.expect(200).at("/value"), VALUE);
     }
 
     async fn health_takes_no_credential(t: TestApp) {

@@ -7,7 +7,8 @@ use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
 use domain::kernel::id::{
-    DeliveryId, EmailId, EnvId, FederatedIdentityId, JobId, OrgId, ProjectId, ServiceAccountId, SsoIdentityId, UserId,
+    BackupId, DeliveryId, EmailId, EnvId, FederatedIdentityId, JobId, OrgId, ProjectId, ServiceAccountId,
+    SsoIdentityId, UserId,
 };
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -73,6 +74,8 @@ pub struct Side {
     pub invite_token: String,
     /// Who was invited, with a verified address.
     pub invitee_id: UserId,
+    /// A backup of the instance, whose file is gone.
+    pub backup: String,
 }
 
 impl Side {
@@ -117,6 +120,7 @@ impl Side {
             ("user", self.member.clone()),
             ("job", self.job()),
             ("plan", "team".to_owned()),
+            ("backup", self.backup.clone()),
         ])
     }
 }
@@ -426,6 +430,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         invite,
         invite_token,
         invitee_id: person.id,
+        backup: backup(org.app).await,
     };
     (side, person)
 }
@@ -464,6 +469,18 @@ async fn oauth_client(owner: &Client) -> String {
 async fn device(app: &TestApp) -> String {
     let begun = app.anonymous().post("/v1/auth/device", json!({})).await;
     begun.expect(200).at("/user_code")
+}
+
+/// A backup as it stands when it is made.
+async fn backup(app: &TestApp) -> String {
+    let tx = app.db().begin_write().await.expect("open a transaction");
+    let id: BackupId = tx.new_id().expect("an id");
+    let sql = "INSERT INTO backups (id, state, cause, source, created_at, completed_at, rows_done)
+        VALUES ($1, 'completed', 'requested', 'sqlite', $2, $2, 0)";
+    let values = [id.into(), tx.now().into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await.expect("a row");
+    tx.commit_bookkeeping().await.expect("commit");
+    id.to_string()
 }
 
 /// A template that knows the one key.

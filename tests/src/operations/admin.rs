@@ -61,6 +61,11 @@ pub(super) const ROWS: &[Operation] = &[
     by_root(read("list_admin_invites", Gate::Superuser)),
     by_root(change("revoke_admin_invite", Gate::Superuser, 204)),
     by_root(read("list_admin_jobs", Gate::Superuser)),
+    by_root(change("create_backup", Gate::Superuser, 202)),
+    by_root(read("list_backups", Gate::Superuser)),
+    by_root(read("get_backup", Gate::Superuser)),
+    by_root(change("delete_backup", Gate::Superuser, 204)),
+    by_root(change("restore_backup", Gate::Superuser, 202)),
     Operation {
         prepare: Some(GIVEN_UP),
         ..by_root(change("retry_admin_job", Gate::Superuser, 202))

@@ -1,5 +1,6 @@
 //! What jobs do.
 
+mod back_up;
 mod billing;
 mod deliver_webhook;
 mod recover_webhook;
@@ -13,6 +14,7 @@ use domain::jobs::{Job, Verdict};
 
 use crate::run::{Ending, Step, Taken};
 
+pub(crate) use back_up::BackUp;
 pub(crate) use billing::ApplyBilling;
 pub(crate) use deliver_webhook::DeliverWebhook;
 pub(crate) use recover_webhook::RecoverWebhook;
@@ -27,6 +29,7 @@ pub(crate) struct Handlers {
     reencrypt: Arc<Reencrypt>,
     recover: Arc<RecoverWebhook>,
     billing: Arc<ApplyBilling>,
+    backup: Arc<BackUp>,
 }
 
 impl Handlers {
@@ -36,6 +39,7 @@ impl Handlers {
         reencrypt: Reencrypt,
         recover: RecoverWebhook,
         billing: ApplyBilling,
+        backup: BackUp,
     ) -> Self {
         Self {
             deliver,
@@ -43,6 +47,7 @@ impl Handlers {
             reencrypt: Arc::new(reencrypt),
             recover: Arc::new(recover),
             billing: Arc::new(billing),
+            backup: Arc::new(backup),
         }
     }
 
@@ -76,6 +81,16 @@ impl Handlers {
                     let billing = Arc::clone(&self.billing);
                     let job = taken.job.clone();
                     Step::Run(Box::pin(async move { billing.org(&job, org_id).await }))
+                }
+                Ok(Job::MakeBackupV1 { backup_id }) => {
+                    let backup = Arc::clone(&self.backup);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { backup.make(&job, backup_id).await }))
+                }
+                Ok(Job::RestoreBackupV1 { backup_id }) => {
+                    let backup = Arc::clone(&self.backup);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { backup.restore(&job, backup_id).await }))
                 }
                 Err(error) => {
                     tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
 use domain::auth::register::{self, Registration};
 use domain::auth::session::Transport;
+use domain::backups::Plan;
 use domain::billing::Billing;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
@@ -13,6 +14,7 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::entity::{attempt, job};
 use domain::jobs::{self, Bell, JobState, LocalBell, Rate};
 use domain::journal::{self, Action, Entry, Target};
+use domain::kernel::config::Config;
 use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
 use domain::kernel::{Clock, Db, Reads, Rng, Secret};
 use domain::metrics::Registry;
@@ -24,7 +26,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail};
+use crate::handlers::{
+    ApplyBilling, BackUp, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail,
+};
 use crate::metrics::Metrics;
 use crate::ring::{Limits, Ring, Seat};
 use crate::run::Taken;
@@ -201,12 +205,19 @@ impl World {
             base_url: base_url(),
         };
         let stop = CancellationToken::new();
+        let backup = BackUp {
+            db: self.db.clone(),
+            keys: Arc::clone(&self.keys),
+            plan: self.plan(),
+            shutdown: stop.clone(),
+        };
         Handlers::new(
             deliver,
             mail,
             self.reencrypt(stop.clone()),
             self.recover(stop),
             self.apply(no_billing()),
+            backup,
         )
     }
 
@@ -216,6 +227,14 @@ impl World {
             bell: self.bell.clone(),
             billing,
         }
+    }
+
+    /// How this world is backed up: not at all.
+    fn plan(&self) -> Arc<Plan> {
+        let folder = self.dir.path().display().to_string();
+        let env = [("STRONGROOM_DATA_DIR".to_owned(), folder)];
+        let config = Config::load(env.into_iter(), |_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        Arc::new(Plan::without_roots(&config))
     }
 
     pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {
@@ -246,6 +265,7 @@ impl World {
             egress: self.egress(),
             mailer,
             billing: no_billing(),
+            backups: self.plan(),
             base_url: base_url(),
             name: name.to_owned(),
             // A narrow window, so that tests see it.

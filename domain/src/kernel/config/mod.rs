@@ -19,7 +19,7 @@ use url::Url;
 
 use self::source::Sources;
 use self::values::{
-    Address, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, Seconds, SmtpUrl, StripeKey,
+    Address, Count, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, Seconds, SmtpUrl, StripeKey,
     StripeWebhookSecrets,
 };
 use super::{Billing, Secret};
@@ -31,6 +31,9 @@ pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan,
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "strongroom.db";
+
+/// Name of the folder for backups in the data folder.
+const BACKUP_FOLDER: &str = "backups";
 
 /// One mistake. It never holds the value, which could be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +117,16 @@ pub struct Config {
     pub secret_cache: u64,
     /// Of every organisation while there is no payment service.
     pub default_plan: Plan,
+    /// Folder for backups.
+    pub backup_dir: PathBuf,
+    /// Backup key or keyring as text; `crypto` reads it.
+    pub backup_key: Option<Secret<String>>,
+    /// Hours between two backups; 0 = none are made unasked.
+    pub backup_every: u64,
+    /// How many backups are kept; 0 = any number.
+    pub backup_keep: u64,
+    /// Days that a backup is kept; 0 = for ever.
+    pub backup_keep_days: u64,
     /// Filter directives of `tracing`.
     pub log: String,
     pub log_format: LogFormat,
@@ -237,6 +250,11 @@ impl Config {
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
             Setting::DefaultPlan => self.default_plan.as_str().to_owned(),
+            Setting::BackupDir => self.backup_dir.display().to_string(),
+            Setting::BackupKey => hidden(self.backup_key.is_some()),
+            Setting::BackupEvery => self.backup_every.to_string(),
+            Setting::BackupKeep => self.backup_keep.to_string(),
+            Setting::BackupKeepDays => self.backup_keep_days.to_string(),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
@@ -277,6 +295,9 @@ impl Reader {
         let database = self
             .read(Setting::DatabaseUrl)
             .unwrap_or_else(|| DatabaseChoice::SqliteFile(data_dir.join(SQLITE_FILE)));
+        let backup_dir = self
+            .read(Setting::BackupDir)
+            .unwrap_or_else(|| data_dir.join(BACKUP_FOLDER));
         let redis: Option<RedisUrl> = self.read(Setting::RedisUrl);
         let scaled = redis.is_some() && !database.is_sqlite();
         let worker = self.read(Setting::Worker);
@@ -313,6 +334,11 @@ impl Reader {
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
             default_plan: self.read(Setting::DefaultPlan)?,
+            backup_dir,
+            backup_key: self.read(Setting::BackupKey).map(|key: RootKey| key.0),
+            backup_every: self.read(Setting::BackupEvery).map(|hours: Count| hours.0)?,
+            backup_keep: self.read(Setting::BackupKeep).map(|count: Count| count.0)?,
+            backup_keep_days: self.read(Setting::BackupKeepDays).map(|days: Count| days.0)?,
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,
             migrate: self.read(Setting::Migrate)?,

@@ -94,6 +94,17 @@ settings! {
     /// The plan of every organisation while there is no payment service: `free`, `team`, `business` or `self_hosted`,
     /// which limits nothing. With one, new organisations start on `free`.
     DefaultPlan = "DEFAULT_PLAN", Plain, Some("self_hosted");
+    /// Folder for backups, the same for every process. Unset: `backups` in the data folder.
+    BackupDir = "BACKUP_DIR", Plain, None;
+    /// 32 bytes in base64, or a keyring as for the root key, and not the root key: what backups are sealed under.
+    /// Unset: with SQLite in the data folder a key is made there, else there are no backups.
+    BackupKey = "BACKUP_KEY", Secret, None;
+    /// Hours between two backups that are made unasked; 0: none are.
+    BackupEvery = "BACKUP_EVERY", Plain, Some("0");
+    /// How many backups are kept; 0: any number.
+    BackupKeep = "BACKUP_KEEP", Plain, Some("14");
+    /// Days that a backup is kept; 0: for ever. The newest that was proved stays in any case.
+    BackupKeepDays = "BACKUP_KEEP_DAYS", Plain, Some("0");
     /// Log filter, as `info` or `info,domain=debug`.
     Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.

@@ -323,6 +323,19 @@ impl FromSetting for MebiBytes {
     }
 }
 
+/// A number of something.
+pub(super) struct Count(pub(super) u64);
+
+impl FromSetting for Count {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let number = text.parse::<u64>().ok();
+        number
+            .filter(|number| *number <= 100_000)
+            .map(Self)
+            .ok_or_else(|| "must be a whole number from 0 to 100000".to_owned())
+    }
+}
+
 impl FromSetting for Mailbox {
     fn from_setting(text: &str) -> Result<Self, String> {
         text.parse()

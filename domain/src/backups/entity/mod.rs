@@ -1,0 +1,3 @@
+//! Tables of backups.
+
+pub mod backup;

@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
-use crate::{audit, auth, members, oauth, orgs, policy, projects, secrets, service_accounts, templates, webhooks};
+use crate::{
+    audit, auth, members, oauth, orgs, policy, projects, realms, secrets, service_accounts, templates, webhooks,
+};
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
 pub const PUBLIC: &[&str] = &[
@@ -25,6 +27,9 @@ pub const PUBLIC: &[&str] = &[
     "verify_email",
     "verify_second_factor",
     "begin_device",
+    // Of an organisation's own application, for its users.
+    "create_realm_token",
+    "revoke_realm_token",
     "get_invite",
     "accept_invite",
     "get_setup_status",
@@ -51,6 +56,8 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedServiceAccount.client_secret",
     "CreatedInvite.token",
     "CreatedOAuthClient.client_secret",
+    "RealmTokens.access_token",
+    "RealmTokens.refresh_token",
     "AcceptedInvite.access_token",
     "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
@@ -65,6 +72,7 @@ pub type Apis = (
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
+    realms::Apis,
     members::Apis,
     projects::Apis,
     templates::Apis,
@@ -83,6 +91,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),
+        realms::apis(app),
         members::apis(app),
         projects::apis(app),
         templates::apis(app),

@@ -13,6 +13,7 @@ pub mod orgs;
 pub mod pages;
 pub mod policy;
 pub mod projects;
+pub mod realms;
 pub mod secrets;
 pub mod serve;
 pub mod server;

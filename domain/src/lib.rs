@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`realms`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`mail`] [`setup`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
 //!
@@ -28,6 +28,7 @@ pub mod oauth;
 pub mod orgs;
 pub mod policy;
 pub mod projects;
+pub mod realms;
 pub mod secrets;
 pub mod service_accounts;
 pub mod setup;

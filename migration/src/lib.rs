@@ -14,6 +14,7 @@ mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
 mod m20260901_000001_oauth;
+mod m20260903_000001_realms;
 
 pub struct Migrator;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000003_key_rotation::Migration),
             Box::new(m20260601_000001_webhooks::Migration),
             Box::new(m20260901_000001_oauth::Migration),
+            Box::new(m20260903_000001_realms::Migration),
         ]
     }
 }

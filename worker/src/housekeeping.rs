@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::auth::throttle;
+use domain::auth::{realm_token, throttle};
 use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
 use domain::kernel::{Db, Result};
@@ -70,7 +70,8 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + oauth::prune(&tx).await?;
+    let ended = oauth::prune(&tx).await? + realm_token::prune(&tx).await?;
+    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + ended;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

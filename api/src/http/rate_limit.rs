@@ -46,6 +46,8 @@ const GUARDED: [&str; 19] = [
 const INVITES: &str = "/v1/invites/";
 /// Behind that, to accept it.
 const ACCEPT: &str = "/accept";
+/// Between these stands an organisation whose realm gives tokens.
+const REALMS: (&str, [&str; 2]) = ("/v1/orgs/", ["tokens", "tokens/revoke"]);
 /// Addresses that have been quiet are forgotten every so many requests.
 const FORGET_EVERY: u32 = 1024;
 
@@ -122,8 +124,11 @@ fn quota(scale: f64) -> Option<Quota> {
 fn is_guarded(request: &Request) -> bool {
     let path = request.uri().path();
     let invitation = path.strip_prefix(INVITES);
+    let (orgs, ends) = REALMS;
+    let realm = path.strip_prefix(orgs).and_then(|rest| rest.split_once('/'));
+    let is_realm = realm.is_some_and(|(_, rest)| ends.contains(&rest));
     match *request.method() {
-        Method::POST => GUARDED.contains(&path) || invitation.is_some_and(|rest| rest.ends_with(ACCEPT)),
+        Method::POST => GUARDED.contains(&path) || is_realm || invitation.is_some_and(|rest| rest.ends_with(ACCEPT)),
         Method::GET | Method::HEAD => invitation.is_some(),
         _ => false,
     }

@@ -19,6 +19,7 @@ mod rank;
 pub mod role;
 pub mod sight;
 pub mod superior;
+pub mod trial;
 pub mod vouch;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Origin};

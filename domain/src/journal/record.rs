@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OAuthClientId, OAuthGrantId, OrgId, ProjectId, RoleId,
-    SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
+    RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -33,6 +33,7 @@ pub enum Target {
     ServiceAccount(ServiceAccountId),
     OAuthClient(OAuthClientId),
     OAuthGrant(OAuthGrantId),
+    RealmUser(RealmUserId),
 }
 
 impl Target {
@@ -54,6 +55,7 @@ impl Target {
             Self::ServiceAccount(id) => ("service_account", id.0),
             Self::OAuthClient(id) => ("oauth_client", id.0),
             Self::OAuthGrant(id) => ("oauth_grant", id.0),
+            Self::RealmUser(id) => ("realm_user", id.0),
         }
     }
 }
@@ -77,6 +79,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "service_account" => ServiceAccountId(id).to_string(),
         "oauth_client" => OAuthClientId(id).to_string(),
         "oauth_grant" => OAuthGrantId(id).to_string(),
+        "realm_user" => RealmUserId(id).to_string(),
         _ => id.to_string(),
     }
 }

@@ -519,6 +519,7 @@ fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
     let kind = match caller.origin.actor {
         ActorKind::User => "user",
         ActorKind::ServiceAccount => "service_account",
+        ActorKind::RealmUser => "realm_user",
         ActorKind::System => "system",
     };
     let id = caller

@@ -413,6 +413,15 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::OAuthRevoked
         | Action::OAuthReuseDetected
         | Action::OrgPurged
+        | Action::RealmUserCreated
+        | Action::RealmUserUpdated
+        | Action::RealmUserDeleted
+        | Action::RealmUserRoleAdded
+        | Action::RealmUserRoleRemoved
+        | Action::RealmTokensIssued
+        | Action::RealmTokensRefreshed
+        | Action::RealmTokensRevoked
+        | Action::RealmReuseDetected
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified
         | Action::SecretRead

@@ -21,6 +21,7 @@ mod oauth;
 mod orgs;
 mod policy;
 mod projects;
+mod realms;
 mod reference;
 mod secrets;
 mod service_accounts;

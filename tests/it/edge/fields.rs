@@ -7,7 +7,7 @@ use harness::{TestApp, on_both};
 use serde_json::{Map, Value, json};
 
 /// Everything that a change could leave behind.
-const TRACES: [&str; 18] = [
+const TRACES: [&str; 20] = [
     "journal",
     "users",
     "orgs",
@@ -24,6 +24,8 @@ const TRACES: [&str; 18] = [
     "oauth_clients",
     "oauth_grants",
     "oauth_devices",
+    "realm_users",
+    "realm_user_roles",
     "mails",
     "jobs",
 ];
@@ -199,6 +201,7 @@ struct Place {
     webhook: String,
     service_account: String,
     oauth_client: String,
+    realm_user: String,
 }
 
 impl Place {
@@ -216,7 +219,12 @@ impl Place {
         let portal =
             json!({ "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"] });
         let portal = acme.owner.post("/v1/oauth/clients", portal).await.ok();
+        let on = json!({ "realm_enabled": true });
+        acme.owner.patch(&acme.path(""), on).await.ok();
+        let reader = json!({ "email": "reader@example.com" });
+        let reader = acme.owner.post(&acme.path("/users"), reader).await.ok();
         Self {
+            realm_user: reader.at("/id"),
             service_account: robot.at("/id"),
             oauth_client: portal.at("/id"),
             client: acme.owner.client().clone(),
@@ -248,6 +256,7 @@ impl Place {
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
             "{client}" => &self.oauth_client,
+            "{user}" => &self.realm_user,
             other => other,
         });
         segments.collect::<Vec<_>>().join("/")
@@ -423,6 +432,17 @@ fn good_body(id: &str) -> Value {
         }
         "update_oauth_client" => json!({ "name": "new" }),
         "rotate_oauth_client_secret" => json!({ "overlap_hours": 1 }),
+        "create_realm_user" => json!({ "email": "new@example.com" }),
+        "update_realm_user" => json!({ "display_name": "New" }),
+        "add_realm_user_role" => json!({ "role": "editor" }),
+        "create_realm_token" => {
+            json!({ "grant_type": "password", "email": "new@example.com", "password": PASSWORD })
+        }
+        "revoke_realm_token" => json!({ "token": "srm_rrt_x" }),
+        "authorize" => {
+            let resource = json!({ "org": "acme", "project": "web", "environment": "production", "key": "DB_URL" });
+            json!({ "token": "srm_pat_x", "permission": "secrets:read", "resource": resource })
+        }
         "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
         "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
         other => unreachable!("give the operation {other} a body here"),

@@ -12,6 +12,7 @@ mod accounts;
 mod endpoint;
 mod orgs;
 mod projects;
+mod realms;
 mod secrets;
 mod templates;
 mod webhooks;
@@ -25,6 +26,8 @@ pub enum Gate {
     Public,
     /// No credential; whose it is decides what it does: it is for the person who was invited.
     Invited,
+    /// Any credential.
+    Any,
     /// Any credential of a person.
     Person,
     /// A session of a person.
@@ -169,6 +172,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let areas = [
         accounts::ROWS,
         orgs::ROWS,
+        realms::ROWS,
         projects::ROWS,
         templates::ROWS,
         secrets::ROWS,

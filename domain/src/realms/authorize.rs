@@ -15,8 +15,6 @@ use crate::kernel::text;
 use crate::kernel::{Db, Problem, ProblemCode, Result, Secret};
 use crate::policy::question::{Place, Question};
 
-/// Longest token that is looked at, bytes.
-const MAX_TOKEN_LEN: usize = 8 * 1024;
 /// Longest permission, and longest name of a place, characters.
 const MAX_PERMISSION_LEN: usize = 100;
 const MAX_NAME_LEN: usize = 300;
@@ -54,10 +52,7 @@ impl Asked {
     /// # Errors
     /// `invalid_field`.
     pub fn new(token: Secret<String>, permission: String, resource: Option<Resource>) -> Result<Self> {
-        if token.expose().len() > MAX_TOKEN_LEN {
-            let message = format!("must have at most {MAX_TOKEN_LEN} bytes");
-            return Err(Problem::field("token", "too_long", message).into());
-        }
+        token::require_short(token.expose())?;
         text::short("permission", &permission, MAX_PERMISSION_LEN)?;
         if permission.is_empty() {
             return Err(Problem::field("permission", "required", "must not be empty").into());
@@ -190,10 +185,8 @@ async fn shown(db: &Db, macs: &TokenMacKey, instance: &str, caller: &Caller, tex
     let found = if text.contains('.') {
         authenticate::by_access_token(db, instance, text, origin).await
     } else {
-        let place = match Token::parse(text).map(|token| token.kind()) {
-            Ok(TokenKind::ServiceKey) => Shown::ApiKeyHeader,
-            Ok(_) | Err(_) => Shown::Bearer,
-        };
+        let is_key = Token::parse(text).is_ok_and(|token| token.kind() == TokenKind::ServiceKey);
+        let place = if is_key { Shown::ApiKeyHeader } else { Shown::Bearer };
         authenticate::authenticate(db, macs, text, place, origin).await
     };
     match found {
@@ -300,7 +293,7 @@ async fn of_platform(db: &Db, caller: &Caller, shown: &Caller, about: &About) ->
             let path = question.path(&org);
             let tried = trial(db, shown, question.permission, &path, key.as_deref()).await?;
             let Some(tried) = tried else {
-                return unknown_place(caller, shown, whose);
+                return Ok(unknown_place(caller, shown, whose));
             };
             if !knows(db, caller, shown, tried.org.id).await? {
                 return Ok(Verdict::NO_TOKEN);
@@ -325,11 +318,11 @@ async fn of_platform(db: &Db, caller: &Caller, shown: &Caller, about: &About) ->
 
 /// Where there is no such organisation, whoever asks about somebody else is told what they are told of one that is hidden
 /// from them.
-fn unknown_place(caller: &Caller, shown: &Caller, whose: Whose) -> Result<Verdict> {
+fn unknown_place(caller: &Caller, shown: &Caller, whose: Whose) -> Verdict {
     if caller.actor.principal == shown.actor.principal {
-        return Ok(Verdict::new(whose, Reason::NoGrant, None));
+        return Verdict::new(whose, Reason::NoGrant, None);
     }
-    Ok(Verdict::NO_TOKEN)
+    Verdict::NO_TOKEN
 }
 
 async fn knows(db: &Db, caller: &Caller, shown: &Caller, org: OrgId) -> Result<bool> {

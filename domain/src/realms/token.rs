@@ -9,8 +9,21 @@ use crate::auth::realm_token::{self, Holder, Stored};
 use crate::crypto::token::TokenMacKey;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, OrgId, RealmUserId, ServiceAccountId};
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Problem, Reads, Result, WriteTx};
 use crate::signing::{self, Typ};
+
+/// Longest token that is looked at, bytes.
+const MAX_LEN: usize = 8 * 1024;
+
+/// # Errors
+/// `invalid_field` naming `token`.
+pub(super) fn require_short(text: &str) -> Result<()> {
+    if text.len() <= MAX_LEN {
+        return Ok(());
+    }
+    let message = format!("must have at most {MAX_LEN} bytes");
+    Err(Problem::field("token", "too_long", message).into())
+}
 
 /// A signed token in force: it was not revoked, its realm is on, and its holder is let in.
 #[derive(Clone, Debug)]
@@ -87,7 +100,7 @@ async fn account_label(from: &impl Reads, org: OrgId, id: ServiceAccountId) -> R
 /// holds it may do that. Tells whether there was something to end, which is journaled then.
 ///
 /// # Errors
-/// [`crate::kernel::Error::Db`].
+/// `invalid_field` for a text that is too long to be one.
 pub async fn revoke(
     tx: &WriteTx,
     macs: &TokenMacKey,
@@ -96,6 +109,7 @@ pub async fn revoke(
     text: &str,
     origin: &Origin,
 ) -> Result<bool> {
+    require_short(text)?;
     let refresh = realm_token::find_refresh(tx, macs, text).await?;
     let is_refresh = refresh.is_some();
     let found = match refresh {

@@ -287,7 +287,7 @@ on_both! {
     async fn a_partners_application_signs_people_in(t: TestApp) {
         let dana = t.proved_person("dana").await;
         let app = json!({ "name": "Partner", "scopes": ["openid", "profile", "email", "offline_access"] });
-        let portal = partner(&dana, app.clone()).await;
+        let portal = partner(&dana, app).await;
         let secret = portal.secret.clone().expect("a secret, shown once");
         let listed = dana.get("/v1/oauth/clients").await.expect(200);
         assert_eq!(column(&listed, "name"), ["Partner"]);

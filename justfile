@@ -12,6 +12,10 @@ dev:
 dev-scaled:
     deploy/dev-scaled.sh
 
+# Run the server against a stand-in for Stripe on loopback, with a database of its own.
+dev-stripe:
+    deploy/dev-stripe.sh
+
 # Type-check everything, tests included.
 check:
     cargo check --workspace --all-targets
@@ -33,6 +37,10 @@ histories *arguments:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+
+# Check deploy/ with the tools that are there; --all fails when one is missing.
+deploy-lint *arguments:
+    deploy/lint.sh {{arguments}}
 
 # Write the committed OpenAPI document anew.
 openapi:

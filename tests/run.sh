@@ -19,11 +19,19 @@ has_aiosmtpd() {
   return 1
 }
 
+# Turns the clocks of processes; those tests are for Linux.
+has_faketime() {
+  [ "$(uname)" = Linux ] || return 0
+  compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null ||
+    compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null
+}
+
 # Debian's names of the packages that are missing.
 missing_packages() {
   has_postgres || echo postgresql
   has redis-server || echo redis-server
   has oathtool || echo oathtool
+  has_faketime || echo libfaketime
   has_venv || echo python3-venv
   has_aiosmtpd || echo python3-aiosmtpd
   has node || echo nodejs
@@ -59,8 +67,8 @@ install_missing() {
   if [ -n "$(missing_packages)" ]; then
     cat >&2 <<'HELP'
 Install what is missing, then run this again:
-  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool python3-venv python3-aiosmtpd nodejs npm
-  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool python3 python3-aiosmtpd nodejs npm
+  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool libfaketime python3-venv python3-aiosmtpd nodejs npm
+  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool libfaketime python3 python3-aiosmtpd nodejs npm
   macOS           brew install postgresql@16 redis oath-toolkit python node && pip3 install aiosmtpd
 HELP
     exit 1

@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::{
-    audit, auth, members, oauth, orgs, policy, projects, realms, secrets, service_accounts, templates, webhooks,
+    admin, audit, auth, billing, limits, members, oauth, orgs, policy, projects, realms, secrets, service_accounts,
+    sso, templates, webhooks,
 };
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
@@ -26,6 +27,12 @@ pub const PUBLIC: &[&str] = &[
     "refresh_session",
     "verify_email",
     "verify_second_factor",
+    "get_sso_providers",
+    "start_sso",
+    "finish_sso",
+    "logout_sso",
+    // Its token is the credential.
+    "exchange_token",
     "begin_device",
     // Of an organisation's own application, for its users.
     "create_realm_token",
@@ -33,11 +40,17 @@ pub const PUBLIC: &[&str] = &[
     "get_invite",
     "accept_invite",
     "get_setup_status",
+    "apply_setup_config",
+    "restart_instance",
     "create_admin",
     "get_health",
     "get_ready",
     // What the published document says too.
     "list_webhook_events",
+    // Signed by Stripe.
+    "receive_stripe_event",
+    // What an offer says.
+    "get_plans",
 ];
 
 /// Response fields that may carry a credential or a secret: shown once, or the very thing that was asked for.
@@ -54,6 +67,9 @@ pub const SECRET_FIELDS: &[&str] = &[
     "CreatedWebhook.secret",
     "RotatedWebhookSecret.secret",
     "CreatedServiceAccount.client_secret",
+    // Stars, if there is one.
+    "SsoSettings.client_secret",
+    "ExchangedToken.token",
     "CreatedInvite.token",
     "CreatedOAuthClient.client_secret",
     "RealmTokens.access_token",
@@ -65,10 +81,11 @@ pub const SECRET_FIELDS: &[&str] = &[
     "AuditVerification.head_hash",
 ];
 
-/// All operations, area by area: a tuple of APIs has sixteen members at most, an area is one of them.
+/// All operations, area by area: a tuple of APIs has sixteen members at most, so an area is one of them,
+/// or two that belong together.
 pub type Apis = (
     auth::Apis,
-    oauth::Apis,
+    (oauth::Apis, sso::Apis),
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
@@ -78,7 +95,9 @@ pub type Apis = (
     templates::Apis,
     secrets::Apis,
     webhooks::Apis,
+    (limits::Apis, billing::Apis),
     audit::Apis,
+    admin::Apis,
     SetupApi,
     HealthApi,
 );
@@ -87,7 +106,7 @@ pub type Apis = (
 pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
     let apis = (
         auth::apis(app),
-        oauth::apis(app),
+        (oauth::apis(app), sso::apis(app)),
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),
@@ -97,7 +116,9 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         templates::apis(app),
         secrets::apis(app),
         webhooks::apis(app),
+        (limits::apis(app), billing::apis(app)),
         audit::apis(app),
+        admin::apis(app),
         SetupApi(app.clone()),
         HealthApi(app.clone()),
     );
@@ -106,7 +127,9 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         .description(
             "Organisations hold projects, projects hold environments, environments hold secrets. Every change is recorded \
              and delivered as a signed webhook.\n\nErrors are `application/problem+json` (RFC 9457); branch on `code`. Send \
-             `Idempotency-Key` with any change to repeat it safely for 24 hours.",
+             `Idempotency-Key` with any change to repeat it safely for 24 hours.\n\nEvery answer tells in `X-RateLimit-Limit`, \
+             `X-RateLimit-Remaining` and `X-RateLimit-Reset` how many requests of its kind you have a minute, how many may \
+             follow at once, and in how many seconds all may. After a 429 wait for `Retry-After` seconds.",
         )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
         .contact(ContactObject::new().name("Strongroom"))

@@ -2,24 +2,32 @@
 
 use std::sync::Arc;
 
+use domain::access::AccessMemory;
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
+use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::password::Passwords;
 use domain::egress::EgressPolicy;
+use domain::foreign::Issuers;
 use domain::jobs::Bell;
 use domain::journal::ReadAudit;
 use domain::kernel::config::Registration;
 use domain::kernel::{Db, Result};
+use domain::limits::meter::Meter;
+use domain::metrics::Registry;
 use domain::oauth::Minter;
+use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::Watchers;
 use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::http::write::Write;
+use crate::setup::first_run::FirstRun;
 
 /// What operations work with.
 pub struct App {
@@ -30,13 +38,26 @@ pub struct App {
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub warm: WarmReads,
+    pub access: AccessMemory,
     /// Seats for walks over all that a project stores.
     pub walks: Semaphore,
     pub watchers: Arc<Watchers>,
     pub followers: Arc<Followers>,
+    /// Counts requests for organisations.
+    pub meter: Arc<Meter>,
     pub egress: EgressPolicy,
     pub registration: Registration,
     pub signer: Signer,
+    /// Settings and keys of other issuers.
+    pub issuers: Issuers,
+    pub first_run: FirstRun,
+    /// The figures of this process, for Prometheus.
+    pub metrics: Registry,
+    /// The requests of this process, by hour.
+    pub requests: Arc<Recorder>,
+    /// Cancelled when this process is about to stop.
+    pub draining: CancellationToken,
+    pub billing: Billing,
     /// Where people reach this instance.
     pub base_url: Url,
 }

@@ -1,24 +1,31 @@
 //! The HTTP service of Strongroom: operations, the edge around them, and the start.
 
+pub mod admin;
 pub mod apis;
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod billing;
 pub mod docs;
+pub mod draining;
 pub mod health;
 pub mod http;
+pub mod limits;
 pub mod members;
 pub mod oauth;
 pub mod orgs;
 pub mod pages;
 pub mod policy;
 pub mod projects;
+pub mod prometheus;
+pub mod rate_classes;
 pub mod realms;
 pub mod secrets;
 pub mod serve;
 pub mod server;
 pub mod service_accounts;
 pub mod setup;
+pub mod sso;
 pub mod tags;
 pub mod templates;
 pub mod webhooks;

@@ -9,6 +9,11 @@ use domain::crypto::key_store::KeyStore;
 use domain::crypto::key_store::roots::{self, RootUse};
 use domain::kernel::config::Config;
 use domain::signing;
+use mimalloc::MiMalloc;
+
+/// Requests and jobs are many small allocations, which the system's allocator makes dear.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Secrets for teams: encrypted, versioned, audited.
 #[derive(Parser)]
@@ -28,6 +33,8 @@ enum Command {
     Migrate,
     /// Print the effective configuration, secrets hidden.
     Config,
+    /// Hold the counters of limits against what is there, put them right, and print those that were wrong.
+    Recount,
     /// Print the root keys, what each is still needed for, and which can be removed.
     RootKeys,
     /// Print the keys that sign tokens; change or forget one.
@@ -84,10 +91,26 @@ async fn run(command: Command) -> Outcome {
             }
             Ok(())
         }
+        Command::Recount => recount().await,
         Command::RootKeys => root_keys().await,
         Command::SigningKeys { rotate, forget } => signing_keys(rotate, forget).await,
         Command::Health => health(&Config::from_process()?).await,
     }
+}
+
+async fn recount() -> Outcome {
+    let (db, _) = serve::open_database(&Config::from_process()?, &Ambient::default()).await?;
+    let mut out = std::io::stdout();
+    for drift in domain::limits::recount::run(&db).await? {
+        let (key, org, scope) = (drift.key.as_str(), drift.scope.org, drift.scope.id());
+        writeln!(
+            out,
+            "{key} of {org} in {scope}: {} counted, {} there",
+            drift.counted, drift.actual
+        )?;
+    }
+    db.close().await;
+    Ok(())
 }
 
 async fn root_keys() -> Outcome {
@@ -141,7 +164,7 @@ async fn serve() -> Outcome {
     let shutdown = worker::signals::shutdown_on_signal()?;
     let started = serve::start(config.clone(), Ambient::default(), shutdown.clone()).await?;
     banner(&config, &started)?;
-    shutdown.cancelled().await;
+    shutdown.begun.cancelled().await;
     started.ended().await;
     Ok(())
 }
@@ -152,6 +175,9 @@ fn banner(config: &Config, started: &Started) -> std::io::Result<()> {
     let data = config.data_dir.display();
     writeln!(out, "\nStrongroom {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  API        {}", started.base_url)?;
+    if let Some(address) = started.metrics_address {
+        writeln!(out, "  Metrics    http://{address}/metrics")?;
+    }
     writeln!(out, "  Documents  {0}docs  {0}openapi.json", started.base_url)?;
     if config.database.is_sqlite() {
         writeln!(out, "  Data       {data} (SQLite, root key, back both up)")?;

@@ -61,6 +61,11 @@ fn invite_script() -> Response {
 }
 
 #[handler]
+fn billing() -> Response {
+    page("text/html; charset=utf-8", include_str!("../assets/pages/billing.html"))
+}
+
+#[handler]
 fn style() -> Response {
     page("text/css; charset=utf-8", include_str!("../assets/pages/page.css"))
 }
@@ -74,5 +79,6 @@ pub fn add(routes: Route) -> Route {
         .at("/pages/reset-password.js", get(reset_password_script))
         .at("/invite", get(invite))
         .at("/pages/invite.js", get(invite_script))
+        .at("/billing", get(billing))
         .at("/pages/page.css", get(style))
 }

@@ -6,15 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use domain::access::AccessMemory;
+use domain::auth::register::Registration;
 use domain::auth::throttle::Throttle;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
 use domain::crypto::password::{Params, Passwords, default_permits};
 use domain::egress::{Egress, EgressPolicy, Timeouts};
+use domain::foreign::Issuers;
 use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
 use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
-use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::kernel::{Clock, Db, Error, Reads, Rng, Secret};
+use domain::limits;
+use domain::limits::meter::Meter;
+use domain::metrics::Registry;
+use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
 use domain::secrets::watchers::{WatchLimits, Watchers};
 use domain::signing::Signer;
@@ -28,25 +35,34 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use worker::signals::Shutdown;
 use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Worker, process_name};
 
 use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
 use crate::docs::{self, Document};
+use crate::draining;
 use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
 use crate::http::fields::BodySchemas;
 use crate::http::idempotency::Gate;
+use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
 use crate::oauth;
 use crate::pages;
+use crate::prometheus;
+use crate::rate_classes::class_of;
 use crate::server::{self, ServerLimits};
+use crate::setup::first_run::FirstRun;
 
 /// Name of the root key's file in the data folder.
 const ROOT_KEY_FILE: &str = "root.key";
 /// How long changes whose client has left may take after the server has stopped.
 const CHANGES_DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the requests of the last minute may take to be written down.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// Walks over all that a project stores, at once: each holds a connection for as long as it takes.
 const WALKS: usize = 1;
@@ -76,6 +92,8 @@ pub enum StartError {
     Domain(#[from] Error),
     #[error("the API document: {0}")]
     Document(String),
+    #[error("the administrator of STRONGROOM_ADMIN_EMAIL: {0}")]
+    Admin(String),
 }
 
 /// Time, chance and the cost of a password: arguments, so that tests can set them.
@@ -110,7 +128,8 @@ pub async fn open_database(config: &Config, ambient: &Ambient) -> Result<(Db, Ro
         ambient.clock.clone(),
         ambient.rng.clone(),
     )
-    .await?;
+    .await?
+    .with_billing(config.billing());
     KeyStore::check_roots(&db, &keyring).await?;
     Ok((db, keyring))
 }
@@ -169,6 +188,8 @@ fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
 pub struct Started {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where Prometheus asks for metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// Where people reach it.
     pub base_url: url::Url,
     /// The one-time token for the first administrator, while there is none.
@@ -189,17 +210,24 @@ impl Started {
     }
 }
 
+/// What may be called from here.
+fn egress_policy(config: &Config) -> EgressPolicy {
+    EgressPolicy {
+        allow: config.egress_allow.clone(),
+    }
+}
+
 /// Starts everything that the configuration asks for and returns when it listens.
 ///
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
-pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationToken) -> Result<Started, StartError> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|e| StartError::Listen(config.listen, e))?;
-    let address = listener
-        .local_addr()
-        .map_err(|e| StartError::Listen(config.listen, e))?;
+pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shutdown>) -> Result<Started, StartError> {
+    let shutdown = shutdown.into();
+    let (listener, address) = listen(config.listen).await?;
+    let metrics = match config.metrics_listen {
+        Some(at) => Some(listen(at).await?),
+        None => None,
+    };
     if config.listen.port() == 0 {
         let _ = config.base_url.set_port(Some(address.port()));
     }
@@ -209,58 +237,60 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
         MigrateMode::Manual if db.is_migrated().await? => {}
         MigrateMode::Manual => return Err(StartError::NotMigrated),
     }
+    limits::plan::adopt_default(&db).await?;
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
     let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
+    named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
-    let worker = embedded_worker(&config, &db, &keys, &bell, &shutdown)?;
-    let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
-    let app = Arc::new(App {
-        db: db.clone(),
-        keys,
-        passwords,
-        throttle: Throttle::default(),
-        bell,
-        reads,
-        warm: WarmReads::new(config.secret_cache * MEBIBYTE),
-        walks: Semaphore::new(WALKS),
-        watchers: Watchers::new(db.clone(), WatchLimits::default()),
-        followers: Followers::new(db.clone()),
-        egress: EgressPolicy {
-            allow: config.egress_allow.clone(),
-        },
-        registration: config.registration,
-        signer: Signer::default(),
-        base_url: config.base_url.clone(),
-    });
+    let stop = draining::stop_after(&shutdown, config.drain_delay);
+    let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, shutdown.begun)?;
+    let app = Arc::new(app);
+    let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
-    let (service, document) = routes(&app).map_err(StartError::Document)?;
+    let rate_limit = Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock));
+    let (service, document) = routes(&app, &rate_limit).map_err(StartError::Document)?;
     let changes = TaskTracker::new();
-    let endpoint = edge::apply(service, edge_config(&config, &ambient, changes.clone()));
+    let endpoint = edge::apply(
+        service,
+        edge_config(&config, &ambient, &app, rate_limit, changes.clone()),
+    );
     let limits = ServerLimits {
         uncapped_peers: config.trusted_proxies.clone(),
         ..Default::default()
     };
+    let metered = CancellationToken::new();
     let beside = Beside {
         looking: tokio::spawn(
             app.watchers
                 .clone()
-                .run(notices(&config)?, shutdown.clone().cancelled_owned()),
+                .run(notices(&config)?, stop.clone().cancelled_owned()),
         ),
-        following: tokio::spawn(app.followers.clone().run(shutdown.clone().cancelled_owned())),
+        following: tokio::spawn(app.followers.clone().run(stop.clone().cancelled_owned())),
+        counting: tokio::spawn(app.requests.clone().run(db.clone(), stop.clone().cancelled_owned())),
+        requests: app.requests.clone(),
+        metering: tokio::spawn(app.meter.clone().run(metered.clone().cancelled_owned())),
+        metered,
         changes,
         worker,
-        reads: reads_writer,
+        reads,
         db,
     };
+    let (metrics, metrics_address) = metrics.unzip();
+    let metrics = metrics.map(|listener| prometheus::serve(listener, app.metrics.clone(), stop.clone()));
     let task = tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, shutdown).await {
+        if let Err(error) = server::serve(listener, Arc::new(endpoint), limits, stop).await {
             tracing::error!(%error, "the server has stopped");
         }
         beside.end().await;
+        if let Some(metrics) = metrics {
+            metrics.abort();
+            let _ = metrics.await;
+        }
     });
     Ok(Started {
         address,
+        metrics_address,
         base_url: config.base_url,
         setup_token,
         document,
@@ -269,11 +299,69 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: CancellationT
     })
 }
 
+async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(at, error);
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// What the operations work with, and the writer of the reads that they record.
+fn assemble(
+    config: &Config,
+    ambient: &Ambient,
+    db: &Db,
+    keys: Arc<KeyStore>,
+    passwords: Passwords,
+    bell: Arc<dyn Bell>,
+    draining: CancellationToken,
+) -> Result<(App, JoinHandle<()>), Error> {
+    let (reads, reads_writer) = ReadAudit::start(db.clone(), config.audit_reads);
+    let billing = billing::open(config, db.clock(), db.rng())?;
+    let metrics = Registry::default();
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    metrics
+        .gauge("strongroom_build_info", "The version that runs.", &version)
+        .set(1.0);
+    let app = App {
+        db: db.clone(),
+        keys,
+        passwords,
+        throttle: Throttle::default(),
+        bell,
+        reads,
+        warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        access: AccessMemory::default(),
+        walks: Semaphore::new(WALKS),
+        watchers: Watchers::new(db.clone(), WatchLimits::default()),
+        followers: Followers::new(db.clone()),
+        meter: Meter::new(db.clone()),
+        egress: EgressPolicy {
+            allow: config.egress_allow.clone(),
+        },
+        registration: config.registration,
+        billing,
+        first_run: FirstRun::new(config.clone(), draining.clone()),
+        metrics,
+        requests: Arc::new(Recorder::new(ambient.rng.uuid(db.now())?, ambient.clock.clone())),
+        draining,
+        signer: Signer::default(),
+        issuers: Issuers::new(egress_policy(config), ambient.clock.clone())?,
+        base_url: config.base_url.clone(),
+    };
+    Ok((app, reads_writer))
+}
+
 /// What runs beside the server and ends after it.
 struct Beside {
     changes: TaskTracker,
     looking: JoinHandle<()>,
     following: JoinHandle<()>,
+    counting: JoinHandle<()>,
+    requests: Arc<Recorder>,
+    metering: JoinHandle<()>,
+    /// Ends the metering, once nothing is to be counted any more.
+    metered: CancellationToken,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
     db: Db,
@@ -286,6 +374,10 @@ impl Beside {
             changes,
             looking,
             following,
+            counting,
+            requests,
+            metering,
+            metered,
             worker,
             reads,
             db,
@@ -299,10 +391,18 @@ impl Beside {
             task.abort();
             let _ = task.await;
         }
+        if tokio::time::timeout(LAST_FLUSH, counting).await.is_err() {
+            tracing::warn!("the requests of the last minute are being written for too long");
+        }
+        if let Err(error) = requests.flush(&db).await {
+            tracing::warn!(%error, "the last requests could not be written down");
+        }
         if let Some(worker) = worker {
             let _ = worker.await;
         }
         let _ = reads.await;
+        metered.cancel();
+        let _ = metering.await;
         db.close().await;
     }
 }
@@ -327,6 +427,40 @@ async fn setup_token(db: &Db, keys: &KeyStore) -> Result<Option<domain::crypto::
     Ok(Some(token))
 }
 
+/// Makes the administrator that the settings name, while there is none.
+async fn named_admin(config: &Config, db: &Db, keys: &KeyStore, passwords: &Passwords) -> Result<(), StartError> {
+    let (Some(email), Some(password)) = (&config.admin_email, &config.admin_password) else {
+        return Ok(());
+    };
+    // Without this look every start would hash.
+    if !domain::setup::is_open(db).await? {
+        return Ok(());
+    }
+    let checked = Registration::check(email, password, "", "").map_err(refused_admin)?;
+    let hash = passwords.hash(password.clone()).await?;
+    let tx = db.begin_write().await?;
+    let made = domain::setup::create_named_admin(&tx, keys, checked, hash).await;
+    if let Some(id) = made.map_err(refused_admin)? {
+        tx.commit().await?;
+        tracing::info!(user = %id, "the administrator that the settings name was made");
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(())
+}
+
+/// What is wrong with it, and never what it is.
+fn refused_admin(error: Error) -> StartError {
+    match error {
+        Error::Problem(problem) => {
+            let field = problem.errors.first();
+            let named = field.map(|field| format!("{} {}", field.field, field.message));
+            StartError::Admin(named.unwrap_or_else(|| problem.detail.to_string()))
+        }
+        fault @ (Error::Db(_) | Error::Internal(_)) => StartError::Domain(fault),
+    }
+}
+
 fn bell(config: &Config, name: &str) -> Result<Arc<dyn Bell>, Error> {
     match &config.redis {
         None => Ok(Arc::new(LocalBell::default())),
@@ -342,13 +476,8 @@ fn notices(config: &Config) -> Result<Option<Arc<dyn Bell>>, Error> {
     }
 }
 
-fn embedded_worker(
-    config: &Config,
-    db: &Db,
-    keys: &Arc<KeyStore>,
-    bell: &Arc<dyn Bell>,
-    shutdown: &CancellationToken,
-) -> Result<Option<JoinHandle<()>>, Error> {
+/// The worker inside this process, if there is to be one. Its figures belong to those of the application.
+fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Result<Option<JoinHandle<()>>, Error> {
     match config.worker {
         WorkerMode::External => Ok(None),
         WorkerMode::Embedded => {
@@ -356,19 +485,21 @@ fn embedded_worker(
                 allow: config.egress_allow.clone(),
             };
             let worker = Worker::new(Deps {
-                db: db.clone(),
-                keys: keys.clone(),
-                bell: bell.clone(),
-                egress: Egress::new(policy, Timeouts::default())?.with_clock(db.clock().clone()),
+                db: app.db.clone(),
+                keys: app.keys.clone(),
+                bell: app.bell.clone(),
+                egress: Egress::new(policy, Timeouts::default())?.with_clock(app.db.clock().clone()),
                 mailer: Mailer::from_config(config)?,
+                billing: app.billing.clone(),
                 base_url: config.base_url.clone(),
-                name: process_name(db)?,
+                name: process_name(&app.db)?,
                 limits: Slots::default(),
+                registry: app.metrics.clone(),
             });
-            let shutdown = shutdown.clone();
+            let (stop, shutdown) = (stop.clone(), app.draining.clone());
             Ok(Some(tokio::spawn(async move {
-                worker.run(shutdown.clone()).await;
-                if !shutdown.is_cancelled() {
+                worker.run(stop.clone()).await;
+                if !stop.is_cancelled() {
                     // Whoever supervises the process starts it again; serving on would queue jobs that nobody runs.
                     tracing::error!("the worker has ended by itself; the process stops");
                     shutdown.cancel();
@@ -378,7 +509,13 @@ fn embedded_worker(
     }
 }
 
-fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> EdgeConfig {
+fn edge_config(
+    config: &Config,
+    ambient: &Ambient,
+    app: &App,
+    rate_limit: Arc<RateLimit>,
+    changes: TaskTracker,
+) -> EdgeConfig {
     EdgeConfig {
         trusted_proxies: config.trusted_proxies.clone(),
         https: config.base_url.scheme() == "https",
@@ -391,19 +528,26 @@ fn edge_config(config: &Config, ambient: &Ambient, changes: TaskTracker) -> Edge
                 .with("/openapi.yaml", &[Method::GET]),
         ),
         body: BodyRules::default(),
-        rate_limit: Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock)),
+        class_of,
+        rate_limit,
+        metrics: Arc::new(HttpMetrics::new(app.metrics.clone(), app.requests.clone())),
+        draining: app.draining.clone(),
         changes,
     }
 }
 
 /// The operations behind their gate, with the documents beside them.
-fn routes(app: &Arc<App>) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
+fn routes(
+    app: &Arc<App>,
+    rate_limit: &Arc<RateLimit>,
+) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
     let service = apis::service(app);
     let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
     let files = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
     let gate = Gate {
         app: app.clone(),
         bodies: BodySchemas::of(&document),
+        rate_limit: rate_limit.clone(),
         inner: service.into_endpoint(),
     }
     .with(CookieJarManager::new());
@@ -421,6 +565,7 @@ pub async fn document() -> Result<Value, StartError> {
     let settings = [
         ("STRONGROOM_DATA_DIR", folder.display().to_string()),
         ("STRONGROOM_LISTEN", "127.0.0.1:0".to_owned()),
+        ("STRONGROOM_DRAIN_DELAY", "0".to_owned()),
     ];
     let env = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config =

@@ -23,6 +23,7 @@ use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,12 @@ use crate::http::connection::{Exchange, Patience, PatientStream, while_sending};
 
 /// Pause after a failed accept, so that running out of file descriptors does not spin.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+/// How long nobody must have come before the listener is closed: whoever is in the kernel's queue then is cut off.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long whoever keeps coming can put that off.
+const LAST_GUESTS: Duration = Duration::from_millis(500);
+/// How long a connection that has just been opened is given for its first request when the shutdown begins.
+const FIRST_WORDS: Duration = Duration::from_millis(200);
 /// hyper's read buffer of one connection, bytes.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -87,13 +94,9 @@ where
     let peers = Peers::default();
     let open = TaskTracker::new();
     let cut = CancellationToken::new();
-    loop {
-        let (stream, peer, permit) = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &total) => accepted,
-        };
+    let take_in = |(stream, peer, permit): Accepted| {
         let Some(seat) = peers.seat(peer.ip(), &limits) else {
-            continue;
+            return;
         };
         let connection = connection(
             stream,
@@ -110,6 +113,20 @@ where
                 () = connection => {}
             }
         });
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &total) => take_in(accepted),
+        }
+    }
+    // The kernel has taken connections that nobody has accepted. They are let in before the door is shut.
+    let last = Instant::now() + LAST_GUESTS;
+    while Instant::now() < last {
+        let Ok(accepted) = tokio::time::timeout(QUIET, accept(&listener, &total)).await else {
+            break;
+        };
+        take_in(accepted);
     }
     drop(listener);
     open.close();
@@ -124,7 +141,10 @@ where
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, total: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+/// A connection with its peer and its place among all.
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, total: &Arc<Semaphore>) -> Accepted {
     loop {
         // The semaphore is never closed; should it be, there is no more accepting either.
         let Ok(permit) = total.clone().acquire_owned().await else {
@@ -159,6 +179,7 @@ async fn connection<E>(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let opened = Instant::now();
     let exchange = Arc::new(Exchange::default());
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let in_flight = exchange.begin();
@@ -184,9 +205,18 @@ async fn connection<E>(
     tokio::select! {
         biased;
         ended = connection.as_mut() => return note(ended),
-        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = shutdown.cancelled() => {}
     }
-    // hyper takes a connection that never said anything for a busy one.
+    // hyper would cut off a connection that has said nothing yet, and this one may have been opened just now.
+    if !exchange.was_heard() {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note(ended),
+            () = tokio::time::sleep_until(opened + FIRST_WORDS) => {}
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    // It takes one that never said anything for a busy one.
     if exchange.was_heard() {
         note(connection.await);
     }

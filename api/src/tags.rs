@@ -28,9 +28,13 @@ pub enum Tag {
     Secrets,
     /// Signed events to your own servers.
     Webhooks,
+    /// Plans, what they allow and how much of it is used; buying them, and what Stripe says of that.
+    Billing,
     /// Who did what, in an order that cannot be rewritten.
     Audit,
-    /// The first administrator of a new instance.
+    /// The whole instance, for its superusers.
+    Administration,
+    /// The first run of a new instance: its settings, and its first administrator.
     Setup,
     /// Liveness and readiness.
     Health,

@@ -13,8 +13,16 @@ mod m20260501_000001_invite_mails;
 mod m20260501_000002_templates;
 mod m20260501_000003_key_rotation;
 mod m20260601_000001_webhooks;
+mod m20260620_000001_access_epochs;
+mod m20260701_000001_lanes;
+mod m20260702_000001_webhook_key_pairs;
+mod m20260801_000001_limits;
+mod m20260802_000001_billing;
 mod m20260901_000001_oauth;
+mod m20260902_000001_federation;
 mod m20260903_000001_realms;
+mod m20261001_000001_dead_jobs;
+mod m20261101_000001_request_metrics;
 
 pub struct Migrator;
 
@@ -30,8 +38,16 @@ impl MigratorTrait for Migrator {
             Box::new(m20260501_000002_templates::Migration),
             Box::new(m20260501_000003_key_rotation::Migration),
             Box::new(m20260601_000001_webhooks::Migration),
+            Box::new(m20260620_000001_access_epochs::Migration),
+            Box::new(m20260701_000001_lanes::Migration),
+            Box::new(m20260702_000001_webhook_key_pairs::Migration),
+            Box::new(m20260801_000001_limits::Migration),
+            Box::new(m20260802_000001_billing::Migration),
             Box::new(m20260901_000001_oauth::Migration),
+            Box::new(m20260902_000001_federation::Migration),
             Box::new(m20260903_000001_realms::Migration),
+            Box::new(m20261001_000001_dead_jobs::Migration),
+            Box::new(m20261101_000001_request_metrics::Migration),
         ]
     }
 }

@@ -9,22 +9,29 @@
 )]
 
 mod access;
+mod admin;
 mod audit;
 mod auth;
+mod billing;
 mod contract;
 mod crypto;
 mod edge;
 mod faults;
 mod idempotency;
+mod limits;
 mod members;
 mod oauth;
 mod orgs;
 mod policy;
 mod projects;
+mod rates;
 mod realms;
 mod reference;
+mod request_metrics;
 mod secrets;
 mod service_accounts;
+mod setup;
+mod sso;
 mod templates;
 mod walks;
 mod webhooks;

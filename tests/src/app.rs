@@ -222,6 +222,8 @@ impl TestApp {
             ("STRONGROOM_DATA_DIR", dir.path().display().to_string()),
             // Every test comes from one address.
             ("STRONGROOM_RATE_LIMIT_SCALE", "0".to_owned()),
+            // Nobody sends requests who must be given notice.
+            ("STRONGROOM_DRAIN_DELAY", "0".to_owned()),
             // Receivers of tests listen here.
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
         ];
@@ -272,6 +274,13 @@ impl TestApp {
     /// What the operations work with.
     pub fn app(&self) -> &api::app::App {
         &self.started.app
+    }
+
+    /// Where Prometheus asks for metrics, for a test that has set it.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.started
+            .metrics_address
+            .map(|address| format!("http://{address}/metrics"))
     }
 
     /// The published document.

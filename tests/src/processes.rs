@@ -40,14 +40,22 @@ pub async fn within<F: Future<Output = bool>>(time: Duration, what: &str, mut ho
 /// # Panics
 /// When the test does, or takes too long.
 pub fn run<F: Future<Output = ()>>(test: F) {
+    run_for(Duration::from_mins(10), test);
+}
+
+/// The same for a test that can be told to do more.
+///
+/// # Panics
+/// When the test does, or takes too long.
+pub fn run_for<F: Future<Output = ()>>(limit: Duration, test: F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let ended = tokio::time::timeout(Duration::from_mins(10), test).await;
-        ended.expect("the test ends within ten minutes");
+        let ended = tokio::time::timeout(limit, test).await;
+        assert!(ended.is_ok(), "the test does not end within {limit:?}");
     });
     runtime.shutdown_background();
 }
@@ -105,6 +113,18 @@ impl Process {
         let mut child = self.child();
         let _ = child.kill();
         let _ = child.wait();
+    }
+
+    /// The most memory that it has had, in KiB. Linux only.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child().id());
+        let status = fs::read_to_string(status).expect("the state of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.trim().parse().ok()).expect("a size")
     }
 
     /// How it ended, if it has.
@@ -179,6 +199,8 @@ pub struct Api {
     pub url: String,
     /// The one-time token of its start, while there is no administrator.
     pub setup_token: Option<String>,
+    /// Where Prometheus asks for metrics, if it may.
+    pub metrics: Option<String>,
 }
 
 impl Api {
@@ -192,12 +214,14 @@ impl Api {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             setup_token: line("Setup "),
+            metrics: line("Metrics "),
             process,
         }
     }
 }
 
 /// The settings and the folder that the processes of one installation share.
+#[derive(Clone)]
 pub struct Installation {
     dir: Arc<TempDir>,
     settings: Vec<(String, String)>,
@@ -219,6 +243,7 @@ impl Installation {
             ("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8"),
             // Every test comes from one address.
             ("STRONGROOM_RATE_LIMIT_SCALE", "0"),
+            ("STRONGROOM_DRAIN_DELAY", "0"),
         ];
         always
             .iter()
@@ -237,6 +262,17 @@ impl Installation {
         let settings = [
             ("STRONGROOM_DATABASE_URL", database_url),
             ("STRONGROOM_REDIS_URL", redis_url),
+            ("STRONGROOM_ROOT_KEY", &key),
+        ];
+        Self::new(&settings, Some(database_url))
+    }
+
+    /// PostgreSQL and no Redis: workers of their own look once a second.
+    pub fn without_redis(database_url: &str) -> Self {
+        let key = crate::app::fresh_root_key();
+        let settings = [
+            ("STRONGROOM_DATABASE_URL", database_url),
+            ("STRONGROOM_WORKER", "external"),
             ("STRONGROOM_ROOT_KEY", &key),
         ];
         Self::new(&settings, Some(database_url))

@@ -6,13 +6,17 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::kernel::{Clock, Timestamp};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -24,6 +28,8 @@ use crate::app::eventually;
 pub struct Received {
     pub headers: BTreeMap<String, String>,
     pub body: Bytes,
+    /// When it had arrived whole, by the wall clock.
+    pub at: Timestamp,
 }
 
 impl Received {
@@ -35,7 +41,30 @@ impl Received {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Whether the signature is right, by the official library.
+    /// The signatures of a kind, `v1` or `v1a`, in base64.
+    pub fn signatures(&self, kind: &str) -> Vec<&str> {
+        let all = self.header("webhook-signature").split(' ');
+        all.filter_map(|one| one.split_once(','))
+            .filter(|(version, _)| *version == kind)
+            .map(|(_, signature)| signature)
+            .collect()
+    }
+
+    /// Whether one of the `v1a` signatures is by the private half of a public key, `whpk_…`.
+    pub fn is_signed_by(&self, public_key: &str) -> bool {
+        let encoded = public_key.strip_prefix("whpk_").unwrap_or_default();
+        let verifier = UnparsedPublicKey::new(&ED25519, STANDARD.decode(encoded).unwrap_or_default());
+        let head = format!("{}.{}.", self.header("webhook-id"), self.header("webhook-timestamp"));
+        let message = [head.as_bytes(), self.body.as_ref()].concat();
+        let fits = |text: &&str| {
+            STANDARD
+                .decode(text)
+                .is_ok_and(|one| verifier.verify(&message, &one).is_ok())
+        };
+        self.signatures("v1a").iter().any(fits)
+    }
+
+    /// Whether one of the `v1` signatures is right, by the official library.
     pub fn is_signed_with(&self, secret: &str) -> bool {
         let Ok(verifier) = standardwebhooks::Webhook::new(secret) else {
             return false;
@@ -156,13 +185,14 @@ async fn take(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
             )
         })
         .collect();
+    let at = Clock::system().now();
     let manner = *state.manner.lock().unwrap_or_else(PoisonError::into_inner);
     tokio::time::sleep(manner.delay).await;
     state
         .received
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .push(Received { headers, body });
+        .push(Received { headers, body, at });
     let mut response = Response::new(Full::new(Bytes::from_static(b"seen")));
     *response.status_mut() = hyper::StatusCode::from_u16(manner.status).unwrap_or(hyper::StatusCode::OK);
     Ok(response)

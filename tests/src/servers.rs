@@ -297,6 +297,22 @@ impl Redis {
         stop(&self.process, "KILL");
     }
 
+    /// Freezes the server: it takes connections and answers nobody, as when the network drops everything.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Redis::freeze`].
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Some(child) = lock(&self.process).as_ref() {
+            send_signal(&child.id().to_string(), signal);
+        }
+    }
+
     /// Starts empty on the same port after [`Redis::stop`].
     pub fn start_again(&self) {
         retry(|| self.try_start(), || tail(&self.log_file()));

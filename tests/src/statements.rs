@@ -1,5 +1,5 @@
 //! The statements that the application sends, counted where they arrive: in the log of PostgreSQL. SQLite is sent the
-//! same ones.
+//! same ones, but for what PostgreSQL counts along with a row that is inserted anyway.
 #![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
 
 use std::collections::BTreeMap;

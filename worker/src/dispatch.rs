@@ -1,13 +1,14 @@
 //! Claims the jobs of rung lanes, those of many lanes in one transaction, and hands them on to be run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{self, JobKind};
-use domain::kernel::{Db, Reads};
+use domain::jobs::{self, Claim, JobKind};
+use domain::kernel::Db;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::ring::{Ring, Seat};
 use crate::run::{Runner, Taken};
 
@@ -25,6 +26,7 @@ pub(crate) struct Dispatcher {
     pub(crate) kind: JobKind,
     pub(crate) ring: Arc<Ring>,
     pub(crate) runner: Arc<Runner>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Dispatcher {
@@ -60,17 +62,25 @@ impl Dispatcher {
 
     async fn claim(&self, asked: &[(String, u32)]) -> domain::kernel::Result<Vec<Taken>> {
         // Read before the claim: the lease cannot end earlier than counted from here.
-        let at = self.db.now();
-        let claimed = jobs::claim(&self.db, asked, &self.name).await?;
-        let mut counts: HashMap<String, u32> = HashMap::new();
-        let mut taken = Vec::with_capacity(claimed.len());
-        for job in claimed {
-            *counts.entry(job.lane.clone()).or_default() += 1;
-            let seat = Seat::new(&self.ring, &job.lane);
-            taken.push(Taken { job, at, seat });
+        let (at, claimed_at) = (self.db.queue_now(), Instant::now());
+        let Claim { jobs, lanes } = jobs::claim(&self.db, asked, &self.name).await?;
+        self.metrics.claimed(self.kind, jobs.len());
+        // The seats hold what the claim took; they are made before the ring hears of it, and nothing is lost in between.
+        let mut taken = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let news = lanes.get(&job.lane).copied().unwrap_or_default();
+            taken.push(Taken {
+                at,
+                claimed_at,
+                seat: Seat::new(&self.ring, &job.lane, job.org_id),
+                one_by_one: news.one_by_one || self.ring.is_single(),
+                is_timed: news.is_timed,
+                job,
+            });
         }
         for (lane, jobs) in asked {
-            self.ring.settle(lane, *jobs, counts.get(lane).copied().unwrap_or(0));
+            let news = lanes.get(lane).copied().unwrap_or_default();
+            self.ring.settle(lane, *jobs, &news);
         }
         Ok(taken)
     }

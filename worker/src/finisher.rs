@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use domain::jobs::{self, Finished};
-use domain::kernel::{Db, Error, ProblemCode, Reads, Result, Timestamp};
+use domain::kernel::{Db, Error, ProblemCode, Result, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
+use crate::ring::Seat;
+
 /// How long a result waits for company.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 /// Results of one transaction at most.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Results that wait while the database does not answer; then jobs keep their slots and no more are claimed.
 pub(crate) const BACKLOG: usize = 1024;
 /// Pause after the first write that failed; it doubles up to [`LONGEST_PAUSE`].
@@ -22,6 +25,8 @@ pub(crate) struct Kept {
     pub(crate) finished: Finished,
     /// Shortly before the lease ends.
     pub(crate) until: Timestamp,
+    /// Of a lane that gives one job after the other: held until this is written.
+    pub(crate) seat: Option<Seat>,
 }
 
 /// The one writer of results.
@@ -29,21 +34,23 @@ pub(crate) struct Finisher {
     pub(crate) db: Db,
     /// The worker's name, noted with each attempt.
     pub(crate) name: String,
+    pub(crate) metrics: Metrics,
 }
 
 impl Finisher {
     /// Writes results until all senders are gone and everything is written.
     pub(crate) async fn run(self, mut results: mpsc::Receiver<Kept>) {
-        while let Some(first) = results.recv().await {
-            let mut batch = vec![first];
+        let mut batch = Vec::with_capacity(BATCH);
+        while results.recv_many(&mut batch, BATCH).await > 0 {
             let deadline = Instant::now() + GATHER;
-            while batch.len() < BATCH {
-                match tokio::time::timeout_at(deadline, results.recv()).await {
-                    Ok(Some(next)) => batch.push(next),
-                    Ok(None) | Err(_) => break,
+            while batch.len() < BATCH && !has_waiting(&batch) {
+                let room = BATCH - batch.len();
+                match tokio::time::timeout_at(deadline, results.recv_many(&mut batch, room)).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
                 }
             }
-            self.flush(batch).await;
+            self.flush(std::mem::take(&mut batch)).await;
         }
     }
 
@@ -55,7 +62,7 @@ impl Finisher {
             if batch.len() > 1 && !is_passing(error) {
                 batch = self.write_singly(batch).await;
             }
-            let now = self.db.now();
+            let now = self.db.queue_now();
             let kept = batch.len();
             batch.retain(|result| now < result.until);
             if batch.len() < kept {
@@ -76,6 +83,7 @@ impl Finisher {
     async fn write(&self, batch: &[Kept]) -> Result<()> {
         let finished: Vec<Finished> = batch.iter().map(|result| result.finished.clone()).collect();
         let stale = jobs::finish(&self.db, &self.name, &finished).await?;
+        self.metrics.stale(stale);
         if stale > 0 {
             tracing::warn!(stale, "results came after their leases had ended and changed nothing");
         }
@@ -93,6 +101,11 @@ impl Finisher {
         }
         left
     }
+}
+
+/// Whether a lane waits for one of these to be written: it is not kept waiting for company.
+fn has_waiting(batch: &[Kept]) -> bool {
+    batch.iter().any(|kept| kept.seat.is_some())
 }
 
 /// Whether the database, and not the batch, is the trouble.

@@ -4,16 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::auth::{realm_token, throttle};
+use domain::billing::inbox;
 use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
-use domain::kernel::{Db, Result};
+use domain::kernel::{Db, Reads, Result};
+use domain::limits::{freeze, recount, warnings};
 use domain::oauth;
 use domain::orgs::purge;
-use domain::secrets::rotation;
+use domain::request_metrics;
+use domain::secrets::{retention, rotation};
+use domain::service_accounts::trade;
 use domain::signing;
+use domain::sso;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
+/// The hour in which counters are held against what is there, UTC.
+const NIGHT: i64 = 2;
 /// The first time, so that a process which restarts often sweeps too, but not while it starts.
 const FIRST: Duration = Duration::from_mins(1);
 
@@ -31,6 +38,7 @@ pub(crate) async fn run(db: Db, keys: Arc<KeyStore>, shutdown: CancellationToken
         // Again: a process that was started with the old root key in front may have made keys meanwhile.
         rewrap(&db, &keys).await;
         sweep(&db, &keys).await;
+        keep_limits(&db).await;
     }
 }
 
@@ -68,10 +76,45 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
     }
 }
 
+/// Tells who comes near a limit, freezes what has been too much for long, and destroys old versions that plans do not
+/// keep; at night it holds the counters against what is there.
+pub(crate) async fn keep_limits(db: &Db) {
+    match warnings::sweep(db).await {
+        Ok(notices) => tracing::debug!(notices, "told of limits that are near or reached"),
+        Err(error) => tracing::warn!(%error, "cannot tell of limits that are near or reached"),
+    }
+    match freeze::sweep(db).await {
+        Ok(orgs) => tracing::debug!(orgs, "froze or released projects"),
+        Err(error) => tracing::warn!(%error, "cannot look at who has more than their plan allows"),
+    }
+    match retention::prune(db).await {
+        Ok(versions) => tracing::debug!(versions, "destroyed versions that plans do not keep"),
+        Err(error) => tracing::warn!(%error, "cannot destroy versions that plans do not keep"),
+    }
+    if hour(db) != NIGHT {
+        return;
+    }
+    match recount::run(db).await {
+        Ok(drifts) => tracing::debug!(counters = drifts.len(), "put counters right"),
+        Err(error) => tracing::warn!(%error, "cannot hold the counters against what is there"),
+    }
+}
+
+/// The hour of the day, UTC.
+fn hour(db: &Db) -> i64 {
+    db.now().secs().div_euclid(3600).rem_euclid(24)
+}
+
 async fn prune(db: &Db) -> Result<u64> {
     let tx = db.begin_write().await?;
-    let ended = oauth::prune(&tx).await? + realm_token::prune(&tx).await?;
-    let deleted = idempotency::prune(&tx).await? + throttle::prune(&tx).await? + ended;
+    let deleted = idempotency::prune(&tx).await?
+        + throttle::prune(&tx).await?
+        + request_metrics::prune(&tx).await?
+        + inbox::prune(&tx).await?
+        + oauth::prune(&tx).await?
+        + realm_token::prune(&tx).await?
+        + sso::prune(&tx).await?
+        + trade::prune(&tx).await?;
     tx.commit_bookkeeping().await?;
     Ok(deleted)
 }

@@ -2,12 +2,14 @@
 //!
 //! | Part | What it does |
 //! |---|---|
-//! | `ring` | the lanes that have work, served in turn, and the slots of one kind of job |
+//! | `ring` | the lanes that have work, served in turn, each at its own pace, and the slots of one kind of job |
 //! | `dispatch` | claims the jobs of rung lanes, many at once |
 //! | `run` | runs claimed jobs, each within its slot |
-//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew |
+//! | `handlers` | what a job does: deliver a webhook, send a mail, seal values anew, ask Stripe |
+//! | `looks` | finds out what was missed at Stripe |
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
+//! | `metrics` | what it counts, and [`metrics_page`], where a process of its own shows that |
 //! | [`redis_bell`] | the doorbell between processes, and notices of changes that every API hears; both can be absent |
 //!
 //! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
@@ -16,7 +18,10 @@ mod dispatch;
 mod finisher;
 mod handlers;
 mod housekeeping;
+mod looks;
 pub mod mailer;
+mod metrics;
+pub mod metrics_page;
 pub mod redis_bell;
 mod ring;
 mod run;

@@ -11,9 +11,15 @@ use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::config::{Config, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Result, Rng};
+use domain::metrics::Registry;
+use mimalloc::MiMalloc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, process_name, signals, telemetry};
+use worker::{Deps, Mailer, RedisBell, Slots, Worker, metrics_page, process_name, signals, telemetry};
+
+/// Requests and jobs are many small allocations, which the system's allocator makes dear.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long the database may take to come up and the API to bring its schema up to date.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -91,22 +97,29 @@ fn check(config: &Config) -> Result<RootKeyring, String> {
 
 async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     let shutdown = signals::shutdown_on_signal().map_err(|error| Error::internal(format!("signals: {error}")))?;
+    let shutdown = shutdown.begun;
     let opened = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         opened = open(config, roots) => opened,
     };
     let (db, keys) = opened?;
     let name = process_name(&db)?;
-    match &config.redis {
-        Some(url) => {
-            let bell = Arc::new(RedisBell::open(url, &name)?);
-            work(config, &db, keys, bell.clone(), name, shutdown).await?;
-            if let Some(bell) = Arc::into_inner(bell) {
-                bell.close().await;
-            }
+    let registry = Registry::default();
+    if let Some(address) = config.metrics_listen {
+        let served = metrics_page::serve(address, registry.clone(), shutdown.clone()).await;
+        let address = served.map_err(|error| Error::internal(format!("STRONGROOM_METRICS_LISTEN: {error}")))?;
+        tracing::info!(%address, "metrics are shown");
+    }
+    if let Some(url) = &config.redis {
+        let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
+        work(config, &db, keys, bell.clone(), name, registry, shutdown).await?;
+        if let Some(bell) = Arc::into_inner(bell) {
+            bell.close().await;
         }
+    } else {
         // Nobody can ring in another process: the sweeper alone finds the jobs.
-        None => work(config, &db, keys, Arc::new(LocalBell::default()), name, shutdown).await?,
+        let bell = Arc::new(LocalBell::default());
+        work(config, &db, keys, bell, name, registry, shutdown).await?;
     }
     db.close().await;
     Ok(())
@@ -118,18 +131,22 @@ async fn work(
     keys: KeyStore,
     bell: Arc<dyn Bell>,
     name: String,
+    registry: Registry,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let allow = config.egress_allow.clone();
+    let billing = billing::open(config, db.clock(), db.rng())?;
     let worker = Worker::new(Deps {
         db: db.clone(),
         keys: Arc::new(keys),
         bell,
         egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
         mailer: Mailer::from_config(config)?,
+        billing,
         base_url: config.base_url.clone(),
         name,
         limits: Slots::default(),
+        registry,
     });
     worker.run(shutdown.clone()).await;
     if shutdown.is_cancelled() {
@@ -144,7 +161,7 @@ async fn open(config: &Config, roots: RootKeyring) -> Result<(Db, KeyStore)> {
     let deadline = Instant::now() + PATIENCE;
     let db = loop {
         match Db::connect(config.database.url().expose(), Clock::system(), Rng::system()).await {
-            Ok(db) => break db,
+            Ok(db) => break db.with_billing(config.billing()),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the database cannot be reached yet");

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::jobs::{Bell, LocalBell};
 use domain::kernel::{Error, Result, Secret};
+use domain::metrics::{Gauge, Registry};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult};
 use tokio_util::task::AbortOnDropHandle;
@@ -39,6 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A bell that rings and hears through Redis. A process that only rings opens no consumer: listening begins with the
 /// first call of [`Bell::next`].
 pub struct RedisBell {
+    registry: Registry,
     client: Client,
     /// Name of this process among the consumers.
     consumer: String,
@@ -57,10 +59,20 @@ impl RedisBell {
     /// # Errors
     /// [`Error::Internal`] for a URL that cannot be used.
     pub fn open(url: &Secret<String>, consumer: &str) -> Result<Self> {
+        Self::counted(url, consumer, &Registry::default())
+    }
+
+    /// The same, and `registry` shows whether Redis is there.
+    ///
+    /// # Errors
+    /// See [`RedisBell::open`].
+    pub fn counted(url: &Secret<String>, consumer: &str, registry: &Registry) -> Result<Self> {
         let client = open_client(url)?;
         let outgoing = Arc::new(LocalBell::default());
-        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing), "ringing", add_to_stream);
+        let health = Health::new("ringing").shown_by(registry);
+        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing), health, add_to_stream);
         Ok(Self {
+            registry: registry.clone(),
             client,
             consumer: consumer.to_owned(),
             outgoing,
@@ -91,7 +103,8 @@ impl Bell for RedisBell {
 
     async fn next(&self) -> Vec<String> {
         self.listener.get_or_init(|| {
-            let listener = Listener::new(self.client.clone(), &self.consumer, Arc::clone(&self.heard));
+            let health = Health::new("listening").shown_by(&self.registry);
+            let listener = Listener::new(self.client.clone(), &self.consumer, Arc::clone(&self.heard), health);
             AbortOnDropHandle::new(tokio::spawn(listener.run()))
         });
         self.heard.next().await
@@ -129,6 +142,7 @@ struct Health {
     what: &'static str,
     is_up: Option<bool>,
     pause: Duration,
+    shown: Gauge,
 }
 
 impl Health {
@@ -137,11 +151,20 @@ impl Health {
             what,
             is_up: None,
             pause: FIRST_PAUSE,
+            shown: Gauge::default(),
         }
+    }
+
+    /// Shows whether it is up.
+    fn shown_by(mut self, registry: &Registry) -> Self {
+        let help = "Whether Redis is there: 1, or 0.";
+        self.shown = registry.gauge("strongroom_redis_up", help, &[("use", self.what)]);
+        self
     }
 
     fn up(&mut self) {
         self.pause = FIRST_PAUSE;
+        self.shown.set(1.0);
         if self.is_up.replace(true) == Some(false) {
             tracing::info!(what = self.what, "Redis is back");
         }
@@ -149,6 +172,7 @@ impl Health {
 
     /// Notes a failure and waits before the next try.
     async fn down(&mut self, error: &redis::RedisError) {
+        self.shown.set(0.0);
         if self.is_up.replace(false) != Some(false) {
             tracing::warn!(what = self.what, %error, "Redis cannot be reached: workers and watchers look once a second");
         }

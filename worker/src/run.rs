@@ -9,16 +9,20 @@ use domain::kernel::{Db, Reads, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::finisher::Kept;
 use crate::handlers::Handlers;
-use crate::ring::Seat;
+use crate::metrics::Metrics;
+use crate::ring::{Omen, Seat};
 
-/// What a run may take of its lease: 20 s of a handler's wall and some for the database. A job that is begun later
-/// would run on when its lease is over.
-const RUN_TIME: Duration = Duration::from_secs(30);
+/// How long a claimed job may wait for its turn. What was loaded for it grows old meanwhile, and a run takes 20 s of the
+/// lease: a job that waits longer goes back.
+const FRESH: Duration = Duration::from_secs(5);
+/// How late a job may begin whose time was given by a rate: more, and the next would come too soon after it.
+const LATE: Duration = Duration::from_millis(100);
 /// What a result may take of the lease after the run; then the sweeper gives the job to somebody else.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);
 /// Wait of a retry when there are no random numbers to compute one.
@@ -29,7 +33,13 @@ pub(crate) struct Taken {
     pub(crate) job: Claimed,
     /// When it was claimed, at the latest; the lease counts from here.
     pub(crate) at: Timestamp,
+    /// The same by the steady clock of this machine.
+    pub(crate) claimed_at: Instant,
     pub(crate) seat: Seat,
+    /// Its lane gives the next job when the result of this one is written.
+    pub(crate) one_by_one: bool,
+    /// It begins at the time that the claim gave it.
+    pub(crate) is_timed: bool,
 }
 
 /// What came of a job.
@@ -67,7 +77,7 @@ impl Ending {
 
 /// Another try by the schedule, `Dead` when there is none left.
 pub(crate) fn retry(db: &Db, job: &Claimed, retry_after: Option<Duration>) -> Verdict {
-    let now = db.now();
+    let now = db.queue_now();
     match jobs::next_attempt(job.attempt, job.max_attempts, retry_after, now, db.rng()) {
         Ok(Some(at)) => Verdict::Retry(at),
         Ok(None) => Verdict::Dead,
@@ -89,6 +99,7 @@ pub(crate) struct Runner {
     db: Db,
     handlers: Handlers,
     results: mpsc::Sender<Kept>,
+    metrics: Metrics,
     /// Everything under way.
     pub(crate) tasks: TaskTracker,
     /// No job is begun any more.
@@ -99,11 +110,18 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// Begins no job after `shutdown`.
-    pub(crate) fn new(db: Db, handlers: Handlers, results: mpsc::Sender<Kept>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        handlers: Handlers,
+        results: mpsc::Sender<Kept>,
+        metrics: Metrics,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             db,
             handlers,
             results,
+            metrics,
             tasks: TaskTracker::new(),
             shutdown,
             cut: CancellationToken::new(),
@@ -128,25 +146,52 @@ impl Runner {
     }
 
     async fn run_batch(self: Arc<Self>, batch: Vec<Taken>) {
-        let mut unbegun = Vec::new();
         for (taken, step) in self.handlers.prepare(batch).await {
             match step {
-                Step::Run(work) if self.may_begin(&taken) => self.spawn(Arc::clone(&self).run_one(taken, work)),
-                Step::Run(_) | Step::Release => unbegun.push(taken),
+                Step::Run(work) => self.spawn(Arc::clone(&self).run_one(taken, work)),
+                Step::Release => self.give_back(taken).await,
                 Step::End(ending) => {
                     let started_at = self.db.now();
                     self.hand_over(taken, started_at, ending).await;
                 }
             }
         }
-        self.release(unbegun).await;
     }
 
-    fn may_begin(&self, taken: &Taken) -> bool {
-        !self.shutdown.is_cancelled() && self.db.now().since(taken.at) + RUN_TIME < LEASE
+    /// Waits for the turn of a job; tells whether it may begin.
+    async fn may_begin(&self, taken: &mut Taken) -> bool {
+        let due = taken.claimed_at + taken.job.wait;
+        let begun = async {
+            if !taken.job.wait.is_zero() {
+                tokio::time::sleep_until(due).await;
+            }
+            let asked = Instant::now();
+            let has_turn = taken.seat.turn().await;
+            let is_in_time = !taken.is_timed || asked.elapsed() < LATE;
+            has_turn && is_in_time && self.db.queue_now().since(taken.at) < FRESH + taken.job.wait
+        };
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => false,
+            may = begun => may,
+        }
     }
 
-    pub(crate) async fn run_one(self: Arc<Self>, taken: Taken, work: BoxFuture<'static, Ending>) {
+    /// Notes the beginning of a job over which a worker may have died; tells whether the job is still ours.
+    async fn is_noted(&self, job: &Claimed) -> bool {
+        if job.crashes == 0 {
+            return true;
+        }
+        jobs::begin(&self.db, job).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, job = %job.id, "cannot note the beginning of a job");
+            false
+        })
+    }
+
+    pub(crate) async fn run_one(self: Arc<Self>, mut taken: Taken, work: BoxFuture<'static, Ending>) {
+        if !self.may_begin(&mut taken).await || !self.is_noted(&taken.job).await {
+            return self.give_back(taken).await;
+        }
         let started_at = self.db.now();
         let ending = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(job = %taken.job.id, "a job panicked");
@@ -156,34 +201,61 @@ impl Runner {
         self.hand_over(taken, started_at, ending).await;
     }
 
+    /// Gives back a job that was not begun, as if it had never been claimed.
+    async fn give_back(&self, taken: Taken) {
+        let started_at = self.db.now();
+        let ending = Ending::new(Verdict::Release, "unbegun", None);
+        self.hand_over(taken, started_at, ending).await;
+    }
+
     async fn hand_over(&self, taken: Taken, started_at: Timestamp, ending: Ending) {
-        let Taken { job, at, seat } = taken;
+        let Taken {
+            job,
+            at,
+            claimed_at: _,
+            mut seat,
+            one_by_one,
+            is_timed: _,
+        } = taken;
+        if ending.verdict != Verdict::Release {
+            self.metrics.ran(&job, &ending, self.db.now());
+        }
         let Ending { verdict, log } = ending;
         tracing::debug!(job = %job.id, lane = job.lane, outcome = log.outcome, ?verdict, "a job ran");
+        seat.ended(omen(&log));
         let finished = Finished {
             job_id: job.id,
             lease_id: job.lease_id,
             n: job.attempt + job.crashes,
             started_at,
             verdict,
+            is_trial: job.is_trial,
             log,
+        };
+        // Whether the lane may give another is known when this is written.
+        let (until_written, until_taken) = if one_by_one {
+            (Some(seat), None)
+        } else {
+            (None, Some(seat))
         };
         let kept = Kept {
             finished,
             until: at + LEASE - WRITE_MARGIN,
+            seat: until_written,
         };
         if self.results.send(kept).await.is_err() {
             tracing::error!(job = %job.id, "a result was dropped: nobody writes results any more");
         }
         // Not before the channel took the result: while results pile up, no slots come free to claim for.
-        drop(seat);
+        drop(until_taken);
     }
+}
 
-    async fn release(&self, unbegun: Vec<Taken>) {
-        let (jobs, seats): (Vec<Claimed>, Vec<Seat>) = unbegun.into_iter().map(|taken| (taken.job, taken.seat)).unzip();
-        if let Err(error) = jobs::release(&self.db, &jobs).await {
-            tracing::warn!(%error, jobs = jobs.len(), "cannot give back jobs: they wait until their leases run out");
-        }
-        drop(seats);
+/// What a result says of the one who was asked: too much was asked, or not.
+fn omen(log: &AttemptLog) -> Omen {
+    match (log.outcome, log.status) {
+        ("ok", _) => Omen::Good,
+        ("timeout" | "dns" | "tls" | "connect", _) | ("http", Some(429 | 500..)) => Omen::Bad,
+        (_, _) => Omen::Neither,
     }
 }

@@ -7,6 +7,7 @@ use domain::jobs::{self, JobKind, lane_kind};
 use domain::kernel::Db;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::{BellSource, Metrics};
 use crate::ring::Ring;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ pub(crate) struct Rings {
     pub(crate) mail: Arc<Ring>,
     pub(crate) keys: Arc<Ring>,
     pub(crate) recovery: Arc<Ring>,
+    pub(crate) billing: Arc<Ring>,
 }
 
 impl Rings {
@@ -32,6 +34,14 @@ impl Rings {
             JobKind::Mail => &self.mail,
             JobKind::Keys => &self.keys,
             JobKind::Recovery => &self.recovery,
+            JobKind::Billing => &self.billing,
+        }
+    }
+
+    /// Forgets what was learned of lanes that have long been idle.
+    fn forget_idle(&self) {
+        for kind in JobKind::ALL {
+            self.of(kind).forget_idle();
         }
     }
 
@@ -49,6 +59,7 @@ impl Rings {
 pub(crate) struct Sweeper {
     pub(crate) db: Db,
     pub(crate) rings: Rings,
+    pub(crate) metrics: Metrics,
 }
 
 impl Sweeper {
@@ -56,12 +67,18 @@ impl Sweeper {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut was_down = false;
         loop {
+            if let Err(error) = self.db.set_queue_clock().await {
+                tracing::debug!(%error, "cannot ask the database what time it is");
+            }
             let pause = match jobs::sweep(&self.db).await {
                 Ok(found) => {
                     if found.lost > 0 {
                         tracing::warn!(jobs = found.lost, "took back jobs of workers that went silent");
                     }
                     was_down = false;
+                    self.metrics.lost(found.lost);
+                    self.metrics.rung(BellSource::Sweep, found.due_lanes.len());
+                    self.rings.forget_idle();
                     self.rings.rung(&found.due_lanes);
                     self.pause(found.next_due)
                 }

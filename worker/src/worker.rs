@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::billing::Billing;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::Egress;
 use domain::jobs::{Bell, JobKind};
 use domain::kernel::{Db, Reads, Result};
+use domain::metrics::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +16,12 @@ use url::Url;
 
 use crate::dispatch::Dispatcher;
 use crate::finisher::{BACKLOG, Finisher, Kept};
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
+use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail};
 use crate::housekeeping;
+use crate::looks;
 use crate::mailer::Mailer;
-use crate::ring::Ring;
+use crate::metrics::{BellSource, Metrics};
+use crate::ring::{Limits, Ring};
 use crate::run::Runner;
 use crate::sweeper::{Rings, Sweeper};
 
@@ -35,7 +39,9 @@ pub struct Slots {
     pub keys: usize,
     /// Webhooks that past events are delivered to once more.
     pub recovery: usize,
-    /// Of one lane: one webhook endpoint, the mail of one account.
+    /// Customers of whom Stripe is asked.
+    pub billing: usize,
+    /// Of one lane: one webhook endpoint, the mail of one account. Endpoints find their own pace up to that.
     pub per_lane: usize,
 }
 
@@ -46,6 +52,7 @@ impl Default for Slots {
             mail: 16,
             keys: 2,
             recovery: 2,
+            billing: 4,
             per_lane: 32,
         }
     }
@@ -58,11 +65,14 @@ pub struct Deps {
     pub bell: Arc<dyn Bell>,
     pub egress: Egress,
     pub mailer: Mailer,
+    pub billing: Billing,
     /// The origin that links in mails lead to.
     pub base_url: Url,
     /// Tells workers apart in the log of attempts; see [`process_name`].
     pub name: String,
     pub limits: Slots,
+    /// Where it counts what it does.
+    pub registry: Registry,
 }
 
 /// Runs jobs until it is told to stop.
@@ -81,10 +91,15 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let stop = shutdown.child_token();
         let (db, name) = (self.deps.db.clone(), self.deps.name.clone());
+        let metrics = Metrics::new(&self.deps.registry);
         let (results, incoming) = mpsc::channel(BACKLOG);
-        let finisher = Finisher { db, name: name.clone() };
+        let finisher = Finisher {
+            db,
+            name: name.clone(),
+            metrics: metrics.clone(),
+        };
         let finisher = tokio::spawn(finisher.run(incoming));
-        let (mut loops, runner) = self.start(results, &stop);
+        let (mut loops, runner) = self.start(results, &metrics, &stop);
         tracing::info!(worker = name, "the worker runs");
         tokio::select! {
             // The loops end at a shutdown too, and that is no breakdown.
@@ -100,29 +115,68 @@ impl Worker {
         tracing::info!(worker = name, "the worker has stopped");
     }
 
-    fn start(self, results: mpsc::Sender<Kept>, stop: &CancellationToken) -> (JoinSet<()>, Arc<Runner>) {
+    fn start(
+        self,
+        results: mpsc::Sender<Kept>,
+        metrics: &Metrics,
+        stop: &CancellationToken,
+    ) -> (JoinSet<()>, Arc<Runner>) {
+        let (db, name, bell) = (
+            self.deps.db.clone(),
+            self.deps.name.clone(),
+            Arc::clone(&self.deps.bell),
+        );
+        let keys = Arc::clone(&self.deps.keys);
+        let rings = rings(&self.deps.limits);
+        let billing = self.deps.billing.clone();
+        let handlers = self.handlers(stop);
+        let runner = Arc::new(Runner::new(
+            db.clone(),
+            handlers,
+            results,
+            metrics.clone(),
+            stop.clone(),
+        ));
+        let mut loops = JoinSet::new();
+        for kind in JobKind::ALL {
+            let dispatcher = Dispatcher {
+                db: db.clone(),
+                name: name.clone(),
+                kind,
+                ring: Arc::clone(rings.of(kind)),
+                runner: Arc::clone(&runner),
+                metrics: metrics.clone(),
+            };
+            loops.spawn(dispatcher.run(stop.clone()));
+        }
+        loops.spawn(looks::run(db.clone(), Arc::clone(&bell), billing, stop.clone()));
+        loops.spawn(listen(bell, rings.clone(), metrics.clone(), stop.clone()));
+        loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
+        loops.spawn(metrics.clone().measure(db.clone(), stop.clone()));
+        let metrics = metrics.clone();
+        loops.spawn(Sweeper { db, rings, metrics }.run(stop.clone()));
+        (loops, runner)
+    }
+
+    fn handlers(self, stop: &CancellationToken) -> Handlers {
         let Deps {
             db,
             keys,
             bell,
             egress,
             mailer,
+            billing,
             base_url,
-            name,
-            limits,
+            name: _,
+            limits: _,
+            registry: _,
         } = self.deps;
-        let rings = Rings {
-            webhook: Arc::new(Ring::new(limits.webhook, limits.per_lane)),
-            mail: Arc::new(Ring::new(limits.mail, limits.per_lane)),
-            // One at a time of each project: two would do the same.
-            keys: Arc::new(Ring::new(limits.keys, 1)),
-            recovery: Arc::new(Ring::new(limits.recovery, 1)),
-        };
         let deliver = DeliverWebhook {
             db: db.clone(),
             keys: Arc::clone(&keys),
             bell: Arc::clone(&bell),
             egress,
+            opened: Arc::new(SecretCache::default()),
         };
         let mail = SendMail {
             db: db.clone(),
@@ -141,36 +195,41 @@ impl Worker {
             bell: Arc::clone(&bell),
             shutdown: stop.clone(),
         };
-        let runner = Arc::new(Runner::new(
-            db.clone(),
-            Handlers::new(deliver, mail, reencrypt, recover),
-            results,
-            stop.clone(),
-        ));
-        let mut loops = JoinSet::new();
-        for kind in JobKind::ALL {
-            let dispatcher = Dispatcher {
-                db: db.clone(),
-                name: name.clone(),
-                kind,
-                ring: Arc::clone(rings.of(kind)),
-                runner: Arc::clone(&runner),
-            };
-            loops.spawn(dispatcher.run(stop.clone()));
-        }
-        loops.spawn(listen(bell, rings.clone(), stop.clone()));
-        loops.spawn(housekeeping::run(db.clone(), keys, stop.clone()));
-        loops.spawn(Sweeper { db, rings }.run(stop.clone()));
-        (loops, runner)
+        let apply = ApplyBilling { db, bell, billing };
+        Handlers::new(deliver, mail, reencrypt, recover, apply)
+    }
+}
+
+fn rings(limits: &Slots) -> Rings {
+    let Slots {
+        webhook,
+        mail,
+        keys,
+        recovery,
+        billing,
+        per_lane,
+    } = *limits;
+    let ring = |limits| Arc::new(Ring::new(limits));
+    Rings {
+        webhook: ring(Limits::adaptive(webhook, per_lane)),
+        mail: ring(Limits::plain(mail, per_lane)),
+        // One at a time of each project: two would do the same.
+        keys: ring(Limits::plain(keys, 1)),
+        recovery: ring(Limits::plain(recovery, 1)),
+        // One at a time of each customer: the first answers for all that wait.
+        billing: ring(Limits::plain(billing, 1)),
     }
 }
 
 /// Hands the lanes that are rung to their rings.
-async fn listen(bell: Arc<dyn Bell>, rings: Rings, shutdown: CancellationToken) {
+async fn listen(bell: Arc<dyn Bell>, rings: Rings, metrics: Metrics, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            lanes = bell.next() => rings.rung(&lanes),
+            lanes = bell.next() => {
+                metrics.rung(BellSource::Commit, lanes.len());
+                rings.rung(&lanes);
+            }
         }
     }
 }

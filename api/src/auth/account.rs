@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::auth::profile::{self, ProfilePatch};
 use domain::auth::{account, deletion};
+use domain::sso::provider;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
@@ -39,7 +40,8 @@ impl AccountApi {
         let account = account::get(&self.0.db, user).await?;
         let mut orgs = account::orgs(&self.0.db, user).await?;
         orgs.retain(|org| caller.reaches(org.id));
-        Ok(Json(Me::new(&account, orgs)))
+        let sso_enabled = provider::is_offered(&self.0.db).await?;
+        Ok(Json(Me::new(&account, orgs, sso_enabled)))
     }
 
     /// Change the signed-in account
@@ -60,7 +62,8 @@ impl AccountApi {
         let tx = self.0.begin_write().await?;
         let account = profile::update(&tx, &caller, patch).await?;
         let orgs = account::orgs(&*tx, account.id).await?;
-        tx.commit(Json(Me::new(&account, orgs))).await
+        let sso_enabled = provider::is_offered(&*tx).await?;
+        tx.commit(Json(Me::new(&account, orgs, sso_enabled))).await
     }
 
     /// Delete the signed-in account

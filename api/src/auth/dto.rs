@@ -205,7 +205,7 @@ pub struct Me {
 }
 
 impl Me {
-    pub fn new(account: &Account, orgs: Vec<OwnOrg>) -> Self {
+    pub fn new(account: &Account, orgs: Vec<OwnOrg>, sso_enabled: bool) -> Self {
         let User {
             id,
             email,
@@ -226,7 +226,7 @@ impl Me {
             username: account.username.clone(),
             is_superuser,
             has_password,
-            sso_enabled: false,
+            sso_enabled,
             orgs,
             created_at,
         }

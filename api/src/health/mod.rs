@@ -40,10 +40,14 @@ impl HealthApi {
 
     /// Is it ready?
     ///
-    /// Whether the database answers and has the schema of this version. The root key was checked at the start.
+    /// Whether the database answers and has the schema of this version, and the process is not about to stop. The root key
+    /// was checked at the start.
     #[oai(path = "/ready", method = "get", operation_id = "get_ready")]
     async fn get_ready(&self) -> Result<Json<Health>, ApiError> {
         let unready = |detail: &'static str| Problem::new(ProblemCode::Unavailable, detail).with("retry_after", 5);
+        if self.0.draining.is_cancelled() {
+            return Err(unready("This process is about to stop. Ask another.").into());
+        }
         match self.0.db.is_migrated().await {
             Ok(true) => Ok(ok()),
             Ok(false) => Err(unready("The schema is older than this version. Run `strongroom-api migrate`.").into()),

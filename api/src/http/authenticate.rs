@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use domain::access::recall::Wanted;
 use domain::access::{ActorKind, Caller, Origin};
 use domain::auth::authenticate::{Shown, authenticate, by_access_token};
 use domain::kernel::{Error, Problem, ProblemCode, Result};
 use poem::Request;
-use poem::http::header;
+use poem::http::{Method, header};
 
 use super::csrf;
 use super::request::RequestContext;
@@ -80,6 +81,22 @@ fn shown(request: &Request, https: bool) -> Result<Option<(Shown, String)>> {
     Ok(cookie.map(|token| (Shown::Cookie, token)))
 }
 
+/// The environment that a request reads: organisation, project and environment as its path names them.
+fn environment_read(request: &Request) -> Option<[&str; 3]> {
+    if request.method() != Method::GET {
+        return None;
+    }
+    let mut names = request.uri().path().strip_prefix("/v1/orgs/")?.split('/');
+    let org = names.next()?;
+    let project = (names.next()? == "projects").then(|| names.next())??;
+    let env = (names.next()? == "environments").then(|| names.next())??;
+    // Written with an escape, a name is not what the operation will read.
+    [org, project, env]
+        .iter()
+        .all(|name| !name.contains('%'))
+        .then_some([org, project, env])
+}
+
 /// Whether a bearer token is a signed one: it has dots, ours have none.
 fn is_signed(token: &str) -> bool {
     token.contains('.')
@@ -100,7 +117,11 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
     let known = if shown == Shown::Bearer && is_signed(&text) {
         by_access_token(&app.db, app.issuer(), &text, origin()).await
     } else {
-        authenticate(&app.db, app.keys.token_mac(), &text, shown, origin()).await
+        let wanted = environment_read(request).map(|place| Wanted {
+            memory: &app.access,
+            place,
+        });
+        authenticate(&app.db, app.keys.token_mac(), &text, shown, origin(), wanted).await
     };
     match known {
         Ok(mut caller) => {

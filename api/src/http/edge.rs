@@ -7,21 +7,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::kernel::{Clock, Rng};
+use domain::rates::Class;
 use futures_util::FutureExt;
 use ipnet::IpNet;
-use poem::http::{Method, StatusCode};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Addr, Endpoint, PathPattern, Request, Response};
 use poem_openapi::OperationId;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::body::{self, BodyRules};
 use super::client_ip::client_ip;
+use super::metrics::{HttpMetrics, method_name};
 use super::problem::respond;
 use super::rate_limit::RateLimit;
 use super::rejection::{framework_error, internal, panicked};
 use super::request::{CURRENT, RequestContext};
-use super::routes::RouteTable;
+use super::routes::{Destination, RouteTable};
 use super::{head, headers};
 
 /// What the API lives under; there, a response that names no operation is stopped too.
@@ -46,8 +49,13 @@ pub struct EdgeConfig {
     pub public: &'static [&'static str],
     pub routes: RouteTable,
     pub body: BodyRules,
-    /// How often one address may try passwords and codes.
+    /// The class that an operation is counted in, by operation id; by its path what is no operation.
+    pub class_of: fn(&str) -> Option<Class>,
+    /// How often somebody may call.
     pub rate_limit: Arc<RateLimit>,
+    pub metrics: Arc<HttpMetrics>,
+    /// Cancelled when the process is about to stop: connections then end with their next answer.
+    pub draining: CancellationToken,
     /// The changes that are under way. Close it and wait for it after the server has stopped: a change goes on when
     /// its client has left.
     pub changes: TaskTracker,
@@ -85,29 +93,43 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
             &config.rng,
         ));
         request.set_data(context.clone());
-        let mut line = AccessLine::new(&request, context.clone());
+        let to = config.routes.destination(request.method(), request.uri().path());
+        let class = class(config, to, request.method());
+        let mut line = AccessLine::new(config, &request, context.clone(), to, class);
         let span = tracing::info_span!("request", request_id = context.request_id);
-        let answer = AssertUnwindSafe(self.answer(request, &context))
+        let answer = AssertUnwindSafe(self.answer(request, &context, class))
             .catch_unwind()
             .map(|answer| answer.unwrap_or_else(panicked));
         let mut response = CURRENT.scope(context.clone(), answer).instrument(span).await;
         headers::secure(&mut response, &context.request_id, config.https);
-        line.finish(&response, &config.routes);
+        if let Some(counted) = context.counted() {
+            counted.show(&mut response);
+        }
+        if config.draining.is_cancelled() {
+            // Whoever keeps the connection would meet its end with a later request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        line.finish(&response);
         Ok(response)
     }
 }
 
+/// What a request is counted as. An operation that the table does not know is one that a test will find.
+fn class(config: &EdgeConfig, to: Option<Destination<'_>>, method: &Method) -> Class {
+    let known = to.and_then(|to| (config.class_of)(to.operation.unwrap_or(to.template)));
+    known.unwrap_or(if is_safe(method) { Class::Read } else { Class::Write })
+}
+
 impl<E: Endpoint<Output = Response> + 'static> Edge<E> {
-    async fn answer(&self, request: Request, context: &Arc<RequestContext>) -> Response {
-        let standing = match self.inner.config.rate_limit.admit(&request, context.client_ip) {
-            Ok(standing) => standing,
+    async fn answer(&self, request: Request, context: &Arc<RequestContext>, class: Class) -> Response {
+        let rate_limit = &self.inner.config.rate_limit;
+        match rate_limit.admit(class, request.headers(), context.client_ip) {
+            Ok(Some(counted)) => context.set_counted(counted),
+            Ok(None) => {}
             Err(refused) => return *refused,
-        };
-        let mut response = self.admitted(request, context).await;
-        if let Some(standing) = standing {
-            standing.show(&mut response);
         }
-        response
+        self.admitted(request, context).await
     }
 
     async fn admitted(&self, request: Request, context: &Arc<RequestContext>) -> Response {
@@ -178,53 +200,76 @@ fn peer(request: &Request) -> IpAddr {
     }
 }
 
-/// The one log line of a request, written when this is dropped: also when its client has left.
-struct AccessLine {
+/// The one log line of a request, and its place in the figures, written when this is dropped: also when its client has
+/// left.
+struct AccessLine<'a> {
+    config: &'a EdgeConfig,
     context: Arc<RequestContext>,
-    method: String,
+    to: Option<Destination<'a>>,
+    class: Class,
+    method: &'static str,
+    shown_method: String,
     path: String,
     began: Instant,
     status: u16,
 }
 
-impl AccessLine {
-    fn new(request: &Request, context: Arc<RequestContext>) -> Self {
-        let method = request.method().as_str().chars().take(16).collect();
+impl<'a> AccessLine<'a> {
+    fn new(
+        config: &'a EdgeConfig,
+        request: &Request,
+        context: Arc<RequestContext>,
+        to: Option<Destination<'a>>,
+        class: Class,
+    ) -> Self {
+        let method = method_name(request.method());
+        config.metrics.began(method);
         Self {
+            config,
             context,
+            to,
+            class,
             method,
+            shown_method: request.method().as_str().chars().take(16).collect(),
             path: redact(request.uri().path()),
             began: Instant::now(),
             status: CLIENT_GONE,
         }
     }
 
-    fn finish(&mut self, response: &Response, routes: &RouteTable) {
+    fn finish(&mut self, response: &Response) {
         self.status = response.status().as_u16();
         // An answer that never reached an operation carries the empty pattern of the routes' root.
         if let Some(PathPattern(pattern)) = response.data()
             && !pattern.is_empty()
         {
-            routes.template(pattern).unwrap_or(pattern).clone_into(&mut self.path);
+            let template = self.config.routes.template(pattern);
+            template.unwrap_or(pattern).clone_into(&mut self.path);
         }
     }
 }
 
-impl Drop for AccessLine {
+impl Drop for AccessLine<'_> {
     fn drop(&mut self) {
         let Self {
+            config,
             context,
+            to,
+            class,
             method,
+            shown_method,
             path,
             began,
             status,
         } = self;
+        let took = began.elapsed();
+        config.metrics.ended(method, *to, *status, took, *class == Class::Probe);
         tracing::info!(
             target: "access",
-            method,
+            method = shown_method,
             path,
             status,
-            ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             request_id = context.request_id,
             ip = %context.client_ip,
         );

@@ -1,5 +1,5 @@
-//! What stands between the edge and the operations: the caller is identified, and a change that was made before
-//! under the same `Idempotency-Key` gets its first answer again.
+//! What stands between the edge and the operations: the caller is identified and counted, and a change that was made
+//! before under the same `Idempotency-Key` gets its first answer again.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use super::authenticate::{Identity, identify};
 use super::fields::BodySchemas;
 use super::problem::{ApiError, respond};
+use super::rate_limit::RateLimit;
 use super::request::RequestContext;
 use crate::app::App;
 
@@ -25,14 +26,34 @@ const LOOKS: u32 = 2;
 pub struct Gate<E> {
     pub app: Arc<App>,
     pub bodies: BodySchemas,
+    pub rate_limit: Arc<RateLimit>,
     pub inner: E,
 }
 
 impl<E: Endpoint> Endpoint for Gate<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let response = self.answer(request).await;
+        // Only what was answered well: strangers who ask for an organisation use up nothing of it.
+        if let Ok(response) = &response
+            && (response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED)
+            && let Some(org) = RequestContext::current().and_then(|context| context.org())
+        {
+            self.app.meter.count(org);
+        }
+        response
+    }
+}
+
+impl<E: Endpoint> Gate<E> {
+    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
         let identity = identify(&self.app, &request).await;
+        if let Some(context) = RequestContext::current()
+            && let Err(refused) = self.rate_limit.settle(&self.app.db, &context, &identity).await
+        {
+            return Ok(*refused);
+        }
         if let Some(problem) = self.bodies.refusal(&request, matches!(identity, Identity::Known(_))) {
             return Ok(respond(problem));
         }
@@ -61,9 +82,7 @@ impl<E: Endpoint> Endpoint for Gate<E> {
         }
         response
     }
-}
 
-impl<E> Gate<E> {
     /// The answer that a simultaneous request of the same key was given, if that is why this one was refused.
     async fn winner(&self, claim: &Claim) -> Option<Response> {
         for _ in 0..LOOKS {

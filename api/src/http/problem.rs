@@ -24,6 +24,7 @@ const DEFAULT_RETRY_AFTER: u64 = 1;
 #[oai(rename_all = "snake_case", remote = "domain::kernel::ProblemCode")]
 pub enum ProblemCode {
     MalformedRequest,
+    InvalidSignature,
     Unauthenticated,
     InvalidCredentials,
     PlanLimitExceeded,
@@ -38,6 +39,7 @@ pub enum ProblemCode {
     MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
+    AlreadySubscribed,
     Conflict,
     EmailTaken,
     LastOwner,
@@ -59,6 +61,7 @@ pub enum ProblemCode {
     HeadersTooLarge,
     Internal,
     NotImplemented,
+    BillingDisabled,
     Unavailable,
     InsufficientStorage,
 }
@@ -107,10 +110,20 @@ pub struct ProblemBody {
     /// What can be shown instead, with `invalid_credentials` of a second factor or a confirmation: `password`, `code`,
     /// `totp`, `recovery`.
     pub methods: Option<Vec<String>>,
-    /// The limit of the plan, with `plan_limit_exceeded`.
-    pub limit: Option<i64>,
+    /// Which limit of the plan, with `plan_limit_exceeded`: `projects`, …
+    pub limit: Option<String>,
+    /// What the limit allows, with `plan_limit_exceeded`.
+    pub max: Option<i64>,
     /// How much of the limit is used, with `plan_limit_exceeded`.
     pub used: Option<i64>,
+    /// How much more was asked for, with `plan_limit_exceeded`; 0 for a change in a project that is frozen.
+    pub requested: Option<i64>,
+    /// The organisation's plan, with `plan_limit_exceeded`.
+    pub plan: Option<String>,
+    /// Where the limit was set, with `plan_limit_exceeded`: `override`, `plan` or `builtin`.
+    pub source: Option<String>,
+    /// The smallest plan that would allow it, with `plan_limit_exceeded` where plans are sold and one would.
+    pub upgrade_to: Option<String>,
     /// Members that only some problems have; they stand beside the others.
     #[oai(skip)]
     pub others: Map<String, Value>,
@@ -128,14 +141,21 @@ impl From<Problem> for ProblemBody {
         let current_version = integer("current_version");
         let current_revision = integer("current_revision");
         let retry_after = integer("retry_after").and_then(|seconds| u64::try_from(seconds).ok());
-        let limit = integer("limit");
+        let max = integer("max");
         let used = integer("used");
+        let requested = integer("requested");
+        // The one code with two statuses: a limit that nobody can buy more of is a refusal.
+        let status = integer("status").and_then(|status| u16::try_from(status).ok());
         let mut text = |name: &str| match others.remove(name) {
             Some(Value::String(text)) => Some(text),
             _ => None,
         };
         let field = text("field");
         let reason = text("reason");
+        let limit = text("limit");
+        let plan = text("plan");
+        let source = text("source");
+        let upgrade_to = text("upgrade_to");
         let methods = others.remove("methods").and_then(|value| match value {
             Value::Array(list) => Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
             _ => None,
@@ -151,7 +171,7 @@ impl From<Problem> for ProblemBody {
         Self {
             kind: format!("/problems/{}", code.as_str()),
             title: code.title().to_owned(),
-            status: code.status(),
+            status: status.unwrap_or(code.status()),
             detail: detail.into_owned(),
             code: code.into(),
             request_id: RequestContext::current()
@@ -165,7 +185,12 @@ impl From<Problem> for ProblemBody {
             reason,
             methods,
             limit,
+            max,
             used,
+            requested,
+            plan,
+            source,
+            upgrade_to,
             others,
         }
     }
@@ -255,6 +280,9 @@ pub enum ApiError {
     /// Our fault.
     #[oai(status = 500)]
     Internal(ProblemJson),
+    /// This instance does not do it.
+    #[oai(status = 501)]
+    Disabled(ProblemJson),
     /// A dependency is down.
     #[oai(status = 503)]
     Unavailable(ProblemJson, #[oai(header = "Retry-After")] u64),
@@ -268,10 +296,11 @@ impl From<Problem> for ApiError {
         let body = ProblemJson::from(problem);
         let retry_after = body.0.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
         match body.0.code {
-            ProblemCode::MalformedRequest => Self::Malformed(body),
+            ProblemCode::MalformedRequest | ProblemCode::InvalidSignature => Self::Malformed(body),
             ProblemCode::Unauthenticated | ProblemCode::InvalidCredentials => {
                 Self::Unauthenticated(body, CHALLENGE.to_owned())
             }
+            ProblemCode::PlanLimitExceeded if body.0.status == 403 => Self::Forbidden(body),
             ProblemCode::PlanLimitExceeded => Self::PlanLimit(body),
             ProblemCode::Forbidden
             | ProblemCode::InsufficientScope
@@ -283,6 +312,7 @@ impl From<Problem> for ApiError {
             ProblemCode::NotFound => Self::NotFound(body),
             ProblemCode::NotAcceptable => Self::NotAcceptable(body),
             ProblemCode::Conflict
+            | ProblemCode::AlreadySubscribed
             | ProblemCode::EmailTaken
             | ProblemCode::LastOwner
             | ProblemCode::AlreadyMember
@@ -299,6 +329,7 @@ impl From<Problem> for ApiError {
             ProblemCode::StepUpRequired => Self::StepUpRequired(body),
             ProblemCode::RateLimited => Self::RateLimited(body, retry_after),
             ProblemCode::Internal => Self::Internal(body),
+            ProblemCode::BillingDisabled => Self::Disabled(body),
             ProblemCode::Unavailable => Self::Unavailable(body, retry_after),
             ProblemCode::InsufficientStorage => Self::InsufficientStorage(body),
             // Only the edge answers with these, and it does not come through here.
@@ -392,7 +423,7 @@ mod tests {
             let edge = respond(problem.clone());
             let operation = ApiError::from(problem).into_response();
             assert_eq!(edge.status().as_u16(), code.status(), "{code:?}");
-            if !matches!(code.status(), 405 | 408 | 414 | 431 | 501) {
+            if !matches!(code.status(), 405 | 408 | 414 | 431) && *code != Code::NotImplemented {
                 assert_eq!(operation.status(), edge.status(), "{code:?}");
                 assert_eq!(operation.content_type(), edge.content_type());
                 assert_eq!(operation.header("www-authenticate").is_some(), code.status() == 401);

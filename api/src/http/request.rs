@@ -1,12 +1,15 @@
 //! What is known of a request before any operation sees it.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use domain::access::Mark;
 use domain::idempotency::Claim;
+use domain::kernel::id::OrgId;
 use domain::kernel::{Clock, Rng};
 use poem::http::{HeaderMap, header};
+
+use super::rate_limit::Counted;
 
 /// The header that carries the request id, both ways.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -26,8 +29,9 @@ pub struct RequestContext {
     pub client_ip: IpAddr,
     /// At most 256 characters, none of them control characters.
     pub user_agent: Option<String>,
-    decided: Arc<AtomicBool>,
+    decided: Arc<Mark>,
     claim: OnceLock<Claim>,
+    counted: Mutex<Option<Counted>>,
 }
 
 impl RequestContext {
@@ -40,6 +44,7 @@ impl RequestContext {
             user_agent: user_agent(headers),
             decided: Arc::default(),
             claim: OnceLock::new(),
+            counted: Mutex::new(None),
         }
     }
 
@@ -51,12 +56,17 @@ impl RequestContext {
     /// Notes that the access decision was asked about this request, whatever it said. An operation that answers
     /// without is stopped at the edge.
     pub fn mark_decided(&self) {
-        self.decided.store(true, Ordering::Release);
+        self.decided.decide();
     }
 
     /// The mark itself, for the caller who carries it into the domain.
-    pub fn decision_mark(&self) -> Arc<AtomicBool> {
+    pub fn decision_mark(&self) -> Arc<Mark> {
         self.decided.clone()
+    }
+
+    /// The organisation that the request came to, if it came to one.
+    pub fn org(&self) -> Option<OrgId> {
+        self.decided.org()
     }
 
     /// Keeps the claim of the request's `Idempotency-Key` until its change is committed.
@@ -69,9 +79,19 @@ impl RequestContext {
         self.claim.get()
     }
 
+    /// Notes how the request was counted.
+    pub fn set_counted(&self, counted: Counted) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+    }
+
+    /// How the request was counted; `None` when nothing is, or it was refused for that.
+    pub fn counted(&self) -> Option<Counted> {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the access decision was asked.
     pub fn decided(&self) -> bool {
-        self.decided.load(Ordering::Acquire)
+        self.decided.is_decided()
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Write<'a> {
     app: &'a App,
     tx: WriteTx,
     context: Option<Arc<RequestContext>>,
+    /// Whether it is held to how many requests the organisation may make.
+    is_metered: bool,
 }
 
 impl Deref for Write<'_> {
@@ -35,7 +37,25 @@ impl<'a> Write<'a> {
             app,
             tx: app.db.begin_write().await?,
             context: RequestContext::current(),
+            is_metered: true,
         })
+    }
+
+    /// The same for a change by which an organisation gets more of what it has used up.
+    #[must_use]
+    pub fn unmetered(self) -> Self {
+        Self {
+            is_metered: false,
+            ..self
+        }
+    }
+
+    /// Asks that the organisation of the request may change something at all this month.
+    fn require_room(&self) -> Result<()> {
+        match self.context.as_ref().and_then(|context| context.org()) {
+            Some(org) if self.is_metered => self.app.meter.require_room(org),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Commits the change and answers. With an `Idempotency-Key` the answer is stored in the same transaction.
@@ -43,6 +63,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// Nothing was committed then.
     pub async fn commit<R: IntoResponse + Clone>(self, answer: R) -> Result<R, ApiError> {
+        self.require_room()?;
         self.keep(&answer).await?;
         let lanes = self.tx.commit().await?;
         if !lanes.is_empty() {
@@ -56,6 +77,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// Nothing was committed then.
     pub async fn commit_unanswered(self) -> Result<(), ApiError> {
+        self.require_room()?;
         let lanes = self.tx.commit().await?;
         if !lanes.is_empty() {
             self.app.bell.ring(&lanes).await;

@@ -27,7 +27,7 @@ async fn asked(app: &App, request: &Request, body: &str) -> Outcome<(Form, Party
 }
 
 #[handler]
-pub async fn token(Data(app): Data<&Arc<App>>, request: &Request, body: String) -> Response {
+pub async fn issue_tokens(Data(app): Data<&Arc<App>>, request: &Request, body: String) -> Response {
     answer::of(trade(app, request, &body).await)
 }
 

@@ -124,8 +124,8 @@ mod tests {
         Ok((proof.client_id, proof.secret.map(|secret| secret.expose().clone())))
     }
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn text(text: &str) -> String {
+        text.to_owned()
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         let mut form = Form::parse("a=1&b=&c=x%20y+z").unwrap();
         assert_eq!(
             (form.take("a"), form.take("b"), form.take("c")),
-            (text("1"), None, text("x y z"))
+            (Some(text("1")), None, Some(text("x y z")))
         );
         assert!(Form::parse("a=1&a=1").is_err());
         assert!(Form::parse("a=&a=1").is_err());
@@ -142,10 +142,16 @@ mod tests {
     #[test]
     fn a_client_shows_itself_once() {
         let header = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        assert_eq!(shown(None, "client_id=a"), Ok((text("a"), None)));
-        assert_eq!(shown(None, "client_id=a&client_secret=b"), Ok((text("a"), text("b"))));
-        assert_eq!(shown(Some(&header("a%3Ab:c+d")), ""), Ok((text("a:b"), text("c d"))));
-        assert_eq!(shown(Some(&header("a:")), "client_id=a"), Ok((text("a"), None)));
+        assert_eq!(shown(None, "client_id=a"), Ok((Some(text("a")), None)));
+        assert_eq!(
+            shown(None, "client_id=a&client_secret=b"),
+            Ok((Some(text("a")), Some(text("b"))))
+        );
+        assert_eq!(
+            shown(Some(&header("a%3Ab:c+d")), ""),
+            Ok((Some(text("a:b")), Some(text("c d"))))
+        );
+        assert_eq!(shown(Some(&header("a:")), "client_id=a"), Ok((Some(text("a")), None)));
         assert_eq!(
             shown(Some(&header("a:b")), "client_secret=b"),
             Err(RefusalCode::InvalidRequest)

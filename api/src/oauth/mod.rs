@@ -12,7 +12,7 @@ mod endpoints;
 mod form;
 mod html;
 mod sign_in;
-mod visitor;
+pub(crate) mod visitor;
 mod well_known;
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub fn add(routes: Route, app: &Arc<App>) -> Route {
             "/oauth/authorize",
             get(authorize::ask).post(authorize::decide).data(app()),
         )
-        .at("/oauth/token", post(endpoints::token).data(app()))
+        .at("/oauth/token", post(endpoints::issue_tokens).data(app()))
         .at(
             "/oauth/userinfo",
             get(endpoints::userinfo).post(endpoints::userinfo).data(app()),

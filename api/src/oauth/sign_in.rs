@@ -7,9 +7,11 @@ use domain::auth::session::{self, Begun, SessionTokens, Transport};
 use domain::auth::throttle::{Attempt, Subject};
 use domain::auth::{password, pending};
 use domain::kernel::{Error, ProblemCode, Secret};
+use domain::sso::provider::{self, Provider};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::web::Data;
 use poem::{Request, Response, handler};
+use url::form_urlencoded::byte_serialize;
 
 use super::form::Form;
 use super::html::{Leads, escaped, hidden, message, page, redirect};
@@ -21,7 +23,7 @@ use crate::http::authenticate::origin;
 /// Where somebody who is signed in goes on, if the way says nothing.
 const DEFAULT: &str = "/device";
 /// The ways that lead on from here. Nothing else may be named, so that nobody is sent anywhere else.
-const ONWARD: [&str; 2] = ["/oauth/authorize?", "/device"];
+const ONWARD: [&str; 3] = ["/oauth/authorize?", "/device", "/docs"];
 
 /// The cookie that a form of somebody who is not signed in yet belongs to.
 fn form_cookie(https: bool) -> &'static str {
@@ -97,6 +99,26 @@ fn first_factor(name: &str) -> String {
     )
 }
 
+/// A way to the instance's identity provider, if there is one. Without it there is still the password.
+async fn single_sign_on(app: &App, next: &str) -> String {
+    let offered = provider::offered(&app.db, None).await.unwrap_or_default();
+    let way = |provider: &Provider| {
+        let name = if provider.name.is_empty() {
+            "single sign-on"
+        } else {
+            &provider.name
+        };
+        let next = byte_serialize(next.as_bytes()).collect::<String>();
+        let href = format!("/v1/auth/sso/{}/start?next={next}", provider.place.name());
+        format!(
+            "<p class=\"decision\"><a href=\"{}\">Sign in with {}</a></p>\n",
+            escaped(&href),
+            escaped(name)
+        )
+    };
+    offered.iter().map(way).collect()
+}
+
 /// The field for the second factor.
 fn second_factor(challenge: &str) -> String {
     format!(
@@ -110,8 +132,17 @@ fn second_factor(challenge: &str) -> String {
 #[handler]
 pub async fn ask(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     let form = Form::parse(request.uri().query().unwrap_or_default());
-    let next = onward(form.unwrap_or_default().take("next"));
-    shown(app, request, StatusCode::OK, &first_factor(""), &next, None)
+    let mut form = form.unwrap_or_default();
+    let next = onward(form.take("next"));
+    // Who comes from an identity provider has shown the first factor there.
+    let [host, plain] = visitor::PENDING;
+    let waits = form.take("step").is_some_and(|step| step == "code");
+    let pending = visitor::cookie(request, if app.is_https() { host } else { plain }).filter(|_| waits);
+    let fields = match pending {
+        Some(challenge) => second_factor(&challenge),
+        None => format!("{}{}", first_factor(""), single_sign_on(app, &next).await),
+    };
+    shown(app, request, StatusCode::OK, &fields, &next, None)
 }
 
 #[handler]
@@ -141,20 +172,18 @@ pub async fn submit(Data(app): Data<&Arc<App>>, request: &Request, body: String)
             Some(text),
         );
     }
-    match form.take("challenge") {
-        Some(challenge) => with_code(app, request, &challenge, form.take("code"), &next).await,
-        None => {
-            let (name, password) = (form.take("email"), form.take("password"));
-            with_password(
-                app,
-                request,
-                name.unwrap_or_default(),
-                password.unwrap_or_default(),
-                &next,
-            )
-            .await
-        }
+    if let Some(challenge) = form.take("challenge") {
+        return with_code(app, request, &challenge, form.take("code"), &next).await;
     }
+    let (name, password) = (form.take("email"), form.take("password"));
+    with_password(
+        app,
+        request,
+        name.unwrap_or_default(),
+        password.unwrap_or_default(),
+        &next,
+    )
+    .await
 }
 
 /// The session begins, and the browser goes on.

@@ -12,6 +12,9 @@ use url::Url;
 use crate::app::App;
 use crate::http::authenticate::{cookie_name, origin};
 
+/// The cookie of a sign-in that waits for its second factor, with and without TLS.
+pub const PENDING: [&str; 2] = ["__Host-strongroom-pending", "strongroom-pending"];
+
 /// A cookie by its name.
 pub fn cookie(request: &Request, name: &str) -> Option<String> {
     let lines = request.headers().get_all(header::COOKIE).iter();
@@ -31,7 +34,7 @@ pub async fn visitor(app: &App, request: &Request) -> Result<Option<Caller>, Err
     let Some(token) = cookie(request, cookie_name(app.is_https())) else {
         return Ok(None);
     };
-    match authenticate(&app.db, app.keys.token_mac(), &token, Shown::Cookie, origin()).await {
+    match authenticate(&app.db, app.keys.token_mac(), &token, Shown::Cookie, origin(), None).await {
         Ok(caller) => Ok(Some(caller)),
         Err(error) if error.code() == Some(ProblemCode::Unauthenticated) => Ok(None),
         Err(error) => Err(error),

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::http::body::BodyRules;
 use crate::http::edge::{EdgeConfig, apply};
+use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::request::RequestContext;
 use crate::http::routes::RouteTable;
@@ -67,7 +68,16 @@ async fn start(limits: ServerLimits) -> Running {
         public: &[],
         routes: RouteTable::default(),
         body: BodyRules::default(),
+        class_of: |_| None,
         rate_limit: Arc::new(RateLimit::new(0.0, &Clock::system())),
+        metrics: Arc::new(HttpMetrics::new(
+            domain::metrics::Registry::default(),
+            Arc::new(domain::request_metrics::Recorder::new(
+                uuid::Uuid::nil(),
+                Clock::system(),
+            )),
+        )),
+        draining: CancellationToken::new(),
         changes: TaskTracker::new(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -300,14 +310,28 @@ async fn shutdown_answers_what_is_in_flight_and_takes_nothing_new() {
     running.shutdown.cancel();
     let began = Instant::now();
     assert_eq!(read_to_end(&mut idle).await, "");
-    assert_eq!(read_to_end(&mut silent).await, "");
     assert!(began.elapsed() < Duration::from_millis(80), "{:?}", began.elapsed());
+    // It may be about to say something, so it is given a moment.
+    assert_eq!(read_to_end(&mut silent).await, "");
+    assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
     assert!(TcpStream::connect(running.address).await.is_err());
     let answer = read_to_end(&mut busy).await;
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"),
         "{answer}"
     );
+    assert!(running.served.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn whoever_has_connected_before_the_door_is_shut_is_answered() {
+    let running = start(quick()).await;
+    let mut fresh = running.open().await;
+    running.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    fresh.write_all(get("/who").as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut fresh).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(running.served.await.unwrap().is_ok());
 }
 

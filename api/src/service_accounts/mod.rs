@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod dto;
+pub mod federated;
 pub mod keys;
 
 use std::sync::Arc;
@@ -9,11 +10,16 @@ use std::sync::Arc;
 use crate::app::App;
 
 /// The operations of this area.
-pub type Apis = (accounts::ServiceAccountsApi, keys::ServiceKeysApi);
+pub type Apis = (
+    accounts::ServiceAccountsApi,
+    keys::ServiceKeysApi,
+    federated::FederatedIdentitiesApi,
+);
 
 pub fn apis(app: &Arc<App>) -> Apis {
     (
         accounts::ServiceAccountsApi(app.clone()),
         keys::ServiceKeysApi(app.clone()),
+        federated::FederatedIdentitiesApi(app.clone()),
     )
 }

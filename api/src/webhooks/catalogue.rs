@@ -68,7 +68,8 @@ impl CatalogueApi {
 
 /// What receivers are told of every delivery.
 const DELIVERY: &str = "Posted to your endpoint, signed by Standard Webhooks: `webhook-id`, `webhook-timestamp` and \
-    `webhook-signature`. Answer with a 2xx within 20 seconds; anything else is tried again, ten times over about 75 \
+    `webhook-signature`, which holds a `v1` signature (HMAC-SHA256) for each secret that is valid and a `v1a` signature \
+    (Ed25519) for each key pair that came with one. Answer with a 2xx within 20 seconds; anything else is tried again, ten times over about 75 \
     hours. Answer 410 to switch the webhook off.";
 
 /// What an endpoint receives, type by type: the `webhooks` section.

@@ -1,10 +1,10 @@
 //! Webhooks as the API shows them.
 
-use domain::jobs::Health;
-use domain::kernel::Secret;
+use domain::jobs::{Health, Per, Rate};
+use domain::kernel;
 use domain::webhooks::endpoint;
 use domain::webhooks::overview::{self, Observed, Overview};
-use domain::webhooks::secrets::Rotated;
+use domain::webhooks::secrets::{Fresh, Rotated};
 use poem_openapi::{Enum, Object};
 
 use super::delivery_dto::Delivery;
@@ -41,6 +41,52 @@ impl From<WebhookFilters> for endpoint::FilterInput {
     }
 }
 
+/// What a rate counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum WebhookRateUnit {
+    /// One second.
+    Second,
+    /// One minute.
+    Minute,
+}
+
+/// How many deliveries a webhook gets at most, evenly spread; attempts that are repeated count too.
+#[derive(Clone, Copy, Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct WebhookRate {
+    /// 1 to 1000; 0 takes the limit away.
+    pub deliveries: i64,
+    /// A second, or a minute.
+    pub per: WebhookRateUnit,
+}
+
+impl WebhookRate {
+    /// # Errors
+    /// `invalid_field` for a number that it cannot be.
+    pub fn checked(self) -> kernel::Result<Option<Rate>> {
+        let Self { deliveries, per } = self;
+        let per = match per {
+            WebhookRateUnit::Second => Per::Second,
+            WebhookRateUnit::Minute => Per::Minute,
+        };
+        Rate::checked(deliveries, per)
+    }
+}
+
+impl From<Rate> for WebhookRate {
+    fn from(rate: Rate) -> Self {
+        let per = match rate.per() {
+            Per::Second => WebhookRateUnit::Second,
+            Per::Minute => WebhookRateUnit::Minute,
+        };
+        Self {
+            deliveries: rate.deliveries().into(),
+            per,
+        }
+    }
+}
+
 /// A new webhook.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
@@ -59,6 +105,12 @@ pub struct NewWebhook {
     /// when the secret is rotated. Filters still take the names.
     #[oai(default)]
     pub hash_key_names: bool,
+    /// Deliver one event after the other, in the order of `seq`: the next only when the receiver took the one before, or
+    /// all attempts at it failed. A receiver that is down holds up everything behind.
+    #[oai(default)]
+    pub ordered: bool,
+    /// The most that the receiver is to get. What is above it waits and uses up no attempt.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered; on if absent.
     pub enabled: Option<bool>,
 }
@@ -77,6 +129,10 @@ pub struct WebhookPatch {
     pub filters: Option<WebhookFilters>,
     /// Name keys by their hashes: HMAC-SHA256, hex, under the bytes of the webhook's first secret.
     pub hash_key_names: Option<bool>,
+    /// Deliver one event after the other, in the order of `seq`.
+    pub ordered: Option<bool>,
+    /// The most that the receiver is to get; `deliveries: 0` takes the limit away.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered. While it is off, no event is queued; what waits stays. Switching it on forgets the
     /// failures of before; `recover_webhook` delivers what it missed.
     pub enabled: Option<bool>,
@@ -121,6 +177,10 @@ pub struct WebhookHealth {
     pub consecutive_failures: i64,
     /// When the first of them failed.
     pub failing_since: Option<Time>,
+    /// Too many attempts failed in a row: nothing is sent before then, and what waits uses up no attempt. Then one
+    /// delivery tries; if it succeeds the others follow, if it fails the pause is twice as long, an hour at most. Tests
+    /// and deliveries that are sent once more by hand go out all the same.
+    pub paused_until: Option<Time>,
 }
 
 impl WebhookHealth {
@@ -130,6 +190,7 @@ impl WebhookHealth {
             last_failure_at,
             consecutive_failures,
             failing_since,
+            paused_until,
         } = health;
         Self {
             state,
@@ -138,12 +199,14 @@ impl WebhookHealth {
             last_failure_at: last_failure_at.map(Into::into),
             consecutive_failures,
             failing_since: failing_since.map(Into::into),
+            paused_until: paused_until.map(Into::into),
         }
     }
 }
 
 /// A webhook.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Webhook {
     /// Id of the webhook: `whk_…`.
     pub id: String,
@@ -157,10 +220,17 @@ pub struct Webhook {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
     pub health: WebhookHealth,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`. It
+    /// changes with the secret. Absent for a webhook that is older than these, until its secret is rotated.
+    pub public_key: Option<String>,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
@@ -170,7 +240,11 @@ pub struct Webhook {
 impl From<Observed> for Webhook {
     fn from(observed: Observed) -> Self {
         let state = observed.state().into();
-        let Observed { webhook, health } = observed;
+        let Observed {
+            webhook,
+            public_key,
+            health,
+        } = observed;
         let endpoint::Webhook {
             id,
             org_id: _,
@@ -181,6 +255,8 @@ impl From<Observed> for Webhook {
             hash_key_names,
             enabled,
             disabled_reason,
+            ordered,
+            rate,
             created_at,
             updated_at,
         } = webhook;
@@ -196,8 +272,11 @@ impl From<Observed> for Webhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate: rate.map(Into::into),
             enabled,
             health: WebhookHealth::new(state, disabled_reason, health),
+            public_key,
             created_at: created_at.into(),
             updated_at: updated_at.into(),
         }
@@ -206,6 +285,7 @@ impl From<Observed> for Webhook {
 
 /// A new webhook with its signing secret, shown this once.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct CreatedWebhook {
     /// Id of the webhook: `whk_…`.
     pub id: String,
@@ -219,12 +299,18 @@ pub struct CreatedWebhook {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
     pub health: WebhookHealth,
     /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
     pub secret: String,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`.
+    pub public_key: String,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
@@ -232,8 +318,14 @@ pub struct CreatedWebhook {
 }
 
 impl CreatedWebhook {
-    pub fn new(webhook: endpoint::Webhook, secret: &Secret<String>) -> Self {
-        let health = Health::default();
+    pub fn new(made: endpoint::CreatedWebhook) -> Self {
+        let endpoint::CreatedWebhook { webhook, fresh } = made;
+        let Fresh { secret, public_key } = fresh;
+        let observed = Observed {
+            webhook,
+            public_key: None,
+            health: Health::default(),
+        };
         let Webhook {
             id,
             url,
@@ -241,11 +333,14 @@ impl CreatedWebhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
+            public_key: _,
             created_at,
             updated_at,
-        } = Observed { webhook, health }.into();
+        } = observed.into();
         let secret = secret.expose().clone();
         Self {
             id,
@@ -254,9 +349,12 @@ impl CreatedWebhook {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
             secret,
+            public_key,
             created_at,
             updated_at,
         }
@@ -279,10 +377,17 @@ pub struct WebhookDetails {
     pub filters: WebhookFilters,
     /// Whether keys are named by their hashes.
     pub hash_key_names: bool,
+    /// Whether events are delivered one after the other.
+    pub ordered: bool,
+    /// The most that the receiver gets; absent when there is no limit.
+    pub rate: Option<WebhookRate>,
     /// Whether events are delivered.
     pub enabled: bool,
     /// How it does.
     pub health: WebhookHealth,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`. It
+    /// changes with the secret. Absent for a webhook that is older than these, until its secret is rotated.
+    pub public_key: Option<String>,
     /// Its last ten deliveries, newest first.
     pub recent_deliveries: Vec<Delivery>,
     /// The last recovery that was asked for; absent when there was none.
@@ -307,8 +412,11 @@ impl From<Overview> for WebhookDetails {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
+            public_key,
             created_at,
             updated_at,
         } = observed.into();
@@ -319,8 +427,11 @@ impl From<Overview> for WebhookDetails {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
             health,
+            public_key,
             recent_deliveries: recent.into_iter().map(Into::into).collect(),
             recovery: recovery.map(Into::into),
             created_at,
@@ -342,6 +453,8 @@ pub struct WebhookSecretRotation {
 pub struct RotatedWebhookSecret {
     /// Verifies deliveries, by Standard Webhooks: `whsec_…`. It cannot be shown again.
     pub secret: String,
+    /// Verifies deliveries too, by the `v1a` signatures of Standard Webhooks, and may be known to anybody: `whpk_…`.
+    pub public_key: String,
     /// When the secrets of before stop signing.
     pub previous_expires_at: Time,
 }
@@ -349,11 +462,13 @@ pub struct RotatedWebhookSecret {
 impl From<Rotated> for RotatedWebhookSecret {
     fn from(rotated: Rotated) -> Self {
         let Rotated {
-            secret,
+            fresh,
             previous_expires_at,
         } = rotated;
+        let Fresh { secret, public_key } = fresh;
         Self {
             secret: secret.expose().clone(),
+            public_key,
             previous_expires_at: previous_expires_at.into(),
         }
     }

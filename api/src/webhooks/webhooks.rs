@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::{self, OrgAccess, grant};
+use domain::jobs::RateChange;
 use domain::kernel::id::DeliveryId;
 use domain::kernel::page::{MAX_LIMIT, PageRequest};
 use domain::webhooks::{delivery, endpoint, overview, recovery, secrets};
@@ -13,7 +14,8 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::delivery_dto::Delivery;
 use super::dto::{
-    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookSecretRotation,
+    CreatedWebhook, NewWebhook, RotatedWebhookSecret, Webhook, WebhookDetails, WebhookPatch, WebhookRate,
+    WebhookSecretRotation,
 };
 use super::recovery_dto::{NewWebhookRecovery, WebhookRecovery};
 use crate::app::App;
@@ -82,8 +84,9 @@ impl WebhooksApi {
 impl WebhooksApi {
     /// Make a webhook
     ///
-    /// Events are signed by Standard Webhooks with the secret of the answer, which is shown this once. They carry keys
-    /// and versions and never a value. An event may arrive twice, with the same `webhook-id`.
+    /// Events are signed by Standard Webhooks, by `v1` with the secret of the answer, which is shown this once, and by
+    /// `v1a` (Ed25519) with a key whose public half is in the answer: either is enough. They carry keys and versions and
+    /// never a value. An event may arrive twice, with the same `webhook-id`.
     #[oai(path = "/v1/orgs/:org/webhooks", method = "post", operation_id = "create_webhook")]
     async fn create_webhook(
         &self,
@@ -98,6 +101,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -108,14 +113,13 @@ impl WebhooksApi {
             description,
             filter: filters.into(),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?.flatten(),
             enabled: enabled.unwrap_or(true),
         };
         let made = endpoint::create(&tx, &self.0.keys, &self.0.egress, &caller, &access, new).await?;
-        tx.commit(WebhookCreated::Created(Json(CreatedWebhook::new(
-            made.webhook,
-            &made.secret,
-        ))))
-        .await
+        tx.commit(WebhookCreated::Created(Json(CreatedWebhook::new(made))))
+            .await
     }
 
     /// List webhooks
@@ -181,6 +185,8 @@ impl WebhooksApi {
             description,
             filters,
             hash_key_names,
+            ordered,
+            rate,
             enabled,
         } = body.0;
         let tx = self.0.begin_write().await?;
@@ -191,6 +197,8 @@ impl WebhooksApi {
             description,
             filter: filters.map(Into::into),
             hash_key_names,
+            ordered,
+            rate: rate.map(WebhookRate::checked).transpose()?.map(RateChange::from),
             enabled,
         };
         let webhook = endpoint::update(&tx, &self.0.egress, &caller, &access, &webhook, patch).await?;
@@ -246,9 +254,9 @@ impl WebhooksApi {
 
     /// Rotate a webhook's secret
     ///
-    /// The new secret signs at once. The secrets of before sign beside it until the overlap is over: `webhook-signature`
-    /// then holds several signatures, separated by blanks, and a receiver accepts any of them. At most five secrets are
-    /// valid at once; 409 when there would be more. Hashes of key names stay as they are.
+    /// The new secret, and the key pair that comes with it, sign at once. Those of before sign beside them until the
+    /// overlap is over: `webhook-signature` then holds more signatures, separated by blanks, and a receiver accepts any of
+    /// them. At most five secrets are valid at once; 409 when there would be more. Hashes of key names stay as they are.
     #[oai(
         path = "/v1/orgs/:org/webhooks/:webhook/rotate-secret",
         method = "post",

@@ -1,11 +1,12 @@
 //! Who is calling, with which credential, from where.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
 use super::facts::{Actor, Principal};
+use super::recall::Recall;
 use crate::kernel::id::{CredentialId, OrgId, RealmUserId, UserId};
 use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 
@@ -16,6 +17,8 @@ pub enum ActorKind {
     ServiceAccount,
     /// A user of an organisation's own realm.
     RealmUser,
+    /// A person who looks after the instance, and acts as that.
+    Superuser,
     /// Strongroom itself: the worker, the command line.
     System,
 }
@@ -26,6 +29,7 @@ impl ActorKind {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
             Self::RealmUser => "realm_user",
+            Self::Superuser => "superuser",
             Self::System => "system",
         }
     }
@@ -88,6 +92,31 @@ pub enum CredentialKind {
     OAuthToken,
 }
 
+/// What the decisions about a request leave behind for whoever answers it.
+#[derive(Debug, Default)]
+pub struct Mark {
+    decided: AtomicBool,
+    /// The organisation that the request came to.
+    org: OnceLock<OrgId>,
+}
+
+impl Mark {
+    /// Notes that the access decision was asked, whatever it said.
+    pub fn decide(&self) {
+        self.decided.store(true, Ordering::Release);
+    }
+
+    /// Whether the access decision was asked.
+    pub fn is_decided(&self) -> bool {
+        self.decided.load(Ordering::Acquire)
+    }
+
+    /// The organisation that the request came to, if it came to one.
+    pub fn org(&self) -> Option<OrgId> {
+        self.org.get().copied()
+    }
+}
+
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -101,14 +130,21 @@ pub struct Caller {
     pub has_second_factor: bool,
     pub is_superuser: bool,
     pub origin: Origin,
+    /// What may be known already of the environment that the request reads. A change looks anew, in its transaction.
+    pub recall: Option<Recall>,
     /// Set by every access decision; a response to a non-public operation without one is withheld.
-    pub decided: Arc<AtomicBool>,
+    pub decided: Arc<Mark>,
 }
 
 impl Caller {
     /// Notes that somebody decided about this request.
     pub fn mark_decided(&self) {
-        self.decided.store(true, Ordering::Relaxed);
+        self.decided.decide();
+    }
+
+    /// Notes the organisation that this request comes to: the first one counts.
+    pub(super) fn mark_org(&self, org: OrgId) {
+        let _ = self.decided.org.set(org);
     }
 
     /// Whether the credential works in an organisation at all.

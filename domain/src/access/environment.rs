@@ -197,6 +197,7 @@ pub async fn env_pair<A: Permitted, B: Permitted>(
         env,
         other,
         facts: _,
+        epoch: _,
     } = loaded;
     let project = project.ok_or_else(Problem::not_found)?;
     let access = |env: Option<EnvRow>| {

@@ -35,7 +35,7 @@ permitted! {
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
     AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage, EventsRead,
-    UsersRead, UsersManage,
+    BillingRead, BillingManage, UsersRead, UsersManage,
 }
 
 /// An organisation in which the caller may do `A`.
@@ -172,9 +172,11 @@ impl<A> ProjectAccess<A> {
 
 pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<(Loaded, Held)> {
     caller.mark_decided();
-    let loaded = load(from, caller.actor.principal, path, false)
-        .await?
-        .ok_or_else(Problem::not_found)?;
+    let loaded = match caller.recall.as_ref().and_then(|recall| recall.get(path)) {
+        Some(loaded) => loaded,
+        None => load_anew(from, caller, path).await?,
+    };
+    caller.mark_org(loaded.org.id);
     let held = Held {
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),
@@ -182,6 +184,17 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
         lacks_second_factor: loaded.org.requires_second_factor && !caller.has_second_factor,
     };
     Ok((loaded, held))
+}
+
+async fn load_anew(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<Loaded> {
+    let principal = caller.actor.principal;
+    let loaded = load(from, principal, path, false)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    if let Some(recall) = &caller.recall {
+        recall.keep(principal, path, &loaded);
+    }
+    Ok(loaded)
 }
 
 /// Loads an organisation in which the caller may do `A`. `org` is an id or a slug.

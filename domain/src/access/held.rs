@@ -1,5 +1,7 @@
 //! What a caller was given, as a decision needs it, and what follows from it besides the decision.
 
+use std::sync::Arc;
+
 use super::decide::{Decision, Reason, visible};
 use super::facts::{Actor, Effect, Facts, ProjectRef, Resource, Subject};
 use super::permission::{Grant, GrantSet, Permission};
@@ -10,7 +12,7 @@ use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) actor: Actor,
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     pub(super) now: Timestamp,
     /// The organisation wants a second factor, and the caller has shown none.
     pub(super) lacks_second_factor: bool,

@@ -1,5 +1,7 @@
 //! Asking who may do what: the place that a question is about, for somebody who may ask there.
 
+use std::sync::Arc;
+
 use super::caller::Caller;
 use super::decide::{decide, visible};
 use super::facts::{AclRule, Actor, EnvRef, Facts, Principal, ProjectRef, Resource};
@@ -87,7 +89,7 @@ impl Inquiry {
     ///
     /// # Errors
     /// `not_found` when the organisation has gone meanwhile.
-    pub async fn facts_of(&self, from: &impl Reads, somebody: Principal) -> Result<Facts> {
+    pub async fn facts_of(&self, from: &impl Reads, somebody: Principal) -> Result<Arc<Facts>> {
         let loaded = load(from, somebody, &[&self.org.id.to_string()], false).await?;
         Ok(loaded.ok_or_else(Problem::not_found)?.facts)
     }

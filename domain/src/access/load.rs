@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
@@ -40,16 +41,19 @@ pub struct EnvRow {
 }
 
 /// What a path leads to; deeper levels are `None` when the path names none or there is none.
+#[derive(Clone)]
 pub struct Loaded {
     pub org: OrgRow,
     pub project: Option<ProjectRow>,
     pub env: Option<EnvRow>,
     /// A second environment of the project, when the path names two.
     pub other: Option<EnvRow>,
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
+    /// The organisation's access epoch at the time of the query, when the path names an environment.
+    pub epoch: Option<i64>,
 }
 
-/// Rows of three kinds in one shape: what the path names, memberships, rules.
+/// Rows of four kinds in one shape: what the path names, memberships, rules, the access epoch.
 #[derive(FromQueryResult)]
 pub(super) struct Row {
     pub(super) kind: String,
@@ -82,9 +86,11 @@ pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], delete
     let Some(org) = rows.iter().find(|row| row.kind == "p").map(|row| OrgId(row.a)) else {
         return Ok(None);
     };
+    let mut epoch = None;
     for row in rows {
         match row.kind.as_str() {
             "p" => places.push(place_of(row)?),
+            "e" => epoch = row.n1,
             "m" => facts.memberships.extend(membership(org, row)?),
             _ => facts.rules.push(rule(org, row)?),
         }
@@ -101,7 +107,8 @@ pub async fn load(from: &impl Reads, principal: Principal, path: &[&str], delete
         project,
         env,
         other,
-        facts,
+        facts: Arc::new(facts),
+        epoch,
     }))
 }
 
@@ -207,6 +214,16 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
         }
         joins.push(')');
     }
+    // In the same statement as the facts, so that both are of one moment.
+    let epoch = if path.len() > 2 {
+        format!(
+            "UNION ALL
+         SELECT 'e', x.org_id, NULL, NULL, NULL, NULL, NULL, NULL, x.epoch, NULL
+         FROM orgs o JOIN access_epochs x ON x.org_id = o.id WHERE o.{org_column} = $1"
+        )
+    } else {
+        String::new()
+    };
     let deleted = if deleted_org { "IS NOT NULL" } else { "IS NULL" };
     let sql = format!(
         "SELECT 'p' AS kind, o.id AS a, {project} AS b, {env} AS c, o.slug AS t1, {project_slug} AS t2, {},
@@ -220,7 +237,8 @@ fn statement(principal: Principal, path: &[&str], deleted_org: bool) -> (String,
          SELECT 'r', a.id, a.subject_id, NULL, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
          FROM orgs o JOIN acl_rules a ON a.org_id = o.id
          WHERE o.{org_column} = $1
-           AND (a.subject_id = $2 OR a.subject_id IN (SELECT m.role_id FROM memberships m WHERE m.subject_id = $2 AND m.org_id = o.id))",
+           AND (a.subject_id = $2 OR a.subject_id IN (SELECT m.role_id FROM memberships m WHERE m.subject_id = $2 AND m.org_id = o.id))
+         {epoch}",
         aliased(env_columns)
     );
     (sql, values)

@@ -45,7 +45,6 @@ const ORG_ADMIN: GrantSet = GrantSet::ALL.without(&[
     Permission::OrgDelete,
     Permission::ProjectsDelete,
     Permission::MembersSetRole,
-    Permission::BillingManage,
 ]);
 
 /// Writes every class, reads dev and staging only.

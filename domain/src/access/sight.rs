@@ -1,6 +1,7 @@
 //! What the caller may know of: for lists that name projects and environments, of one organisation or of several.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::caller::Caller;
 use super::decide::visible;
@@ -36,7 +37,7 @@ pub async fn sights(from: &impl Reads, caller: &Caller, orgs: &[OrgId]) -> Resul
     let sight = |(id, (org, facts)): (OrgId, (OrgRow, _))| {
         let held = Held {
             actor: caller.actor.clone(),
-            facts,
+            facts: Arc::new(facts),
             now,
             lacks_second_factor: org.requires_second_factor && !caller.has_second_factor,
         };

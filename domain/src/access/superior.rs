@@ -39,6 +39,8 @@ pub async fn require_superior<A>(from: &impl Reads, access: &OrgAccess<A>, other
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use uuid::Uuid;
 
     use super::super::facts::{Actor, Membership};
@@ -81,10 +83,10 @@ mod tests {
     fn outranks(mine: Vec<Membership>, memberships: Vec<Membership>, rules: Vec<AclRule>) -> bool {
         let held = Held {
             actor: Actor::unlimited(Principal::User(UserId(Uuid::nil()))),
-            facts: Facts {
+            facts: Arc::new(Facts {
                 memberships: mine,
                 rules: Vec::new(),
-            },
+            }),
             now: NOW,
             lacks_second_factor: false,
         };

@@ -39,6 +39,7 @@ pub async fn trial(
         env,
         other: _,
         facts,
+        epoch: _,
     } = loaded;
     let is_there = (path.len() < 2 || project.is_some()) && (path.len() < 3 || env.is_some());
     let resource = Resource {

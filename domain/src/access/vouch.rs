@@ -34,6 +34,7 @@ pub async fn may_give(
         env: _,
         other: _,
         facts,
+        epoch: _,
     } = loaded;
     let resource = match (project, &found) {
         (None, _) => Resource::org(org.id),

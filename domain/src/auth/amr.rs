@@ -19,6 +19,9 @@ pub enum Method {
     /// A recovery code.
     #[serde(rename = "recovery")]
     Recovery,
+    /// The word of an identity provider.
+    #[serde(rename = "sso")]
+    Sso,
 }
 
 impl Method {
@@ -29,6 +32,7 @@ impl Method {
             Self::Code => "code",
             Self::Otp => "otp",
             Self::Recovery => "recovery",
+            Self::Sso => "sso",
         }
     }
 
@@ -36,7 +40,7 @@ impl Method {
     pub const fn is_second_factor(self) -> bool {
         match self {
             Self::Otp | Self::Recovery => true,
-            Self::Password | Self::Code => false,
+            Self::Password | Self::Code | Self::Sso => false,
         }
     }
 }
@@ -116,6 +120,7 @@ mod tests {
             (Method::Code, false),
             (Method::Otp, true),
             (Method::Recovery, true),
+            (Method::Sso, false),
         ] {
             assert_eq!(Amr::of(method).has_second_factor(), second, "{method:?}");
             assert!(!Amr::of(method).without_second_factor().has_second_factor());

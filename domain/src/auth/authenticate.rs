@@ -1,7 +1,6 @@
 //! From the text of a credential to a caller: one query.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -10,7 +9,9 @@ use uuid::Uuid;
 use super::amr::Amr;
 use super::ip_allow::IpAllow;
 use super::oauth_token;
+use super::service_key;
 use crate::access::pattern::Pattern;
+use crate::access::recall::{Recall, Wanted};
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::kernel::id::{CredentialId, OrgId, ProjectId, ServiceAccountId, UserId};
@@ -67,10 +68,12 @@ struct Row {
     account_project: Option<ProjectId>,
     account_project_deleted_at: Option<Timestamp>,
     account_ip_allow: Option<String>,
+    access_epoch: Option<i64>,
+    env_revision: Option<i64>,
 }
 
 macro_rules! select {
-    ($which:literal) => {
+    ($which:literal, $epoch:literal, $revision:literal) => {
         concat!(
             "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
         c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
@@ -78,7 +81,11 @@ macro_rules! select {
             WHERE f.user_id = c.principal_id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) ELSE 0 END AS owner_factors,
         u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
         s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
-        s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow
+        s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow, ",
+            $epoch,
+            " AS access_epoch, ",
+            $revision,
+            " AS env_revision
     FROM credentials c
     LEFT JOIN users u ON u.id = c.principal_id AND c.principal_type = 'user'
     LEFT JOIN user_emails e ON e.user_id = u.id AND e.is_primary
@@ -90,8 +97,14 @@ macro_rules! select {
     };
 }
 
-const BY_TOKEN: &str = select!("c.secret_mac = $1");
-const BY_ID: &str = select!("c.id = $1");
+const BY_TOKEN: &str = select!("c.secret_mac = $1", "CAST(NULL AS bigint)", "CAST(NULL AS bigint)");
+const BY_ID: &str = select!("c.id = $1", "CAST(NULL AS bigint)", "CAST(NULL AS bigint)");
+/// With what tells whether what is remembered of an environment still holds.
+const BY_TOKEN_IN_ENV: &str = select!(
+    "c.secret_mac = $1",
+    "(SELECT x.epoch FROM access_epochs x WHERE x.org_id = $2)",
+    "(SELECT v.revision FROM environments v WHERE v.id = $3)"
+);
 
 fn refused() -> Error {
     Problem::new(
@@ -101,19 +114,35 @@ fn refused() -> Error {
     .into()
 }
 
-/// Turns a credential into a caller. `origin` brings address, agent and request id.
+/// Turns a credential into a caller. `origin` brings address, agent and request id; `wanted` is the environment that the
+/// request reads, if it does.
 ///
 /// # Errors
 /// `unauthenticated` whatever is wrong with the credential; [`Error::Db`] when the database cannot be asked, which
 /// is never an answer about the credential.
-pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown, origin: Origin) -> Result<Caller> {
+pub async fn authenticate(
+    db: &Db,
+    macs: &TokenMacKey,
+    text: &str,
+    shown: Shown,
+    origin: Origin,
+    wanted: Option<Wanted<'_>>,
+) -> Result<Caller> {
     // Shape and checksum first: a mistyped token costs no query.
     let token = Token::parse(text)
         .ok()
         .filter(|token| shown.takes(token.kind()))
         .ok_or_else(refused)?;
-    let mac = macs.mac(&token).to_vec();
-    let row = Row::find_by_statement(db.sql(BY_TOKEN, [mac.into()]))
+    let mac = macs.mac(&token);
+    let recall = wanted.map(|wanted| wanted.by(mac));
+    let statement = match recall.as_ref().and_then(Recall::known) {
+        None => db.sql(BY_TOKEN, [mac.to_vec().into()]),
+        Some(known) => {
+            let values = [mac.to_vec().into(), known.org().into(), known.env().into()];
+            db.sql(BY_TOKEN_IN_ENV, values)
+        }
+    };
+    let row = Row::find_by_statement(statement)
         .one(db.conn())
         .await?
         .ok_or_else(refused)?;
@@ -123,7 +152,10 @@ pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown,
     }
     check_address(&row, &origin)?;
     touch(db, &row, now);
-    caller(row, origin)
+    let (epoch, revision) = (row.access_epoch, row.env_revision);
+    let mut caller = caller(row, origin)?;
+    caller.recall = recall.map(|recall| recall.at(caller.actor.principal, epoch, revision));
+    Ok(caller)
 }
 
 /// Looks again at the credential of a caller who was let in before, for what goes on after the request. That is no use
@@ -223,7 +255,7 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
     let kind = match row.kind.as_str() {
         "session" => CredentialKind::Session,
         "personal" => CredentialKind::PersonalToken,
-        "service_key" => CredentialKind::ServiceKey,
+        "service_key" | service_key::TRADED => CredentialKind::ServiceKey,
         oauth_token::ACCESS => CredentialKind::OAuthToken,
         _ => return Err(refused()),
     };
@@ -278,7 +310,8 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
         has_second_factor,
         is_superuser: row.is_superuser.unwrap_or(false),
         origin,
-        decided: Arc::new(AtomicBool::new(false)),
+        recall: None,
+        decided: Arc::default(),
     })
 }
 

@@ -138,6 +138,14 @@ pub(super) async fn use_up(
     Ok(used.one(tx.conn()).await?)
 }
 
+/// Whether a token could be used now; it stays good.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn is_good(from: &impl Reads, macs: &TokenMacKey, purpose: Purpose, text: &str) -> Result<bool> {
+    Ok(peek(from, macs, purpose, text).await?.is_some())
+}
+
 /// Looks at a token without using it up, so that the rest of a request can be checked before it is spent.
 ///
 /// # Errors

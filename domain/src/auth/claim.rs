@@ -122,6 +122,7 @@ pub(super) async fn take_over(tx: &WriteTx, user: UserId) -> Result<()> {
     for sql in [
         "UPDATE credentials SET revoked_at = $2 WHERE principal_id = $1 AND revoked_at IS NULL",
         "UPDATE users SET password_hash = NULL, auth_epoch = auth_epoch + 1, updated_at = $2 WHERE id = $1",
+        "DELETE FROM sso_identities WHERE user_id = $1 AND created_at <= $2",
         "DELETE FROM user_emails WHERE user_id = $1 AND verified_at IS NULL AND NOT is_primary AND created_at <= $2",
     ] {
         tx.conn()

@@ -32,6 +32,7 @@ pub mod service_key;
 pub mod session;
 pub mod sessions;
 pub mod sudo;
+pub mod superusers;
 pub mod throttle;
 pub mod token;
 pub mod totp;

@@ -1,5 +1,7 @@
 //! Keys of service accounts. An account has several at once, so that a key can be replaced without an interruption.
 
+use std::time::Duration;
+
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
@@ -7,15 +9,19 @@ use sea_orm::{
 
 use super::entity::credential;
 use super::token::lifetime;
-use crate::access::Caller;
+use crate::access::{Caller, Origin};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
-use crate::kernel::id::{CredentialId, ServiceAccountId};
+use crate::kernel::id::{CredentialId, FederatedIdentityId, ServiceAccountId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_NAME_LEN};
 use crate::kernel::{Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// Keys of one account that work at the same time, at most.
 const MAX_LIVE_KEYS: u64 = 10;
+/// The `kind` of tokens that others were traded for. They are no keys: nobody lists or counts them.
+pub const TRADED: &str = "service_token";
+/// Ended ones are kept for this long.
+const KEPT: Duration = Duration::from_hours(24);
 
 /// A key, without the key itself.
 #[derive(Clone, Debug)]
@@ -147,15 +153,79 @@ pub async fn revoke(tx: &WriteTx, account: ServiceAccountId, id: &str) -> Result
     Ok(id)
 }
 
-/// Revokes every key of an account. The caller journals.
+/// Revokes every key of an account, and what tokens of other issuers were traded for. The caller journals.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn revoke_all(tx: &WriteTx, account: ServiceAccountId) -> Result<()> {
     let sql = "UPDATE credentials SET revoked_at = $2
-               WHERE principal_id = $1 AND kind = 'service_key' AND revoked_at IS NULL";
+               WHERE principal_id = $1 AND kind IN ('service_key', $3) AND revoked_at IS NULL";
     tx.conn()
-        .execute_raw(tx.sql(sql, [account.into(), tx.now().into()]))
+        .execute_raw(tx.sql(sql, [account.into(), tx.now().into(), TRADED.into()]))
         .await?;
     Ok(())
+}
+
+/// Makes a token of an account for one of another issuer, which a rule let stand for it. The caller journals.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn insert_traded(
+    tx: &WriteTx,
+    macs: &TokenMacKey,
+    account: ServiceAccountId,
+    rule: FederatedIdentityId,
+    name: &str,
+    expires_at: Timestamp,
+    origin: &Origin,
+) -> Result<(CredentialId, Token)> {
+    let token = Token::generate(tx.rng(), TokenKind::ServiceKey)?;
+    let row = credential::ActiveModel {
+        id: Set(tx.new_id()?),
+        kind: Set(TRADED.to_owned()),
+        principal_type: Set("service_account".to_owned()),
+        principal_id: Set(account.0),
+        secret_mac: Set(macs.mac(&token).to_vec()),
+        prefix: Set(token.prefix().to_owned()),
+        last_four: Set(token.last_four().to_owned()),
+        name: Set(name.to_owned()),
+        scopes: Set(None),
+        patterns: Set(None),
+        org_id: Set(None),
+        family_id: Set(Some(rule.0)),
+        replaced_by: Set(None),
+        auth_time: Set(None),
+        amr: Set(None),
+        ip: Set(origin.ip.clone()),
+        user_agent: Set(origin.user_agent.clone()),
+        created_at: Set(tx.now()),
+        expires_at: Set(Some(expires_at)),
+        idle_expires_at: Set(None),
+        last_used_at: Set(None),
+        revoked_at: Set(None),
+    };
+    let row = credential::Entity::insert(row).exec_with_returning(tx.conn()).await?;
+    Ok((row.id, token))
+}
+
+/// Revokes what came of a rule. The caller journals.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn revoke_traded(tx: &WriteTx, rule: FederatedIdentityId) -> Result<()> {
+    let sql = "UPDATE credentials SET revoked_at = $2 WHERE family_id = $1 AND kind = $3 AND revoked_at IS NULL";
+    let values = [rule.into(), tx.now().into(), TRADED.into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(())
+}
+
+/// Deletes tokens that were traded for others and have ended; returns how many.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn prune_traded(tx: &WriteTx) -> Result<u64> {
+    let sql = "DELETE FROM credentials WHERE kind = $1 AND expires_at < $2";
+    let values = [TRADED.into(), (tx.now() - KEPT).into()];
+    let deleted = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(deleted.rows_affected())
 }

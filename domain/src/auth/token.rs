@@ -16,6 +16,7 @@ use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, OrgId, UserId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx, text};
+use crate::limits::{self, LimitKey};
 use crate::projects::lookup;
 
 const DAY: u64 = 24 * 3600;
@@ -64,6 +65,10 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
         Some(org) => Some(own_org(tx, caller, &org).await?),
     };
     let patterns = resolved_patterns(tx, org.as_ref(), &patterns).await?;
+    let seats = match &org {
+        None => None,
+        Some(access) => Some(limits::hold(tx, access.org.id, LimitKey::Tokens).await?),
+    };
     let token = Token::generate(tx.rng(), TokenKind::Personal)?;
     let row = credential::ActiveModel {
         id: Set(tx.new_id()?),
@@ -94,6 +99,9 @@ pub async fn create(tx: &WriteTx, macs: &TokenMacKey, caller: &Caller, new: NewT
         revoked_at: Set(None),
     };
     let row = credential::Entity::insert(row).exec_with_returning(tx.conn()).await?;
+    if let Some(seats) = seats {
+        seats.settle(tx).await?;
+    }
     let entry = Entry::of_account(user, Action::TokenCreated, Target::Token(row.id.0)).with("name", row.name.clone());
     journal::record(tx, &caller.origin, entry).await?;
     let shown = personal_token::shown(tx, caller, vec![row]).await?.into_iter().next();

@@ -44,11 +44,11 @@ impl Default for Timeouts {
 /// The outbound client. Cheap to clone; make one per process.
 #[derive(Clone)]
 pub struct Egress {
-    policy: Arc<EgressPolicy>,
+    pub(super) policy: Arc<EgressPolicy>,
     clock: Clock,
-    wall: Duration,
-    secure: Client,
-    plain: Client,
+    pub(super) wall: Duration,
+    pub(super) secure: Client,
+    pub(super) plain: Client,
 }
 
 impl Egress {
@@ -201,7 +201,7 @@ fn fail(exchange: &mut Exchange, error: &reqwest::Error) {
     exchange.fail(classify(error), &text);
 }
 
-fn classify(error: &reqwest::Error) -> Outcome {
+pub(super) fn classify(error: &reqwest::Error) -> Outcome {
     if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<LookupError>()) {
         return match lookup {
             LookupError::Failed => Outcome::Dns,
@@ -228,7 +228,7 @@ fn hung_up(error: &reqwest::Error) -> bool {
 }
 
 /// The text of the innermost error; the outer ones hold the URL.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     causes(error)
         .skip(1)
         .last()

@@ -8,6 +8,7 @@
 mod address;
 mod client;
 mod exchange;
+mod fetch;
 mod probe;
 mod resolve;
 #[cfg(test)]
@@ -17,5 +18,6 @@ mod url;
 pub use address::{EgressPolicy, is_public};
 pub use client::{Egress, Timeouts};
 pub use exchange::{Exchange, MAX_BODY, OutboundRequest, Outcome};
+pub use fetch::{Fetch, Fetched};
 pub use resolve::{Lookup, LookupError, SystemNames};
 pub use url::Refused;

@@ -1,12 +1,14 @@
 //! Taking due jobs of several lanes at once.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::JobKind;
+use super::gate::{Gates, Pass};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
@@ -15,7 +17,7 @@ use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 pub const LEASE: Duration = Duration::from_mins(1);
 
 /// A job that this worker holds until its lease ends.
-#[derive(Clone, Debug, FromQueryResult)]
+#[derive(Clone, Debug)]
 pub struct Claimed {
     pub id: JobId,
     pub lane: String,
@@ -31,77 +33,232 @@ pub struct Claimed {
     pub created_at: Timestamp,
     /// Fences: only the holder of this lease may finish the job.
     pub lease_id: Uuid,
+    /// It must not begin earlier than this after the claim: the endpoint has a rate.
+    pub wait: Duration,
+    /// It is the one delivery that an open breaker lets through.
+    pub is_trial: bool,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    pub jobs: Vec<Claimed>,
+    /// How each lane that was asked stands.
+    pub lanes: HashMap<String, LaneNews>,
+}
+
+/// How a lane stands after a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneNews {
+    pub claimed: u32,
+    /// It gave as much as it was allowed to give: there may be more.
+    pub may_have_more: bool,
+    /// Nothing can be had before this has passed.
+    pub held: Option<Duration>,
+    /// It gives one job, and the next when the result of that is written.
+    pub one_by_one: bool,
+    /// Its jobs begin at times that the claim gives; one that comes too late must go back.
+    pub is_timed: bool,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: JobId,
+    lane: String,
+    org_id: Option<OrgId>,
+    webhook_id: Option<WebhookId>,
+    event_id: Option<EventId>,
+    payload: String,
+    attempt: i32,
+    max_attempts: i32,
+    crashes: i32,
+    cause: String,
+    created_at: Timestamp,
+    lease_id: Uuid,
+}
+
+impl Row {
+    fn claimed(self, wait: Duration, is_trial: bool) -> Claimed {
+        let Self {
+            id,
+            lane,
+            org_id,
+            webhook_id,
+            event_id,
+            payload,
+            attempt,
+            max_attempts,
+            crashes,
+            cause,
+            created_at,
+            lease_id,
+        } = self;
+        Claimed {
+            id,
+            lane,
+            org_id,
+            webhook_id,
+            event_id,
+            payload,
+            attempt,
+            max_attempts,
+            crashes,
+            cause,
+            created_at,
+            lease_id,
+            wait,
+            is_trial,
+        }
+    }
 }
 
 const RETURNING: &str =
     "id, lane, org_id, webhook_id, event_id, payload, attempt, max_attempts, crashes, cause, created_at, lease_id";
 
-/// Jobs of a webhook that is switched off or deleted stay where they are and use up no attempt.
-const HELD: &str = "(webhook_id IS NULL OR EXISTS (SELECT 1 FROM webhooks w WHERE w.id = webhook_id AND w.enabled AND w.deleted_at IS NULL))";
-
-/// Claims up to the wanted number of due jobs of each lane, oldest first, in one transaction.
+/// Claims up to the wanted number of due jobs of each lane, oldest first, in one transaction. Jobs of a webhook that is
+/// switched off, deleted, or paused by its breaker stay where they are and use up no attempt.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn claim(db: &Db, lanes: &[(String, u32)], worker: &str) -> Result<Vec<Claimed>> {
+pub async fn claim(db: &Db, lanes: &[(String, u32)], worker: &str) -> Result<Claim> {
     if lanes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Claim::default());
     }
     let tx = db.begin_write().await?;
-    let claimed = match db.backend() {
-        Backend::Postgres => claim_at_once(&tx, lanes, worker).await?,
-        Backend::Sqlite => claim_one_by_one(&tx, lanes, worker).await?,
-    };
-    tx.commit_bookkeeping().await?;
-    Ok(claimed)
-}
-
-fn lease(tx: &WriteTx, worker: &str) -> Result<Vec<Value>> {
-    Ok(vec![
-        tx.rng().uuid(tx.now())?.into(),
-        (tx.now() + LEASE).into(),
-        worker.into(),
-        tx.now().into(),
-    ])
-}
-
-const SET: &str = "UPDATE jobs SET state = 1, attempt = attempt + 1, lease_id = $1, lease_until = $2, worker = $3";
-
-/// PostgreSQL: all lanes in one statement; rows that another worker is claiming are passed over.
-async fn claim_at_once(tx: &WriteTx, lanes: &[(String, u32)], worker: &str) -> Result<Vec<Claimed>> {
-    let mut values = lease(tx, worker)?;
-    let mut wanted = String::new();
-    for (lane, n) in lanes {
-        let separator = if wanted.is_empty() { "" } else { ", " };
-        let _ = write!(wanted, "{separator}(${}, ${})", values.len() + 1, values.len() + 2);
-        values.push(lane.as_str().into());
-        values.push(i64::from(*n).into());
+    if tx.backend() == Backend::Postgres {
+        // A claim that a crash of the database takes back is one that was never made: waiting for the disk buys nothing.
+        tx.conn()
+            .execute_unprepared("SET LOCAL synchronous_commit = off")
+            .await?;
     }
+    let mut gates = Gates::open(&tx, lanes).await?;
+    // Two workers hold the rows of endpoints in the same order: neither waits for the other.
+    let mut sorted: Vec<&(String, u32)> = lanes.iter().collect();
+    sorted.sort_unstable();
+    let mut asked = Vec::with_capacity(lanes.len());
+    for (lane, wanted) in sorted {
+        asked.push((lane.as_str(), gates.pass(&tx, lane, *wanted).await?));
+    }
+    let rows = take(&tx, &asked, worker).await?;
+    let claim = settle(&mut gates, &asked, rows);
+    gates.close(&tx, &claim).await?;
+    tx.commit_bookkeeping().await?;
+    Ok(claim)
+}
+
+/// Takes the jobs that may be had.
+async fn take(tx: &WriteTx, asked: &[(&str, Pass)], worker: &str) -> Result<Vec<Row>> {
+    let open = |is_ordered: bool| {
+        let passes = asked
+            .iter()
+            .filter(|(_, pass)| pass.count > 0 && pass.is_ordered == is_ordered);
+        passes.map(|(lane, pass)| (*lane, pass.count)).collect::<Vec<_>>()
+    };
+    let lease: [Value; 4] = [
+        tx.rng().uuid(tx.now())?.into(),
+        (tx.queue_now() + LEASE).into(),
+        worker.into(),
+        tx.queue_now().into(),
+    ];
+    let mut rows = Vec::new();
+    for (lanes, is_ordered) in [(open(false), false), (open(true), true)] {
+        if lanes.is_empty() {
+            continue;
+        }
+        rows.extend(match tx.backend() {
+            Backend::Postgres => take_at_once(tx, &lanes, is_ordered, &lease).await?,
+            Backend::Sqlite => take_one_by_one(tx, &lanes, is_ordered, &lease).await?,
+        });
+    }
+    rows.sort_unstable_by_key(|row: &Row| row.id);
+    Ok(rows)
+}
+
+const SET: &str =
+    "UPDATE jobs SET state = 1, attempt = attempt + 1, begun = FALSE, lease_id = $1, lease_until = $2, worker = $3";
+
+/// Due jobs of a lane; those that another worker is claiming are passed over on PostgreSQL.
+const OLDEST: &str =
+    "SELECT id FROM jobs WHERE lane = {lane} AND state = 0 AND next_at <= $4 ORDER BY next_at, id LIMIT {n}";
+
+/// The job of a lane whose event is the earliest of all that have not ended, whatever its state. Nobody passes it: a
+/// worker that waits for the one who took it finds it taken.
+const HEAD: &str = "SELECT id, state, next_at FROM jobs WHERE lane = {lane} AND state < 2 ORDER BY seq, id LIMIT 1";
+
+/// PostgreSQL: all lanes in one statement. The jobs are chosen once and for all before the first is changed; a subquery
+/// could be asked again meanwhile, and then give more than was wanted.
+async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
+    let wanted: Vec<_> = lanes.iter().map(|(lane, n)| json!({ "lane": lane, "n": n })).collect();
+    let (of_lane, is_due) = if is_ordered {
+        (HEAD.to_owned(), "WHERE job.state = 0 AND job.next_at <= $4")
+    } else {
+        (format!("{OLDEST} FOR UPDATE SKIP LOCKED"), "")
+    };
+    let of_lane = of_lane.replace("{lane}", "wanted.lane").replace("{n}", "wanted.n");
     let sql = format!(
-        "{SET} WHERE id IN (SELECT due.id FROM (VALUES {wanted}) AS wanted (lane, n) CROSS JOIN LATERAL (
-            SELECT id FROM jobs WHERE lane = wanted.lane AND state = 0 AND next_at <= $4 AND {HELD}
-            ORDER BY next_at, id LIMIT wanted.n FOR UPDATE SKIP LOCKED) AS due)
-         RETURNING {RETURNING}"
+        "WITH due AS MATERIALIZED (
+            SELECT job.id FROM json_to_recordset($5::json) AS wanted (lane text, n bigint)
+            CROSS JOIN LATERAL ({of_lane}) AS job {is_due})
+         {SET} WHERE state = 0 AND id = ANY(ARRAY(SELECT id FROM due)) RETURNING {RETURNING}"
     );
-    Ok(Claimed::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?)
+    let mut values = lease.to_vec();
+    values.push(Value::from(json!(wanted).to_string()));
+    Ok(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?)
 }
 
 /// SQLite: a statement a lane, under the one write lock that there is.
-async fn claim_one_by_one(tx: &WriteTx, lanes: &[(String, u32)], worker: &str) -> Result<Vec<Claimed>> {
-    let sql = format!(
-        "{SET} WHERE id IN (SELECT id FROM jobs WHERE lane = $5 AND state = 0 AND next_at <= $4 AND {HELD}
-            ORDER BY next_at, id LIMIT $6)
-         RETURNING {RETURNING}"
-    );
-    let lease = lease(tx, worker)?;
-    let mut claimed = Vec::new();
+async fn take_one_by_one(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
+    let of_lane = if is_ordered {
+        format!("SELECT id FROM ({HEAD}) WHERE state = 0 AND next_at <= $4 LIMIT {{n}}")
+    } else {
+        OLDEST.to_owned()
+    };
+    let of_lane = of_lane.replace("{lane}", "$5").replace("{n}", "$6");
+    let sql = format!("{SET} WHERE id IN ({of_lane}) RETURNING {RETURNING}");
+    let mut rows = Vec::new();
     for (lane, n) in lanes {
-        let mut values = lease.clone();
-        values.push(lane.as_str().into());
+        let mut values = lease.to_vec();
+        values.push((*lane).into());
         values.push(i64::from(*n).into());
-        claimed.extend(Claimed::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?);
+        rows.extend(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?);
     }
-    Ok(claimed)
+    Ok(rows)
+}
+
+/// Tells each job when it may begin, and how each lane stands.
+fn settle(gates: &mut Gates, asked: &[(&str, Pass)], rows: Vec<Row>) -> Claim {
+    let passes: HashMap<&str, Pass> = asked.iter().copied().collect();
+    let mut claim = Claim::default();
+    for row in rows {
+        let pass = passes.get(row.lane.as_str()).copied().unwrap_or_default();
+        let wait = gates.give(row.webhook_id);
+        claim.lanes.entry(row.lane.clone()).or_default().claimed += 1;
+        claim.jobs.push(row.claimed(wait, pass.is_trial));
+    }
+    for (lane, pass) in asked {
+        let news = claim.lanes.entry((*lane).to_owned()).or_default();
+        news.may_have_more = pass.count > 0 && news.claimed >= pass.count;
+        news.held = gates.held(lane, pass);
+        news.one_by_one = pass.is_ordered || pass.is_trial;
+        news.is_timed = pass.is_timed;
+    }
+    claim
+}
+
+/// Notes that the run of a job begins. Wanted only for a job with crashes: a worker that dies takes all that it has claimed
+/// with it, and only what was begun is to blame. Tells whether the job is still this worker's.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn begin(db: &Db, job: &Claimed) -> Result<bool> {
+    let tx = db.begin_write().await?;
+    let sql = "UPDATE jobs SET begun = TRUE WHERE id = $1 AND lease_id = $2 AND state = 1";
+    let begun = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [job.id.into(), job.lease_id.into()]))
+        .await?;
+    tx.commit_bookkeeping().await?;
+    Ok(begun.rows_affected() == 1)
 }
 
 /// Whether a lane has a job that is neither done nor given up.
@@ -110,28 +267,20 @@ async fn claim_one_by_one(tx: &WriteTx, lanes: &[(String, u32)], worker: &str) -
 /// [`crate::kernel::Error::Db`].
 pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bool> {
     let lane = format!("{}{lane}", kind.lane_prefix());
-    let sql =
-        "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
+    let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state < 2 LIMIT 1";
     let open = from.conn().query_one_raw(from.sql(sql, [lane.into()])).await?;
     Ok(open.is_some())
 }
 
-/// Gives back jobs that were claimed and not begun, as if they had never been claimed.
+/// Whether a lane has a job that runs, or will be tried within this time.
 ///
 /// # Errors
-/// [`crate::kernel::Error::Db`]; then their leases run out instead.
-pub async fn release(db: &Db, jobs: &[Claimed]) -> Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let tx = db.begin_write().await?;
-    for job in jobs {
-        let sql = "UPDATE jobs SET state = 0, attempt = attempt - 1, lease_id = NULL, lease_until = NULL
-                   WHERE id = $1 AND lease_id = $2 AND state = 1";
-        tx.conn()
-            .execute_raw(tx.sql(sql, [job.id.into(), job.lease_id.into()]))
-            .await?;
-    }
-    tx.commit_bookkeeping().await?;
-    Ok(())
+/// [`crate::kernel::Error::Db`].
+pub async fn has_soon(from: &impl Reads, kind: JobKind, lane: &str, within: Duration) -> Result<bool> {
+    let lane = format!("{}{lane}", kind.lane_prefix());
+    let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 AND next_at <= $2
+        UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
+    let values = [lane.into(), (from.now() + within).into()];
+    let soon = from.conn().query_one_raw(from.sql(sql, values)).await?;
+    Ok(soon.is_some())
 }

@@ -27,17 +27,26 @@ pub struct NewJob {
 /// # Errors
 /// [`Error::Db`].
 pub async fn emit(tx: &WriteTx, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
+    emit_in_order(tx, jobs.into_iter().map(|job| (0, job)).collect()).await
+}
+
+/// The same for jobs that carry events: each beside the number of its event in the journal, which is its place in its
+/// lane where the order counts.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn emit_in_order(tx: &WriteTx, jobs: Vec<(i64, NewJob)>) -> Result<Vec<JobId>> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(jobs.len());
     let mut rows = Vec::with_capacity(jobs.len());
-    for new in jobs {
+    for (seq, new) in jobs {
         let id: JobId = tx.new_id()?;
         let lane = format!("{}{}", new.job.kind().lane_prefix(), new.lane);
         tx.will_ring(lane.clone());
         ids.push(id);
-        rows.push(row(tx, id, lane, new)?);
+        rows.push(row(tx, id, lane, seq, new)?);
     }
     let ignore = OnConflict::columns([job::Column::Kind, job::Column::IdempotencyKey])
         .do_nothing()
@@ -49,7 +58,7 @@ pub async fn emit(tx: &WriteTx, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
     Ok(ids)
 }
 
-fn row(tx: &WriteTx, id: JobId, lane: String, new: NewJob) -> Result<job::ActiveModel> {
+fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<job::ActiveModel> {
     let NewJob {
         job,
         lane: _,
@@ -75,12 +84,14 @@ fn row(tx: &WriteTx, id: JobId, lane: String, new: NewJob) -> Result<job::Active
         max_attempts: Set(if cause == Cause::Test { 1 } else { MAX_ATTEMPTS }),
         crashes: Set(0),
         cause: Set(cause.as_str().to_owned()),
-        next_at: Set(tx.now()),
+        next_at: Set(tx.queue_now()),
         lease_id: Set(None),
         lease_until: Set(None),
         worker: Set(None),
         last_outcome: Set(None),
         created_at: Set(tx.now()),
         done_at: Set(None),
+        seq: Set(seq),
+        begun: Set(false),
     })
 }

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::JobState;
-use super::entity::attempt;
 use super::health::Notes;
-use crate::kernel::db::value_marks;
 use crate::kernel::id::{JobId, WebhookId};
-use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
 /// What becomes of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub enum Verdict {
     Dead,
     /// What it was for is gone.
     Cancelled,
+    /// It was not begun: it goes back as if it had never been claimed, and nothing is logged.
+    Release,
 }
 
 /// The log of one attempt.
@@ -50,6 +51,8 @@ pub struct Finished {
     pub n: i32,
     pub started_at: Timestamp,
     pub verdict: Verdict,
+    /// It was the one delivery that an open breaker let through.
+    pub is_trial: bool,
     pub log: AttemptLog,
 }
 
@@ -63,6 +66,8 @@ struct Fenced {
 /// Writes attempts and new states in one transaction. A job whose lease went to another worker keeps the state that
 /// the other gives it; its attempt is logged as `stale`. Returns how many were stale.
 ///
+/// The rows go in as one parameter: so the statements are the same however many there are, and are planned once.
+///
 /// # Errors
 /// [`crate::kernel::Error::Db`]: nothing was written, and the same batch may be handed in again.
 pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> {
@@ -74,64 +79,112 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
     sorted.sort_by_key(|finished| finished.job_id);
     let tx = db.begin_write().await?;
     let fenced = update_jobs(&tx, &sorted).await?;
-    let mut rows = Vec::with_capacity(batch.len());
-    for finished in &sorted {
-        rows.push(attempt_row(
-            &tx,
-            worker,
-            finished,
-            fenced.contains_key(&finished.job_id),
-        )?);
+    let is_ours = |finished: &Finished| fenced.contains_key(&finished.job_id);
+    let begun: Vec<&Finished> = sorted
+        .into_iter()
+        .filter(|finished| finished.verdict != Verdict::Release)
+        .collect();
+    let mut rows = Vec::with_capacity(begun.len());
+    for finished in &begun {
+        rows.push(attempt_row(&tx, finished, is_ours(finished))?);
     }
-    attempt::Entity::insert_many(rows)
-        .exec_without_returning(tx.conn())
-        .await?;
+    insert_attempts(&tx, worker, &rows).await?;
     let mut notes = Notes::default();
     for finished in batch {
         let job = fenced.get(&finished.job_id);
         if let Some((webhook, job)) = job.and_then(|job| Some((job.webhook_id?, job))) {
-            notes.note(webhook, &job.cause, finished.log.outcome, tx.now());
+            notes.note(webhook, &job.cause, finished.log.outcome, finished.is_trial, tx.now());
         }
     }
     notes.write(&tx).await?;
     tx.commit_bookkeeping().await?;
-    Ok(batch.len() - fenced.len())
+    Ok(begun.iter().filter(|finished| !is_ours(finished)).count())
+}
+
+/// A new state as the statement reads it.
+#[derive(Serialize)]
+struct StateRow<'a> {
+    job: String,
+    lease: String,
+    new_state: i32,
+    /// Absent: as it is.
+    due: Option<i64>,
+    ended: Option<i64>,
+    /// Absent: as it is.
+    outcome: Option<&'a str>,
+    unused: i32,
 }
 
 async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId, Fenced>> {
-    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 7);
-    for finished in batch {
-        let (state, next_at, done_at) = match finished.verdict {
-            Verdict::Done => (JobState::Done, tx.now(), Some(tx.now())),
-            Verdict::Retry(at) | Verdict::Continue(at) => (JobState::Ready, at, None),
-            Verdict::Dead => (JobState::Dead, tx.now(), Some(tx.now())),
-            Verdict::Cancelled => (JobState::Cancelled, tx.now(), Some(tx.now())),
+    let now = tx.now().micros();
+    let row = |finished: &&Finished| {
+        let (state, due, ended) = match finished.verdict {
+            Verdict::Done => (JobState::Done, None, Some(now)),
+            Verdict::Retry(at) | Verdict::Continue(at) => (JobState::Ready, Some(at.micros()), None),
+            Verdict::Dead => (JobState::Dead, None, Some(now)),
+            Verdict::Cancelled => (JobState::Cancelled, None, Some(now)),
+            Verdict::Release => (JobState::Ready, None, None),
         };
-        let unused_tries = i32::from(matches!(finished.verdict, Verdict::Continue(_)));
-        values.extend([
-            finished.job_id.into(),
-            finished.lease_id.into(),
-            state.as_i32().into(),
-            next_at.into(),
-            done_at.into(),
-            finished.log.outcome.into(),
-            unused_tries.into(),
-        ]);
-    }
+        StateRow {
+            job: finished.job_id.0.simple().to_string(),
+            lease: finished.lease_id.simple().to_string(),
+            new_state: state.as_i32(),
+            due,
+            ended,
+            outcome: (finished.verdict != Verdict::Release).then_some(finished.log.outcome),
+            unused: i32::from(matches!(finished.verdict, Verdict::Continue(_) | Verdict::Release)),
+        }
+    };
+    let rows = json(&batch.iter().map(row).collect::<Vec<_>>())?;
+    let from = match tx.backend() {
+        Backend::Postgres => {
+            "json_to_recordset($1::json) AS v (job uuid, lease uuid, new_state int, due bigint, ended bigint, outcome text, unused int)"
+        }
+        Backend::Sqlite => {
+            "(SELECT unhex(value->>'job') AS job, unhex(value->>'lease') AS lease, value->>'new_state' AS new_state,
+                value->>'due' AS due, value->>'ended' AS ended, value->>'outcome' AS outcome, value->>'unused' AS unused
+              FROM json_each($1)) AS v"
+        }
+    };
     let sql = format!(
-        "UPDATE jobs SET state = v.column3, next_at = v.column4, done_at = v.column5, last_outcome = v.column6,
-                attempt = jobs.attempt - v.column7, lease_id = NULL, lease_until = NULL
-         FROM (VALUES {}) AS v
-         WHERE jobs.id = v.column1 AND jobs.lease_id = v.column2 AND jobs.state = 1
-         RETURNING id, webhook_id, cause",
-        value_marks(batch.len(), 7)
+        "UPDATE jobs SET state = v.new_state, next_at = COALESCE(v.due, jobs.next_at), done_at = v.ended,
+                last_outcome = COALESCE(v.outcome, jobs.last_outcome), attempt = jobs.attempt - v.unused,
+                lease_id = NULL, lease_until = NULL
+         FROM {from}
+         WHERE jobs.id = v.job AND jobs.lease_id = v.lease AND jobs.state = 1
+         RETURNING id, webhook_id, cause"
     );
-    let fenced = Fenced::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?;
+    let fenced = Fenced::find_by_statement(tx.sql(&sql, [rows.into()]))
+        .all(tx.conn())
+        .await?;
     Ok(fenced.into_iter().map(|row| (row.id, row)).collect())
 }
 
-fn attempt_row(tx: &WriteTx, worker: &str, finished: &Finished, is_ours: bool) -> Result<attempt::ActiveModel> {
-    let micros = |value: Option<u64>| value.and_then(|us| i64::try_from(us).ok());
+fn json(rows: &impl Serialize) -> Result<String> {
+    serde_json::to_string(rows).map_err(|e| Error::internal(format!("results: {e}")))
+}
+
+/// An attempt as the statement reads it.
+#[derive(Serialize)]
+struct AttemptRow<'a> {
+    id: String,
+    job: String,
+    n: i32,
+    began: i64,
+    outcome: &'a str,
+    status: Option<u16>,
+    dns: Option<u64>,
+    connect: Option<u64>,
+    first: Option<u64>,
+    total: Option<u64>,
+    ip: Option<&'a str>,
+    headers: Option<&'a str>,
+    /// In hexadecimal.
+    body: Option<String>,
+    error: Option<&'a str>,
+}
+
+fn attempt_row<'a>(tx: &WriteTx, finished: &'a Finished, is_ours: bool) -> Result<AttemptRow<'a>> {
     let AttemptLog {
         outcome,
         status,
@@ -143,22 +196,48 @@ fn attempt_row(tx: &WriteTx, worker: &str, finished: &Finished, is_ours: bool) -
         response_headers,
         response_body,
         error,
-    } = finished.log.clone();
-    Ok(attempt::ActiveModel {
-        id: Set(tx.new_id()?),
-        job_id: Set(finished.job_id),
-        n: Set(finished.n),
-        worker: Set(worker.to_owned()),
-        started_at: Set(finished.started_at),
-        outcome: Set(if is_ours { outcome } else { "stale" }.to_owned()),
-        status: Set(status.map(i32::from)),
-        dns_us: Set(micros(dns_us)),
-        connect_us: Set(micros(connect_us)),
-        first_byte_us: Set(micros(first_byte_us)),
-        total_us: Set(micros(total_us)),
-        remote_ip: Set(remote_ip),
-        response_headers: Set(response_headers),
-        response_body: Set(response_body),
-        error: Set(error),
+    } = &finished.log;
+    let id: Uuid = tx.new_id()?;
+    Ok(AttemptRow {
+        id: id.simple().to_string(),
+        job: finished.job_id.0.simple().to_string(),
+        n: finished.n,
+        began: finished.started_at.micros(),
+        outcome: if is_ours { outcome } else { "stale" },
+        status: *status,
+        dns: *dns_us,
+        connect: *connect_us,
+        first: *first_byte_us,
+        total: *total_us,
+        ip: remote_ip.as_deref(),
+        headers: response_headers.as_deref(),
+        body: response_body.as_deref().map(hex::encode),
+        error: error.as_deref(),
     })
+}
+
+async fn insert_attempts(tx: &WriteTx, worker: &str, rows: &[AttemptRow<'_>]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let select = match tx.backend() {
+        Backend::Postgres => {
+            "SELECT id, job, n, $2, began, outcome, status, dns, connect, first, total, ip, headers, decode(body, 'hex'), error
+             FROM json_to_recordset($1::json) AS v (id uuid, job uuid, n int, began bigint, outcome text, status int, dns bigint,
+                connect bigint, first bigint, total bigint, ip text, headers text, body text, error text)"
+        }
+        Backend::Sqlite => {
+            "SELECT unhex(value->>'id'), unhex(value->>'job'), value->>'n', $2, value->>'began', value->>'outcome',
+                value->>'status', value->>'dns', value->>'connect', value->>'first', value->>'total', value->>'ip',
+                value->>'headers', unhex(value->>'body'), value->>'error'
+             FROM json_each($1)"
+        }
+    };
+    let sql = format!(
+        "INSERT INTO job_attempts (id, job_id, n, worker, started_at, outcome, status, dns_us, connect_us, first_byte_us,
+            total_us, remote_ip, response_headers, response_body, error) {select}"
+    );
+    let values = [json(&rows)?.into(), worker.into()];
+    tx.conn().execute_raw(tx.sql(&sql, values)).await?;
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::id::{MailId, ProjectId, RecoveryId};
+use crate::kernel::id::{MailId, OrgId, ProjectId, RecoveryId};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,10 +11,11 @@ pub enum JobKind {
     Mail,
     Keys,
     Recovery,
+    Billing,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 4] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery];
+    pub const ALL: [Self; 5] = [Self::Webhook, Self::Mail, Self::Keys, Self::Recovery, Self::Billing];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -22,6 +23,7 @@ impl JobKind {
             Self::Mail => "mail",
             Self::Keys => "keys",
             Self::Recovery => "recovery",
+            Self::Billing => "stripe",
         }
     }
 
@@ -32,6 +34,7 @@ impl JobKind {
             Self::Mail => "mail:",
             Self::Keys => "keys:",
             Self::Recovery => "recover:",
+            Self::Billing => "stripe:",
         }
     }
 }
@@ -60,6 +63,14 @@ pub enum Job {
     RecoverWebhookV1 {
         recovery_id: RecoveryId,
     },
+    /// Do what a stored event of Stripe's asks for.
+    ApplyStripeEventV1 {
+        event_id: String,
+    },
+    /// Ask Stripe what an organisation has.
+    SyncBillingV1 {
+        org_id: OrgId,
+    },
 }
 
 impl Job {
@@ -69,6 +80,7 @@ impl Job {
             Self::SendMailV1 { .. } => JobKind::Mail,
             Self::ReencryptV1 { .. } => JobKind::Keys,
             Self::RecoverWebhookV1 { .. } => JobKind::Recovery,
+            Self::ApplyStripeEventV1 { .. } | Self::SyncBillingV1 { .. } => JobKind::Billing,
         }
     }
 }
@@ -164,6 +176,18 @@ mod tests {
             recovery_id: RecoveryId(Uuid::nil()),
         };
         let text = r#"{"job":"recover_webhook_v1","recovery_id":"rcv_00000000000000000000000000"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let job = Job::ApplyStripeEventV1 {
+            event_id: "evt_1".to_owned(),
+        };
+        let text = r#"{"job":"apply_stripe_event_v1","event_id":"evt_1"}"#;
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
+        let job = Job::SyncBillingV1 {
+            org_id: OrgId(Uuid::nil()),
+        };
+        let text = r#"{"job":"sync_billing_v1","org_id":"org_00000000000000000000000000"}"#;
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
         assert_eq!(serde_json::from_str::<Job>(text).unwrap(), job);
         assert!(serde_json::from_str::<Job>(r#"{"job":"from_the_future"}"#).is_err());

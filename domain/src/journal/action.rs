@@ -38,7 +38,8 @@ actions! {
     UserEmailVerified = "user.email_verified", false, "An e-mail address was proved to belong to the account.";
     UserVerificationRequested = "user.verification_requested", false, "A verification mail was asked for.";
     UserUpdated = "user.updated", false, "An account's names changed.";
-    UserDeleted = "user.deleted", false, "An account was deleted by its person.";
+    UserDeleted = "user.deleted", false, "An account was deleted, by its person or a superuser.";
+    UserFlagsChanged = "user.flags_changed", false, "A superuser switched an account on or off, or gave or took the rights of a superuser.";
     UserPasswordChanged = "user.password_changed", false, "The password was changed; other sessions ended.";
     UserPasswordResetRequested = "user.password_reset_requested", false, "A link to reset the password was asked for.";
     UserPasswordReset = "user.password_reset", false, "The password was reset by a mailed link; every session ended.";
@@ -55,6 +56,11 @@ actions! {
     SessionRefreshed = "session.refreshed", false, "A session was prolonged with its refresh token.";
     SessionRevoked = "session.revoked", false, "A session ended by signing out.";
     SessionReuseDetected = "session.reuse_detected", false, "A refresh token was used twice; its whole session family was ended.";
+    UserIdentityLinked = "user.identity_linked", false, "An identity of another provider signs in to the account from now on.";
+    UserIdentityUnlinked = "user.identity_unlinked", false, "An identity of another provider signs in to the account no more.";
+    SsoUpdated = "sso.updated", false, "The identity provider was set up differently, or switched on or off.";
+    SsoDeleted = "sso.deleted", false, "The identity provider was removed.";
+    SsoTested = "sso.tested", false, "Somebody looked whether the identity provider can be reached.";
     TokenCreated = "token.created", false, "A personal token was made.";
     TokenRevoked = "token.revoked", false, "A personal token was revoked.";
     OAuthClientCreated = "oauth_client.created", false, "An OAuth client was made.";
@@ -72,6 +78,11 @@ actions! {
     OrgDeleted = "org.deleted", true, "An organisation was deleted; it can be restored for 30 days.";
     OrgRestored = "org.restored", true, "A deleted organisation was restored.";
     OrgPurged = "org.purged", false, "A deleted organisation was removed for good, with everything in it.";
+    OrgLimitsSet = "org.limits_set", false, "An administrator of the instance set the organisation's plan or limits.";
+    PlanLimitsSet = "plan.limits_set", false, "An administrator of the instance set what a plan allows.";
+    LimitApproaching = "limit.approaching", true, "Four fifths of a limit of the plan are used.";
+    LimitReached = "limit.reached", true, "A limit of the plan is reached.";
+    ProjectsFrozen = "org.projects_frozen", false, "Other projects than before are too many for the plan: nothing new is written in them.";
     OrgOwnershipTransferred = "org.ownership_transferred", true, "The organisation was handed over to another of its people.";
     MemberAdded = "member.added", true, "Somebody was given a role in the organisation or a project.";
     MemberUpdated = "member.updated", true, "A member's roles changed.";
@@ -102,6 +113,13 @@ actions! {
     RealmTokensRefreshed = "realm.tokens_refreshed", false, "A user of the realm renewed its tokens.";
     RealmTokensRevoked = "realm.tokens_revoked", false, "Tokens of the realm were given up.";
     RealmReuseDetected = "realm.reuse_detected", false, "A refresh token of the realm was used twice; all that came of that sign-in was ended.";
+    BillingCheckoutStarted = "billing.checkout_started", false, "Somebody went to buy a plan.";
+    BillingPortalOpened = "billing.portal_opened", false, "Somebody went to manage what was bought.";
+    BillingPlanChanged = "billing.plan_changed", true, "The organisation is on another plan.";
+    BillingUpdated = "billing.updated", false, "The subscription changed, and the plan did not.";
+    FederatedIdentityCreated = "service_account.federated_identity_created", false, "Tokens of another issuer stand for a service account from now on.";
+    FederatedIdentityDeleted = "service_account.federated_identity_deleted", false, "Tokens of another issuer stand for a service account no more.";
+    ServiceAccountTokenIssued = "service_account.token_issued", false, "A token of another issuer was traded for one of a service account.";
     ProjectCreated = "project.created", true, "A project was made, with its three environments.";
     ProjectUpdated = "project.updated", true, "A project's name, slug or description changed.";
     ProjectDeleted = "project.deleted", true, "A project was deleted; it can be restored.";
@@ -125,6 +143,7 @@ actions! {
     SecretBulkDeleted = "secret.bulk_delete", true, "Several secrets were deleted at once.";
     SecretPromoted = "secret.promoted", true, "Secrets were carried over from another environment.";
     SecretVersionDestroyed = "secret.version_destroyed", true, "The value of one version was destroyed for good.";
+    SecretVersionsPruned = "secret.versions_pruned", false, "The values of old versions were destroyed, as many as the plan does not keep.";
     EnvironmentRolledBack = "environment.rolled_back", true, "An environment was brought back to an earlier revision.";
     RevisionPinned = "environment.pinned", true, "A revision of an environment was given a name.";
     RevisionUnpinned = "environment.unpinned", true, "A name of a revision was taken away.";
@@ -136,6 +155,7 @@ actions! {
     WebhookDisabled = "webhook.disabled", true, "A webhook endpoint was switched off by itself: its receiver is gone, or failed for five days.";
     WebhookSecretRotated = "webhook.secret_rotated", false, "A webhook endpoint has a new signing secret; the old ones end after the overlap.";
     WebhookResent = "webhook.resent", false, "An event was sent to a webhook endpoint once more.";
+    JobRetried = "job.retried", false, "A job that was given up is being tried again.";
     WebhookRecoveryStarted = "webhook.recovery_started", false, "Past events are being delivered to a webhook endpoint once more.";
 }
 

@@ -10,6 +10,10 @@ use crate::jobs::{self, Cause, Job, NewJob};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::{Backend, Error, Reads, Result, WriteTx};
 
+/// Facts of an event that name a key besides those that it changed: who wants to know of a key is told too that it is
+/// another's name now, that a version of it was destroyed, or what the template says of it.
+const KEY_FACTS: [&str; 2] = ["key", "renamed_from"];
+
 /// Which of the subscribed events a webhook wants; an empty list lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookFilter {
@@ -30,19 +34,20 @@ impl WebhookFilter {
 
     fn admits_keys(&self, data: &str) -> bool {
         let data: Value = serde_json::from_str(data).unwrap_or_default();
-        let keys = data
-            .get("keys")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        keys.iter()
-            .filter_map(|change| change.get("key").and_then(Value::as_str))
-            .any(|key| {
-                self.keys.iter().any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => key.starts_with(prefix),
-                    None => key == pattern,
-                })
-            })
+        let listed = data.get("keys").and_then(Value::as_array);
+        let changed = listed.into_iter().flatten().filter_map(|change| change.get("key"));
+        let named = KEY_FACTS.iter().filter_map(|fact| data.get(fact));
+        changed
+            .chain(named)
+            .filter_map(Value::as_str)
+            .any(|key| self.admits_key(key))
+    }
+
+    fn admits_key(&self, key: &str) -> bool {
+        self.keys.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => key == pattern,
+        })
     }
 }
 
@@ -76,7 +81,7 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
         let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
         let subscribed = events.iter().any(|name| subscribes(name, action));
         if subscribed && filter.admits(row) {
-            jobs.push(NewJob {
+            let job = NewJob {
                 job: Job::DeliverWebhookV1,
                 lane: id.0.simple().to_string(),
                 org_id: Some(OrgId(row.ledger_id)),
@@ -84,9 +89,10 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
                 event_id: Some(row.id),
                 cause: Cause::Event,
                 idempotency_key: format!("{}:{}", row.id.0.simple(), id.0.simple()),
-            });
+            };
+            jobs.push((row.seq, job));
         }
     }
-    jobs::emit(tx, jobs).await?;
+    jobs::emit_in_order(tx, jobs).await?;
     Ok(())
 }

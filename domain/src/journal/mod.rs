@@ -17,6 +17,6 @@ pub use fan_out::WebhookFilter;
 pub use feed::{Stretch, deliverable, heads};
 pub use query::{EventFilter, get, list};
 pub use read_batch::{ReadAudit, ReadEntry};
-pub use record::{Entry, KeyChange, Recorded, Target, public_id, record};
+pub use record::{Entry, INSTANCE_LEDGER, KeyChange, Recorded, Target, public_id, record};
 pub use verify::{Fault, FaultKind, Verification, verify};
-pub use written::{Mismatch, Resealed, Share, Written, resealed_data};
+pub use written::{Mismatch, Resealed, Share, Written, pruned_data, resealed_data};

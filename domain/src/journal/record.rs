@@ -9,8 +9,8 @@ use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
-    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
-    RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, TemplateKeyId, UserId, WebhookId,
+    AclRuleId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId, ProjectId,
+    RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -34,6 +34,9 @@ pub enum Target {
     OAuthClient(OAuthClientId),
     OAuthGrant(OAuthGrantId),
     RealmUser(RealmUserId),
+    Job(JobId),
+    SsoProvider(Uuid),
+    SsoIdentity(SsoIdentityId),
 }
 
 impl Target {
@@ -56,6 +59,9 @@ impl Target {
             Self::OAuthClient(id) => ("oauth_client", id.0),
             Self::OAuthGrant(id) => ("oauth_grant", id.0),
             Self::RealmUser(id) => ("realm_user", id.0),
+            Self::Job(id) => ("job", id.0),
+            Self::SsoProvider(id) => ("sso_provider", id),
+            Self::SsoIdentity(id) => ("sso_identity", id.0),
         }
     }
 }
@@ -66,7 +72,8 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "user" => UserId(id).to_string(),
         "session" => SessionId(id).to_string(),
         "token" => CredentialId(id).to_string(),
-        "org" => OrgId(id).to_string(),
+        "sso_provider" if id.is_nil() => "instance".to_owned(),
+        "org" | "sso_provider" => OrgId(id).to_string(),
         "project" => ProjectId(id).to_string(),
         "environment" => EnvId(id).to_string(),
         "secret" => SecretId(id).to_string(),
@@ -80,6 +87,8 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "oauth_client" => OAuthClientId(id).to_string(),
         "oauth_grant" => OAuthGrantId(id).to_string(),
         "realm_user" => RealmUserId(id).to_string(),
+        "job" => JobId(id).to_string(),
+        "sso_identity" => SsoIdentityId(id).to_string(),
         _ => id.to_string(),
     }
 }
@@ -99,10 +108,13 @@ pub struct KeyChange {
     pub keeps_version: bool,
 }
 
+/// The ledger of the instance: what concerns no organisation and no account.
+pub const INSTANCE_LEDGER: Uuid = Uuid::nil();
+
 /// An event to be recorded.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The chain it belongs to: an organisation's, or an account's for what concerns no organisation.
+    /// The chain it belongs to: an organisation's, an account's for what concerns no organisation, or the instance's.
     pub ledger: Uuid,
     pub action: Action,
     pub target: Target,
@@ -114,20 +126,21 @@ pub struct Entry {
 
 impl Entry {
     pub fn in_org(org: OrgId, action: Action, target: Target) -> Self {
-        Self {
-            ledger: org.0,
-            action,
-            target,
-            project: None,
-            environment: None,
-            revision: None,
-            data: Map::new(),
-        }
+        Self::in_ledger(org.0, action, target)
     }
 
     pub fn of_account(user: UserId, action: Action, target: Target) -> Self {
+        Self::in_ledger(user.0, action, target)
+    }
+
+    /// Of what concerns no organisation and no account.
+    pub fn of_instance(action: Action, target: Target) -> Self {
+        Self::in_ledger(INSTANCE_LEDGER, action, target)
+    }
+
+    fn in_ledger(ledger: Uuid, action: Action, target: Target) -> Self {
         Self {
-            ledger: user.0,
+            ledger,
             action,
             target,
             project: None,

@@ -17,6 +17,9 @@ const CHUNK: u64 = 200;
 /// The member of an event's data that lists what was sealed anew.
 const RESEALED: &str = "resealed";
 
+/// The member of an event's data that lists versions whose values were destroyed together.
+const PRUNED: &str = "pruned";
+
 /// SHA-256 of a sealed value.
 type Digest = [u8; 32];
 
@@ -50,6 +53,12 @@ pub fn resealed_data(versions: &[Resealed]) -> (&'static str, Value) {
         json!({ "secret_id": secret, "version": version, "digest": hex::encode(digest) })
     };
     (RESEALED, versions.iter().map(line).collect())
+}
+
+/// The data of an event that tells of versions whose values were destroyed.
+pub fn pruned_data(versions: &[(SecretId, i64)]) -> (&'static str, Value) {
+    let line = |(secret, version): &(SecretId, i64)| json!({ "secret_id": secret, "version": version });
+    (PRUNED, versions.iter().map(line).collect())
 }
 
 /// What an event says of one version of a secret.
@@ -95,7 +104,15 @@ fn told(row: &event::Model) -> Vec<Told> {
     let list = |name: &str| data.get(name).and_then(Value::as_array).map(Vec::as_slice);
     let current = list("keys").unwrap_or_default().iter().filter_map(current);
     let resealed = list(RESEALED).unwrap_or_default().iter().filter_map(resealed);
-    current.chain(resealed).collect()
+    let pruned = list(PRUNED).unwrap_or_default().iter().filter_map(pruned);
+    current.chain(resealed).chain(pruned).collect()
+}
+
+fn pruned(line: &Value) -> Option<Told> {
+    Some(Told::Destroyed {
+        secret: secret_id(line)?,
+        version: line.get("version")?.as_i64()?,
+    })
 }
 
 fn current(change: &Value) -> Option<Told> {

@@ -101,6 +101,11 @@ impl Clock {
         }
     }
 
+    /// Whether only a test moves it.
+    pub fn is_manual(&self) -> bool {
+        self.manual.is_some()
+    }
+
     pub fn now(&self) -> Timestamp {
         match &self.manual {
             Some(micros) => Timestamp(micros.load(Ordering::SeqCst)),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
@@ -16,7 +16,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::id::EnvId;
-use super::{Clock, Error, Result, Rng, Timestamp};
+use super::queue_clock::QueueClock;
+use super::{Billing, Clock, Error, Result, Rng, Timestamp};
 
 /// How long a query waits for a free connection, or a write for SQLite's write lock.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +50,9 @@ pub struct Db {
     write: DatabaseConnection,
     backend: Backend,
     clock: Clock,
+    queue_clock: Arc<QueueClock>,
     rng: Rng,
+    billing: Billing,
     news: News,
 }
 
@@ -75,6 +78,7 @@ impl Db {
     /// [`Error::Db`] when the database cannot be reached.
     pub async fn connect(url: &str, clock: Clock, rng: Rng) -> Result<Self> {
         let news = News::new();
+        let queue_clock = Arc::new(QueueClock::new(clock.clone()));
         if url.starts_with("sqlite:") {
             let write = Database::connect(sqlite_options(url, 1)).await?;
             let read = Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
@@ -83,19 +87,36 @@ impl Db {
                 write,
                 backend: Backend::Sqlite,
                 clock,
+                queue_clock,
                 rng,
+                billing: Billing::OFF,
                 news,
             });
         }
         let pool = Database::connect(postgres_options(url)).await?;
-        Ok(Self {
+        let db = Self {
             read: pool.clone(),
             write: pool,
             backend: Backend::Postgres,
             clock,
+            queue_clock,
             rng,
+            billing: Billing::OFF,
             news,
-        })
+        };
+        db.set_queue_clock().await?;
+        Ok(db)
+    }
+
+    /// The same connections in an instance that charges like this.
+    #[must_use]
+    pub fn with_billing(self, billing: Billing) -> Self {
+        Self { billing, ..self }
+    }
+
+    /// How this instance charges.
+    pub fn billing(&self) -> Billing {
+        self.billing
     }
 
     /// The URL of a SQLite database file.
@@ -109,6 +130,31 @@ impl Db {
 
     pub fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    /// The time by which jobs fall due and leases end. All processes of an installation agree on it, whatever the clocks
+    /// of their machines say.
+    pub fn queue_now(&self) -> Timestamp {
+        self.queue_clock.now()
+    }
+
+    /// Asks PostgreSQL what time it is. SQLite serves one process, which needs nobody to agree with.
+    ///
+    /// # Errors
+    /// [`Error::Db`] when it does not answer; then the last reading goes on.
+    pub async fn set_queue_clock(&self) -> Result<()> {
+        if self.backend == Backend::Sqlite || self.clock.is_manual() {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now";
+        let row = self.read.query_one_raw(self.sql(sql, [])).await?;
+        let now: Option<i64> = row.map(|row| row.try_get("", "now")).transpose()?;
+        if let Some(now) = now {
+            // It was read half way between the question and the answer.
+            self.queue_clock.set(asked + asked.elapsed() / 2, Timestamp(now));
+        }
+        Ok(())
     }
 
     /// Hears of each environment that a transaction of this process has changed, once it is committed. A listener that
@@ -133,12 +179,18 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
+        if self.queue_clock.is_stale() {
+            // A database that does not answer is told of by what follows.
+            let _ = self.set_queue_clock().await;
+        }
         let tx = self.write.begin_with_options(options).await?;
         Ok(WriteTx {
             tx,
             backend: self.backend,
             now: self.now(),
+            queue_now: self.queue_now(),
             rng: self.rng.clone(),
+            billing: self.billing,
             ids: AtomicU16::new(0),
             effects: Mutex::default(),
             news: self.news.clone(),
@@ -293,6 +345,24 @@ pub fn value_marks(rows: usize, width: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
+/// A list of ids as one parameter of a statement, so that the text of the statement is the same however many there are,
+/// and the database plans it once. [`is_one_of`] reads it.
+pub fn id_param(ids: impl IntoIterator<Item = Uuid>) -> sea_orm::Value {
+    let ids: Vec<String> = ids.into_iter().map(|id| format!("\"{}\"", id.simple())).collect();
+    format!("[{}]", ids.join(",")).into()
+}
+
+/// The condition that a column is one of the ids of the [`id_param`] in the place of `mark`.
+pub fn is_one_of(backend: Backend, column: &str, mark: &str) -> String {
+    match backend {
+        // An array is looked up along the index, whatever the planner believes of the size of the table.
+        Backend::Postgres => {
+            format!("{column} = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text({mark}::json)))")
+        }
+        Backend::Sqlite => format!("{column} IN (SELECT unhex(value) FROM json_each({mark}))"),
+    }
+}
+
 /// A view of the database that does not move.
 pub struct Snapshot {
     tx: DatabaseTransaction,
@@ -346,7 +416,9 @@ pub struct WriteTx {
     tx: DatabaseTransaction,
     backend: Backend,
     now: Timestamp,
+    queue_now: Timestamp,
     rng: Rng,
+    billing: Billing,
     ids: AtomicU16,
     effects: Mutex<Effects>,
     news: News,
@@ -363,6 +435,16 @@ impl Deref for WriteTx {
 impl WriteTx {
     pub fn rng(&self) -> &Rng {
         &self.rng
+    }
+
+    /// How this instance charges.
+    pub fn billing(&self) -> Billing {
+        self.billing
+    }
+
+    /// The instant of [`Db::queue_now`] at which it began.
+    pub fn queue_now(&self) -> Timestamp {
+        self.queue_now
     }
 
     /// A new id. The ids of one transaction sort in the order in which they were made.

@@ -138,6 +138,10 @@ typed_ids! {
     OAuthClientId = "cli",
     /// What a person let an application do: the family of its tokens.
     OAuthGrantId = "grt",
+    /// Who somebody is to an identity provider.
+    SsoIdentityId = "idn",
+    /// Which tokens of another issuer stand for a service account.
+    FederatedIdentityId = "fid",
     /// A device that waits for approval.
     DeviceId = "dev",
     /// An invitation to an organisation or a project.

@@ -1,15 +1,18 @@
 //! What every area stands on: ids, time, chance, problems, pages, configuration and the database handle.
 
+pub mod billing;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod id;
 pub mod page;
 pub mod problem;
+mod queue_clock;
 pub mod rng;
 pub mod secret;
 pub mod text;
 
+pub use billing::Billing;
 pub use clock::{Clock, Timestamp};
 pub use db::{Backend, Db, Reads, WriteTx};
 pub use problem::{Error, Problem, ProblemCode, Result};

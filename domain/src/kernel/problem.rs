@@ -40,6 +40,8 @@ macro_rules! problem_codes {
 problem_codes! {
     /// The request could not be read at all: broken JSON, bad path or query, two credentials at once.
     MalformedRequest = "malformed_request", 400, "The request could not be understood";
+    /// What came in is not signed by whom it must be from, or not lately.
+    InvalidSignature = "invalid_signature", 400, "The signature is not valid";
     /// No credential, or one that is unknown, expired or revoked.
     Unauthenticated = "unauthenticated", 401, "A valid credential is needed";
     /// E-mail, username or password is wrong.
@@ -68,6 +70,8 @@ problem_codes! {
     NotAcceptable = "not_acceptable", 406, "No acceptable representation";
     /// The caller took too long to send its request.
     RequestTimeout = "request_timeout", 408, "The request took too long to arrive";
+    /// The organisation has a subscription; it is changed, not bought again.
+    AlreadySubscribed = "already_subscribed", 409, "There is a subscription already";
     /// The state of things does not allow it.
     Conflict = "conflict", 409, "It conflicts with the current state";
     /// The e-mail address belongs to an account.
@@ -110,6 +114,8 @@ problem_codes! {
     Internal = "internal", 500, "Something went wrong on our side";
     /// The method or transfer coding is not one that we know.
     NotImplemented = "not_implemented", 501, "Not implemented";
+    /// This instance sells no plans.
+    BillingDisabled = "billing_disabled", 501, "Billing is switched off";
     /// A dependency is down; try again after `Retry-After`.
     Unavailable = "unavailable", 503, "Temporarily unavailable";
     /// There is no room to store it.

@@ -141,9 +141,25 @@ pub fn login_name(text: &str) -> String {
     composed.to_lowercase().trim().to_owned()
 }
 
+/// A pattern of `LIKE … ESCAPE '!'` for text in lower case that contains this, taken to the letter.
+pub fn containing(search: &str) -> String {
+    let literal = |c: char| match c {
+        '%' | '_' | '!' => vec!['!', c],
+        _ => vec![c],
+    };
+    let search = search.to_lowercase();
+    format!("%{}%", search.chars().flat_map(literal).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_taken_to_the_letter() {
+        assert_eq!(containing("Dana"), "%dana%");
+        assert_eq!(containing("50%_!"), "%50!%!_!!%");
+    }
 
     #[test]
     fn a_login_name_is_one_however_it_is_written() {

@@ -141,6 +141,9 @@ pub fn notice(template: Template, first_name: &str, data: &Map<String, Value>) -
             .text("another e-mail address is now the default of your account. Mails go there from now on.")
             .facts(vec![("Address", fact("address"))]),
         Template::WebhookDisabled => return Some(webhook_disabled(letter("A webhook was switched off"), &fact)),
+        Template::PaymentFailed => return Some(payment_failed(letter("A payment did not go through"), &fact)),
+        Template::TrialEnding => return Some(trial_ending(letter("Your trial ends soon"), &fact)),
+        Template::LimitNotice => return Some(limit_notice(letter("A limit of your plan"), &fact)),
         Template::VerifyEmail
         | Template::SignInCode
         | Template::RegistrationCode
@@ -167,6 +170,42 @@ fn webhook_disabled(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered 
             ("Reason", fact("reason")),
         ])
         .text("Once its receiver works again, switch it on with PATCH `enabled: true`. What happened meanwhile is not lost: `recover_webhook` delivers it.")
+        .render()
+}
+
+/// Goes to the owners of an organisation whose invoice is not paid.
+fn payment_failed(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("an invoice of your organisation could not be collected.")
+        .facts(vec![
+            ("Organisation", fact("org")),
+            ("Plan", fact("plan")),
+            ("The plan goes on until", fact("until")),
+        ])
+        .text("Open the organisation's billing page (create_portal_session) and pay, or set another means of payment. After that day the limits of the free plan hold. Nothing is deleted, and secrets can be read whatever happens.")
+        .render()
+}
+
+/// Goes to the owners of an organisation whose trial is about to end.
+fn trial_ending(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("the trial of your organisation ends soon. From then on the plan is charged for.")
+        .facts(vec![("Organisation", fact("org")), ("The trial ends", fact("end"))])
+        .text("To stop it, open the organisation's billing page (create_portal_session) before that day.")
+        .render()
+}
+
+/// Goes to the owners of an organisation, about no account of theirs.
+fn limit_notice(letter: Letter, fact: &impl Fn(&str) -> String) -> Rendered {
+    letter
+        .text("your organisation has used most of what its plan allows, or all of it.")
+        .facts(vec![
+            ("Organisation", fact("org")),
+            ("What", fact("what")),
+            ("Used", fact("used")),
+            ("Allowed", fact("max")),
+        ])
+        .text("Nothing stops working: what is there can be read, changed and deleted. When the limit is reached no more can be made.")
         .render()
 }
 

@@ -7,11 +7,11 @@ pub mod letters;
 mod purge;
 mod template;
 
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
 use serde_json::{Map, Value};
 
 use crate::jobs::{self, Cause, Job, NewJob};
-use crate::kernel::id::{ChallengeId, EmailId, InviteId, MailId, UserId};
+use crate::kernel::id::{ChallengeId, EmailId, InviteId, MailId, OrgId, UserId};
 use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Reads, Result, WriteTx};
 
@@ -133,4 +133,36 @@ pub async fn load(from: &impl Reads, id: MailId) -> Result<Option<NewMail>> {
         challenge: row.challenge_id,
         invite: row.invite_id,
     }))
+}
+
+/// Whom a mail concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Account(UserId),
+    /// It brings an invitation of this organisation to somebody who may have no account.
+    Org(OrgId),
+    /// Somebody without an account, or it is gone.
+    Nobody,
+}
+
+#[derive(FromQueryResult)]
+struct Concerned {
+    user_id: Option<UserId>,
+    org_id: Option<OrgId>,
+}
+
+/// Whom a mail concerns: its account, or else the organisation that invites.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn whose(from: &impl Reads, id: MailId) -> Result<Whose> {
+    let sql = "SELECT m.user_id, i.org_id FROM mails m LEFT JOIN invites i ON i.id = m.invite_id WHERE m.id = $1";
+    let found = Concerned::find_by_statement(from.sql(sql, [id.into()]));
+    Ok(match found.one(from.conn()).await? {
+        Some(Concerned {
+            user_id: Some(user), ..
+        }) => Whose::Account(user),
+        Some(Concerned { org_id: Some(org), .. }) => Whose::Org(org),
+        Some(Concerned { .. }) | None => Whose::Nobody,
+    })
 }

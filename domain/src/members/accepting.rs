@@ -27,6 +27,7 @@ use crate::journal::{self, Action};
 use crate::kernel::id::{EmailId, RealmUserId, UserId};
 use crate::kernel::text::Email;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::realms::invitation;
 
 /// An invitation as whoever holds its token sees it.
@@ -159,9 +160,12 @@ async fn take(tx: &WriteTx, invite: &Invite) -> Result<()> {
 
 /// Takes a use and gives the role.
 async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignment, user: UserId) -> Result<()> {
+    // The seat of an invitation to an address passes to whoever accepts; an open link takes one for each.
+    let seats = limits::hold(tx, invite.org.id, LimitKey::Members).await?;
     take(tx, invite).await?;
     let (who, by) = (Principal::User(user), Principal::User(invite.invited_by));
     membership::put(tx, invite.scope(), who, given, by).await?;
+    seats.settle(tx).await?;
     let entry = inviting::entry(invite, Action::InviteAccepted).with("user_id", user.to_string());
     journal::record(tx, origin, entry).await?;
     Ok(())

@@ -11,6 +11,7 @@ use crate::access::permission::{Grant, Reach};
 use crate::access::{Caller, GrantSet, Permission, Principal};
 use crate::journal::{self, Action, Entry};
 use crate::kernel::{Error, Problem, ProblemCode, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::policy::assignable;
 
 /// What became of a member.
@@ -91,7 +92,9 @@ pub async fn add<P: Place<Proof = MembersInvite>>(
         replace(tx, caller, &place, who, &held, &given).await?;
         return Ok((who, Change::Changed));
     }
+    let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     membership::put(tx, scope, who, &given, caller.actor.principal).await?;
+    seats.settle(tx).await?;
     journal::record(tx, &caller.origin, entry(scope, Action::MemberAdded, who, &given)).await?;
     Ok((who, Change::Made))
 }

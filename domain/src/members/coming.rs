@@ -4,11 +4,12 @@ use super::assignment::Assignment;
 use super::membership::{self, Scope};
 use super::{ownership, subject};
 use crate::access::door::{Door, door};
-use crate::access::{Caller, Principal};
+use crate::access::{Caller, Origin, Principal};
 use crate::auth::verified_address;
 use crate::journal::{self, Action, Entry};
-use crate::kernel::id::UserId;
+use crate::kernel::id::{OrgId, UserId};
 use crate::kernel::{Problem, ProblemCode, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::orgs::joining::{self as org_joining, JoinPolicy};
 use crate::policy::assignable;
 use crate::projects::joining as project_joining;
@@ -81,6 +82,34 @@ pub async fn join_project(tx: &WriteTx, caller: &Caller, org: &str, project: &st
     enter(tx, caller, &door, user, &settings.role.to_string()).await
 }
 
+/// Lets in whom the organisation's own identity provider has signed in with a verified address of `domain`, if the
+/// organisation's join policy would: its provider's word is the organisation's own. Tells whether it did.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn join_by_provider(tx: &WriteTx, org: OrgId, user: UserId, domain: &str, origin: &Origin) -> Result<bool> {
+    let (scope, who) = (Scope { org, project: None }, Principal::User(user));
+    ownership::lock(tx, org).await?;
+    if !membership::held(tx, org, who).await?.is_empty() {
+        return Ok(false);
+    }
+    let settings = org_joining::of(tx, org).await?;
+    let is_let_in = match settings.policy {
+        JoinPolicy::Closed => false,
+        JoinPolicy::Open => true,
+        JoinPolicy::Domain => settings.domains.iter().any(|known| known == domain),
+    };
+    let role = assignable::find(tx, org, scope.level(), &settings.role.to_string()).await?;
+    let Some(role) = role.filter(|_| is_let_in) else {
+        return Ok(false);
+    };
+    let name = role.name.clone();
+    membership::put(tx, scope, who, &Assignment::plain(role), who).await?;
+    let entry = Entry::in_org(org, Action::MemberJoined, subject::target(who));
+    journal::record(tx, origin, entry.with("role", name)).await?;
+    Ok(true)
+}
+
 async fn enter(tx: &WriteTx, caller: &Caller, door: &Door, user: UserId, role: &str) -> Result<(Scope, Principal)> {
     door.require_wide_token()?;
     let (scope, who) = (scope_of(door), Principal::User(user));
@@ -88,7 +117,9 @@ async fn enter(tx: &WriteTx, caller: &Caller, door: &Door, user: UserId, role: &
     let role = assignable::find(tx, scope.org, scope.level(), role).await?;
     let role = role.ok_or_else(|| door.refusal("What joining gave is gone. Ask an owner."))?;
     let name = role.name.clone();
+    let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     membership::put(tx, scope, who, &Assignment::plain(role), who).await?;
+    seats.settle(tx).await?;
     let entry = Entry {
         project: scope.project,
         ..Entry::in_org(scope.org, Action::MemberJoined, subject::target(who))

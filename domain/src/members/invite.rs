@@ -305,26 +305,65 @@ pub async fn list<P: Place<Proof = MembersInvite>>(
     status: Option<InviteStatus>,
     page: PageRequest,
 ) -> Result<Page<Invite>> {
-    let mut values: Vec<Value> = vec![from.now().into(), place.scope().id().into()];
-    let mut filter = "";
-    if let Some(status) = status {
-        filter = "WHERE x.status = $3";
-        values.push(status.as_str().into());
+    listed(from, Some(place.scope()), status, page).await
+}
+
+/// The invitations of all organisations, newest first. Whoever calls has checked that they may be shown.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn list_all(from: &impl Reads, status: Option<InviteStatus>, page: PageRequest) -> Result<Page<Invite>> {
+    listed(from, None, status, page).await
+}
+
+async fn listed(
+    from: &impl Reads,
+    scope: Option<Scope>,
+    status: Option<InviteStatus>,
+    page: PageRequest,
+) -> Result<Page<Invite>> {
+    let mut values: Vec<Value> = vec![from.now().into()];
+    let mut of_place = "";
+    if let Some(scope) = scope {
+        of_place = OF_PLACE;
+        values.push(scope.id().into());
     }
-    let counting = format!("SELECT COUNT(*) AS n FROM ({SELECT} {OF_PLACE}) x {filter}");
+    let mut filter = String::new();
+    if let Some(status) = status {
+        values.push(status.as_str().into());
+        filter = format!("WHERE x.status = ${}", values.len());
+    }
+    let counting = format!("SELECT COUNT(*) AS n FROM ({SELECT} {of_place}) x {filter}");
     let count = Count::find_by_statement(from.sql(&counting, values.clone()));
     let total = count.one(from.conn()).await?.map_or(0, |count| count.n);
     let order = format!(
         "ORDER BY x.created_at DESC, x.id DESC LIMIT {} OFFSET {}",
         page.limit, page.offset
     );
-    let sql = format!("SELECT x.* FROM ({SELECT} {OF_PLACE}) x {filter} {order}");
+    let sql = format!("SELECT x.* FROM ({SELECT} {of_place}) x {filter} {order}");
     let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
     Ok(Page {
         data: rows.into_iter().map(Row::read).collect::<Result<_>>()?,
         request: page,
         total: u64::try_from(total).unwrap_or(0),
     })
+}
+
+#[derive(FromQueryResult)]
+struct OrgOf {
+    org_id: OrgId,
+}
+
+/// The organisation that an invitation leads into, by itself or by one of its projects.
+///
+/// # Errors
+/// `not_found`.
+pub async fn org_of(from: &impl Reads, id: &str) -> Result<OrgId> {
+    let id: InviteId = id.parse().map_err(|_| Problem::not_found())?;
+    let sql = "SELECT org_id FROM invites WHERE id = $1";
+    let found = OrgOf::find_by_statement(from.sql(sql, [id.into()]));
+    let found = found.one(from.conn()).await?.ok_or_else(Problem::not_found)?;
+    Ok(found.org_id)
 }
 
 /// Whether another invitation to this place is out for an address.

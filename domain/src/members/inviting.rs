@@ -21,6 +21,7 @@ use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{InviteId, UserId};
 use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::realms::{invitation, realm};
 
 const HOUR: u64 = 3600;
@@ -84,7 +85,8 @@ pub async fn in_project(
 ///
 /// # Errors
 /// `invalid_field`; `forbidden` for a role above the caller's own, and for a service account; `step_up_required` for a
-/// new owner; `already_member`, `already_invited`; `rate_limited` for the fourth mail to an address within an hour.
+/// new owner; `already_member`, `already_invited`; `rate_limited` for the fourth mail to an address within an hour;
+/// `plan_limit_exceeded`: who is invited counts as a member.
 pub async fn create<P: Place<Proof = MembersInvite>>(
     tx: &WriteTx,
     macs: &TokenMacKey,
@@ -120,6 +122,7 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
     if let Some(email) = &email {
         require_newcomer(tx, scope, for_realm, &email.canonical, None).await?;
     }
+    let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     let id: InviteId = tx.new_id()?;
     let drawn = draw(tx, macs, id, email.is_some())?;
     let row = entity::ActiveModel {
@@ -142,6 +145,7 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
         revoked_at: Set(None),
     };
     entity::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+    seats.settle(tx).await?;
     issue(tx, caller, scope, id, drawn, Action::InviteCreated).await
 }
 
@@ -328,6 +332,8 @@ pub async fn resend<P: Place<Proof = MembersInvite>>(
     if let Some(canonical) = &found.canonical {
         require_newcomer(tx, scope, found.for_realm, canonical, Some(found.id)).await?;
     }
+    // One that had ended takes a seat again.
+    let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     let drawn = draw(tx, macs, found.id, found.email.is_some())?;
     let sql = "UPDATE invites SET token_mac = $2, invited_by = $3, updated_at = $4, expires_at = $5 WHERE id = $1";
     let values = [
@@ -338,6 +344,7 @@ pub async fn resend<P: Place<Proof = MembersInvite>>(
         (tx.now() + found.expires_at.since(found.given_at)).into(),
     ];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    seats.settle(tx).await?;
     issue(tx, caller, scope, found.id, drawn, Action::InviteResent).await
 }
 

@@ -10,7 +10,7 @@ use crate::access::grant::MembersRead;
 use crate::access::{BuiltinRole, Principal};
 use crate::kernel::id::{InviteId, ServiceAccountId, UserId};
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::{Error, Problem, Reads, Result, Timestamp};
+use crate::kernel::{Error, Problem, Reads, Result, Timestamp, text};
 use crate::members::place::Place;
 
 /// Who or what an entry is.
@@ -53,7 +53,7 @@ struct Count {
     n: i64,
 }
 
-/// Who is in a place, people before invitations; `$1` is its id, `$2` now.
+/// Who is in a place, people before invitations to become one of them; `$1` is its id, `$2` now.
 const ENTRIES: &str =
     "SELECT 0 AS pending, p.kind, p.id, e.address AS email, e.canonical, u.first_name, u.last_name, s.name,
         p.created_at
@@ -64,7 +64,7 @@ const ENTRIES: &str =
     LEFT JOIN service_accounts s ON p.kind = 'service_account' AND s.id = p.id
     UNION ALL
     SELECT 1, 'invite', i.id, i.address, i.canonical, NULL, NULL, NULL, i.created_at FROM invites i
-    WHERE i.scope_id = $1 AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2";
+    WHERE i.scope_id = $1 AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2 AND NOT i.for_realm";
 
 /// A filter on the entries; `$3` is a pattern in lower case.
 const SEARCHED: &str = "coalesce(x.canonical, '') LIKE $3 ESCAPE '!'
@@ -86,7 +86,7 @@ pub async fn list<P: Place<Proof = MembersRead>>(
     let mut filter = String::new();
     if let Some(search) = search.filter(|search| !search.is_empty()) {
         filter = format!(" WHERE {SEARCHED}");
-        values.push(containing(search).into());
+        values.push(text::containing(search).into());
     }
     let counting = format!("SELECT COUNT(*) AS n FROM ({ENTRIES}) x{filter}");
     let count = Count::find_by_statement(from.sql(&counting, values.clone()));
@@ -102,16 +102,6 @@ pub async fn list<P: Place<Proof = MembersRead>>(
         request: page,
         total: u64::try_from(total).unwrap_or(0),
     })
-}
-
-/// A pattern for text that contains this.
-fn containing(search: &str) -> String {
-    let literal = |c: char| match c {
-        '%' | '_' | '!' => vec!['!', c],
-        _ => vec![c],
-    };
-    let search = search.to_lowercase();
-    format!("%{}%", search.chars().flat_map(literal).collect::<String>())
 }
 
 /// One member.
@@ -200,15 +190,4 @@ fn member(row: Row, roles: Vec<HeldRole>) -> Result<Member> {
         roles,
         created_at,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_searched_for_is_taken_to_the_letter() {
-        assert_eq!(containing("Dana"), "%dana%");
-        assert_eq!(containing("50%_!"), "%50!%!_!!%");
-    }
 }

@@ -13,4 +13,5 @@ pub mod member;
 pub mod membership;
 pub mod ownership;
 pub mod place;
+pub mod seats;
 pub mod subject;

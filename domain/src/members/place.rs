@@ -5,7 +5,7 @@ use std::future::Future;
 use super::membership::Scope;
 use super::ownership;
 use crate::access::grant::{self, OrgAccess, Permitted, ProjectAccess};
-use crate::access::{Caller, GrantSet, Permission};
+use crate::access::{Caller, GrantSet, OverseenOrg, OverseenProject, Permission};
 use crate::kernel::{Result, WriteTx};
 
 /// An organisation or a project in which the caller may do `Proof`.
@@ -92,6 +92,61 @@ impl<A: Permitted> Place for ProjectAccess<A> {
     async fn again(&self, from: &WriteTx, caller: &Caller) -> Result<Self> {
         let (org, project) = (self.org.id.to_string(), self.project.id.to_string());
         grant::project(from, caller, &org, &project).await
+    }
+}
+
+/// A superuser is bound by none of what binds people of the organisation among themselves.
+impl<A: Permitted> Place for OverseenOrg<A> {
+    type Proof = A;
+
+    fn scope(&self) -> Scope {
+        Scope {
+            org: self.org,
+            project: None,
+        }
+    }
+
+    fn require(&self, _: Permission) -> Result<()> {
+        Ok(())
+    }
+
+    fn require_holds(&self, _: &GrantSet) -> Result<()> {
+        Ok(())
+    }
+
+    fn require_rank(&self, _: &GrantSet) -> Result<()> {
+        Ok(())
+    }
+
+    async fn again(&self, from: &WriteTx, caller: &Caller) -> Result<Self> {
+        self.again(from, caller).await
+    }
+}
+
+impl<A: Permitted> Place for OverseenProject<A> {
+    type Proof = A;
+
+    fn scope(&self) -> Scope {
+        Scope {
+            org: self.org,
+            project: Some(self.project),
+        }
+    }
+
+    fn require(&self, _: Permission) -> Result<()> {
+        Ok(())
+    }
+
+    fn require_holds(&self, _: &GrantSet) -> Result<()> {
+        Ok(())
+    }
+
+    fn require_rank(&self, _: &GrantSet) -> Result<()> {
+        Ok(())
+    }
+
+    async fn again(&self, from: &WriteTx, caller: &Caller) -> Result<Self> {
+        self.again(from, caller).await
     }
 }
 

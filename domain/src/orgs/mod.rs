@@ -3,5 +3,6 @@
 pub mod entity;
 pub mod joining;
 pub mod organisation;
+pub mod plan;
 pub mod purge;
 pub mod settings;

@@ -12,6 +12,7 @@ use super::entity::org;
 use super::joining::{JoinPolicy, Joining};
 use crate::access::grant::{OrgDelete, OrgRead};
 use crate::access::{BuiltinRole, Caller, OrgAccess, Principal};
+use crate::billing::customer;
 use crate::crypto::key_store::{KeyPurpose, KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{OrgId, ProjectId, RoleId, UserId};
@@ -147,7 +148,7 @@ async fn insert(
         slug: Set(slug),
         name: Set(name),
         is_personal: Set(is_personal),
-        plan: Set("self_hosted".to_owned()),
+        plan: Set(tx.billing().first_plan.as_str().to_owned()),
         join_policy: Set(JoinPolicy::Closed.as_str().to_owned()),
         join_domains: Set("[]".to_owned()),
         join_role_id: Set(None),
@@ -350,5 +351,6 @@ async fn set_deleted(tx: &WriteTx, id: OrgId, at: Option<Timestamp>) -> Result<(
     tx.conn()
         .execute_raw(tx.sql(sql, [id.into(), at.into(), tx.now().into()]))
         .await?;
-    Ok(())
+    // Whoever is gone is not charged any more.
+    customer::ask_for_sync(tx, id).await
 }

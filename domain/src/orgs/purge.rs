@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::organisation::RESTORE_WINDOW;
 use crate::access::Origin;
 use crate::auth;
+use crate::billing::{customer, subscription};
 use crate::crypto::key_store;
 use crate::jobs;
 use crate::journal::{self, Action, Entry, Target};
@@ -28,6 +29,12 @@ pub async fn purge(db: &Db) -> Result<u64> {
     let mut purged = 0;
     for Overdue { id } in overdue.all(db.conn()).await? {
         let tx = db.begin_write().await?;
+        if !subscription::is_settled(&tx, id).await? {
+            tracing::warn!(org = %id, "a deleted organisation is still charged for: it stays until its subscription has ended");
+            customer::ask_again(&tx, id).await?;
+            tx.commit_bookkeeping().await?;
+            continue;
+        }
         if remove(&tx, id).await? {
             tx.commit().await?;
             purged += 1;

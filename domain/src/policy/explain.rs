@@ -1,5 +1,7 @@
 //! Why somebody may do something or may not: the decision that enforcement makes, with all that it rests on.
 
+use std::sync::Arc;
+
 use super::fact::{Fact, View};
 use super::question::Question;
 use super::subject::{Inactive, NamedActor, NamedSubject, SubjectInput, find_actor, named, unknown};
@@ -124,7 +126,7 @@ impl Party {
             is_disabled,
             is_gone: _,
         } = found;
-        let facts = inquiry.facts_of(from, actor.principal).await?;
+        let facts = Arc::unwrap_or_clone(inquiry.facts_of(from, actor.principal).await?);
         if !is_known(from, inquiry, &actor, &facts).await? {
             return Err(unknown());
         }

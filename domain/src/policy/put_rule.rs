@@ -15,6 +15,7 @@ use crate::access::{Caller, GrantSet, OrgAccess};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{AclRuleId, OrgId};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::projects::lookup;
 
 /// Rules of one organisation at most.
@@ -104,7 +105,9 @@ pub async fn put(
         None => (tx.new_id()?, Outcome::Created),
     };
     let wanted = AclRule { id, ..wanted };
+    let rules = limits::hold(tx, org, LimitKey::AclRules).await?;
     store(tx, caller, &wanted, outcome).await?;
+    rules.settle(tx).await?;
     let action = match outcome {
         Outcome::Created => Action::AccessRuleCreated,
         Outcome::Changed | Outcome::Unchanged => Action::AccessRuleUpdated,

@@ -12,6 +12,7 @@ use crate::kernel::id::{EnvId, OrgId, ProjectId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text;
 use crate::kernel::{Backend, Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
 
 /// Environments of one project at most.
 const MAX_ENVIRONMENTS: u64 = 100;
@@ -116,14 +117,24 @@ fn new_row(
     })
 }
 
+/// What every project begins with: slugs and names.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("development", "Development"),
+    ("staging", "Staging"),
+    ("production", "Production"),
+];
+
 /// The three environments that every project begins with.
 pub(super) async fn insert_defaults(tx: &WriteTx, org: OrgId, project: ProjectId) -> Result<Vec<Environment>> {
+    limits::begin_with(
+        tx,
+        Scope::project(org, project),
+        LimitKey::EnvironmentsPerProject,
+        i64::try_from(DEFAULTS.len()).unwrap_or(i64::MAX),
+    )
+    .await?;
     let mut made = Vec::new();
-    for (position, (slug, name)) in (0..).zip([
-        ("development", "Development"),
-        ("staging", "Staging"),
-        ("production", "Production"),
-    ]) {
+    for (position, (slug, name)) in (0..).zip(DEFAULTS) {
         let place = Place { org, project, position };
         let row = new_row(
             tx,
@@ -169,7 +180,7 @@ pub struct NewEnvironment {
 }
 
 /// # Errors
-/// `invalid_field`, `slug_taken`.
+/// `invalid_field`, `slug_taken`, `plan_limit_exceeded`.
 pub async fn create(
     tx: &WriteTx,
     caller: &Caller,
@@ -208,6 +219,9 @@ pub async fn create(
     {
         return Err(slug_taken());
     }
+    limits::freeze::require_open(tx, access.org.id, access.project.id).await?;
+    let scope = Scope::project(access.org.id, access.project.id);
+    limits::reserve(tx, scope, LimitKey::EnvironmentsPerProject, 1).await?;
     let class = class.unwrap_or_else(|| EnvClass::infer(&slug));
     let position = i32::try_from(count).unwrap_or(i32::MAX);
     let row = new_row(
@@ -361,10 +375,18 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &EnvAccess<EnvsManage
     if live <= 1 {
         return Err(Problem::new(ProblemCode::Conflict, "A project keeps at least one environment.").into());
     }
-    let sql = "UPDATE environments SET deleted_at = $2, updated_at = $2 WHERE id = $1";
-    tx.conn()
+    let sql = "UPDATE environments SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
+    let deleted = tx
+        .conn()
         .execute_raw(tx.sql(sql, [env.id.into(), tx.now().into()]))
         .await?;
+    if deleted.rows_affected() > 0 {
+        let scope = Scope::project(access.org.id, access.project.id);
+        limits::release(tx, scope, LimitKey::EnvironmentsPerProject, 1).await?;
+        // Its secrets are out of reach from now on. Whoever was writing one has committed: the row above waited for them.
+        let secrets = crate::secrets::count_live(tx, env.id).await?;
+        limits::release(tx, scope, LimitKey::SecretsPerProject, secrets).await?;
+    }
     let entry =
         entry(access.org.id, Action::EnvironmentDeleted, access.project.id, &env).with("slug", env.slug.clone());
     journal::record(tx, &caller.origin, entry).await?;

@@ -14,6 +14,8 @@ use crate::kernel::id::{OrgId, ProjectId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
+use crate::members::ownership;
 
 /// A project, as the caller sees it.
 #[derive(Clone, Debug)]
@@ -81,7 +83,7 @@ pub(super) fn unique_slug(error: sea_orm::DbErr) -> Error {
 /// Makes a project with its keys and the environments development, staging and production.
 ///
 /// # Errors
-/// `invalid_field`, `slug_taken`.
+/// `invalid_field`, `slug_taken`, `plan_limit_exceeded`.
 pub async fn create(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -99,6 +101,7 @@ pub async fn create(
     if exists(tx, access.org.id, &slug).await? {
         return Err(slug_taken());
     }
+    limits::reserve(tx, Scope::org(access.org.id), LimitKey::Projects, 1).await?;
     let id: ProjectId = tx.new_id()?;
     let row = project::ActiveModel {
         id: Set(id),
@@ -213,7 +216,7 @@ pub async fn get(from: &impl Reads, access: &ProjectAccess<ProjectsRead>) -> Res
 /// `step_up_required` when the sign-in is older than ten minutes; `session_required` for an API token.
 pub async fn delete(tx: &WriteTx, caller: &Caller, access: &ProjectAccess<ProjectsDelete>) -> Result<()> {
     crate::access::grant::require_recent_sign_in(tx, caller)?;
-    set_deleted(tx, access.project.id, Some(tx.now())).await?;
+    remove(tx, access.org.id, access.project.id).await?;
     let entry = Entry::in_org(
         access.org.id,
         Action::ProjectDeleted,
@@ -227,7 +230,7 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &ProjectAccess<Projec
 /// Brings a deleted project back, with everything in it. Who could delete it can restore it.
 ///
 /// # Errors
-/// `not_found`, `forbidden`.
+/// `not_found`, `forbidden`, `plan_limit_exceeded`.
 pub async fn restore(
     tx: &WriteTx,
     caller: &Caller,
@@ -256,7 +259,9 @@ pub async fn restore(
     if !access.allows_in_project(Permission::ProjectsDelete, place) {
         return Err(Problem::forbidden("This needs the permission `projects:delete` here. Ask an owner.").into());
     }
-    set_deleted(tx, row.id, None).await?;
+    if set_deleted(tx, row.id, None).await? {
+        limits::reserve(tx, Scope::org(access.org.id), LimitKey::Projects, 1).await?;
+    }
     let entry = Entry::in_org(access.org.id, Action::ProjectRestored, Target::Project(row.id)).project(row.id);
     journal::record(tx, &caller.origin, entry).await?;
     let mut environments = environment::of_projects(tx, &[row.id]).await?;
@@ -265,10 +270,27 @@ pub async fn restore(
     project(row, role.as_deref(), own)
 }
 
-async fn set_deleted(tx: &WriteTx, id: ProjectId, at: Option<Timestamp>) -> Result<()> {
-    let sql = "UPDATE projects SET deleted_at = $2, updated_at = $3 WHERE id = $1";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [id.into(), at.into(), tx.now().into()]))
-        .await?;
+/// Deletes a project; whoever calls has checked that it may be, and journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn remove(tx: &WriteTx, org: OrgId, project: ProjectId) -> Result<()> {
+    // The organisation's row before the project's: who sets its plan takes them in this order too.
+    ownership::lock(tx, org).await?;
+    if set_deleted(tx, project, Some(tx.now())).await? {
+        limits::release(tx, Scope::org(org), LimitKey::Projects, 1).await?;
+        limits::freeze::thaw(tx, org).await?;
+    }
     Ok(())
+}
+
+/// Tells whether it was not so already: of two that delete at once, one is counted.
+async fn set_deleted(tx: &WriteTx, id: ProjectId, at: Option<Timestamp>) -> Result<bool> {
+    let was = if at.is_some() { "IS NULL" } else { "IS NOT NULL" };
+    let sql = format!("UPDATE projects SET deleted_at = $2, updated_at = $3 WHERE id = $1 AND deleted_at {was}");
+    let changed = tx
+        .conn()
+        .execute_raw(tx.sql(&sql, [id.into(), at.into(), tx.now().into()]))
+        .await?;
+    Ok(changed.rows_affected() > 0)
 }

@@ -9,6 +9,7 @@ use super::template_gate::TemplateGate;
 use crate::access::grant::ProjectsUpdate;
 use crate::access::{Caller, ProjectAccess};
 use crate::journal::{self, Action, Entry, Target};
+use crate::kernel::id::ProjectId;
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Reads, Result, WriteTx};
 
@@ -44,6 +45,35 @@ pub async fn update(
     let entry = Entry::in_org(org, Action::ProjectUpdated, Target::Project(project)).project(project);
     journal::record(tx, &caller.origin, entry.with("changed", changed)).await?;
     projects::load(tx, access).await
+}
+
+/// Sets what a project is called; absent parts stay. Whoever calls has checked that it may be, and journals the parts that
+/// are returned.
+///
+/// # Errors
+/// `invalid_field`.
+pub async fn describe(
+    tx: &WriteTx,
+    id: ProjectId,
+    name: Option<&str>,
+    description: Option<&str>,
+) -> Result<Vec<&'static str>> {
+    let mut row = project::ActiveModel {
+        id: Set(id),
+        updated_at: Set(tx.now()),
+        ..Default::default()
+    };
+    let mut changed = Vec::new();
+    if let Some(name) = name {
+        row.name = Set(text::name("name", name)?);
+        changed.push("name");
+    }
+    if let Some(description) = description {
+        row.description = Set(text::long("description", description, MAX_DESCRIPTION_LEN)?);
+        changed.push("description");
+    }
+    project::Entity::update(row).exec(tx.conn()).await?;
+    Ok(changed)
 }
 
 /// The fields that a patch names.

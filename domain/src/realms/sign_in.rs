@@ -66,7 +66,8 @@ async fn account(
     origin: &Origin,
 ) -> Result<Proved> {
     let id: ServiceAccountId = client_id.parse().map_err(|_| wrong_client())?;
-    let shown = authenticate(with.db, with.macs, secret.expose(), Shown::ApiKeyHeader, origin.clone()).await;
+    let text = secret.expose();
+    let shown = authenticate(with.db, with.macs, text, Shown::ApiKeyHeader, origin.clone(), None).await;
     let caller = shown.map_err(|error| match error.code() {
         Some(ProblemCode::Unauthenticated) => wrong_client(),
         Some(_) | None => error,

@@ -70,6 +70,23 @@ impl Current {
     }
 }
 
+#[derive(FromQueryResult)]
+struct Count {
+    n: i64,
+}
+
+/// How many secrets an environment has.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn count_live(from: &impl Reads, env: EnvId) -> Result<i64> {
+    let sql = "SELECT COUNT(*) AS n FROM secrets WHERE environment_id = $1 AND deleted_at IS NULL";
+    let row = Count::find_by_statement(from.sql(sql, [env.into()]))
+        .one(from.conn())
+        .await?;
+    Ok(row.map_or(0, |row| row.n))
+}
+
 /// The secret under a key: the live one, or else the one that was deleted last.
 pub(super) async fn of_key(from: &impl Reads, env: EnvId, key: &str) -> Result<Option<Current>> {
     Ok(of_keys(from, env, &[key]).await?.remove(key))

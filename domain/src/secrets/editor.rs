@@ -6,16 +6,17 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
 use serde_json::{Map, Value};
 
 use super::current::Current;
-use super::entity::{change, revision, secret, version};
+use super::entity::{change, secret, version};
 use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsRead, SecretsWrite};
-use crate::access::{ActorKind, Caller, EnvAccess};
+use crate::access::{ActorKind, Caller, EnvAccess, Permission};
 use crate::crypto::envelope::{SecretField, blob_digest};
 use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
 use crate::templates::{Rules, fault};
 
 /// What is to be stored.
@@ -125,6 +126,7 @@ pub(super) struct Editor<'a> {
 struct Counted {
     revision: i64,
     is_gated: i64,
+    is_frozen: i64,
 }
 
 impl<'a> Editor<'a> {
@@ -143,13 +145,22 @@ impl<'a> Editor<'a> {
              WHERE id = $1 AND deleted_at IS NULL
              RETURNING revision, CASE WHEN protected AND EXISTS
                     (SELECT 1 FROM projects p WHERE p.id = $4 AND p.template_gate = 'protected')
-                THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS is_gated, {}",
+                THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS is_gated,
+                (SELECT COUNT(*) FROM projects p WHERE p.id = $4 AND p.frozen_at IS NOT NULL) AS is_frozen, {}",
             hold.column(tx, "$3")
         );
         let (env, project) = (&access.env, access.project.id);
         let values = [env.id.into(), tx.now().into(), hold.number().into(), project.into()];
         let counted = Counted::find_by_statement(tx.sql(&sql, values)).one(tx.conn()).await?;
-        let Counted { revision, is_gated } = counted.ok_or_else(Problem::not_found)?;
+        let Counted {
+            revision,
+            is_gated,
+            is_frozen,
+        } = counted.ok_or_else(Problem::not_found)?;
+        // What is too much can always be taken away.
+        if is_frozen == 1 && A::PERMISSION == Permission::SecretsWrite {
+            return Err(limits::frozen(tx, access.org.id).await);
+        }
         let gate = if is_gated == 1 {
             Some(Gate::open(tx, env.id, env.class).await?)
         } else {
@@ -401,6 +412,7 @@ impl<'a> Editor<'a> {
         }
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
+        let growth = self.growth();
         self.free_renamed().await?;
         let (tx, revision) = (self.tx, self.revision);
         let mut changed = Vec::with_capacity(self.steps.len());
@@ -435,17 +447,22 @@ impl<'a> Editor<'a> {
                 .await?;
         }
         let (author_type, author_id) = author(self.caller)?;
-        let row = revision::ActiveModel {
-            environment_id: Set(self.place.env),
-            revision: Set(revision),
-            action: Set(action.as_str().to_owned()),
-            changes: Set(count),
-            author_type: Set(author_type.to_owned()),
-            author_id: Set(author_id),
-            author_label: Set(self.caller.origin.actor_label.clone()),
-            created_at: Set(tx.now()),
+        let row = limits::counter::Row {
+            table: "environment_revisions",
+            columns: "environment_id, revision, action, changes, author_type, author_id, author_label, created_at",
+            values: vec![
+                self.place.env.into(),
+                revision.into(),
+                action.as_str().into(),
+                count.into(),
+                author_type.into(),
+                author_id.into(),
+                self.caller.origin.actor_label.clone().into(),
+                tx.now().into(),
+            ],
         };
-        revision::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        let scope = Scope::project(self.place.org, self.place.project);
+        limits::adjust_along(tx, scope, LimitKey::SecretsPerProject, growth, row).await?;
         if self.seals > 0 {
             self.store.count_seals(tx, self.keys.data.id(), self.seals).await?;
         }
@@ -454,6 +471,16 @@ impl<'a> Editor<'a> {
         journal::record(tx, &self.caller.origin, entry).await?;
         tx.will_tell(self.place.env);
         Ok(revision)
+    }
+
+    /// How many more secrets there are afterwards: new keys count, new values do not.
+    fn growth(&self) -> i64 {
+        let change = |step: &Step| match step.outcome {
+            Outcome::Created | Outcome::Restored => 1,
+            Outcome::Deleted => -1,
+            Outcome::Updated | Outcome::Renamed | Outcome::Unchanged => 0,
+        };
+        self.steps.iter().map(change).sum()
     }
 
     /// Secrets may take each other's keys: while the rows are written, those that are renamed have none.
@@ -517,7 +544,7 @@ fn change_row(
 /// Who wrote a version, as its row keeps it.
 fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
     let kind = match caller.origin.actor {
-        ActorKind::User => "user",
+        ActorKind::User | ActorKind::Superuser => "user",
         ActorKind::ServiceAccount => "service_account",
         ActorKind::RealmUser => "realm_user",
         ActorKind::System => "system",

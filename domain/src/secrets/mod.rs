@@ -16,6 +16,7 @@ mod precondition;
 pub mod promote;
 pub mod read;
 pub mod reencrypt;
+pub mod retention;
 pub mod revision;
 pub mod rotation;
 pub mod transfer;
@@ -26,6 +27,7 @@ pub mod watch;
 pub mod watchers;
 pub mod write;
 
+pub use current::count_live;
 pub use editor::{NewValue, Stepped};
 pub use past::Moment;
 pub use precondition::Precondition;

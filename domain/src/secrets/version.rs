@@ -76,7 +76,7 @@ fn info(row: version::Model) -> VersionInfo {
 
 /// Keeps other writers of the environment waiting, so that a version cannot become the current one while it is being
 /// destroyed. SQLite has one writer anyway.
-async fn lock(tx: &WriteTx, env: EnvId) -> Result<()> {
+pub(super) async fn lock(tx: &WriteTx, env: EnvId) -> Result<()> {
     if tx.backend() == Backend::Postgres {
         let sql = "SELECT id FROM environments WHERE id = $1 FOR NO KEY UPDATE";
         tx.conn().execute_raw(tx.sql(sql, [env.into()])).await?;

@@ -11,6 +11,7 @@ use crate::auth::service_key;
 use crate::journal::{self, Action};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
 use crate::members::membership;
 
 /// Changes to an account; absent fields stay.
@@ -84,9 +85,12 @@ pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<ServiceAcc
     tx.conn()
         .execute_raw(tx.sql(sql, [access.org.id.into(), account.id.into()]))
         .await?;
-    service_account::Entity::delete_by_id(account.id)
+    let deleted = service_account::Entity::delete_by_id(account.id)
         .exec(tx.conn())
         .await?;
+    if deleted.rows_affected > 0 {
+        limits::release(tx, Scope::org(access.org.id), LimitKey::ServiceAccounts, 1).await?;
+    }
     let entry = account
         .entry(Action::ServiceAccountDeleted)
         .with("name", account.name.clone());

@@ -14,6 +14,7 @@ use crate::journal::{self, Action};
 use crate::kernel::id::{ProjectId, RoleId};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::members::membership::{self, NewMembership, Scope};
 use crate::policy::assignable::{self, AssignableRole};
 use crate::projects::lookup;
@@ -73,6 +74,11 @@ pub async fn create(
         created_at: tx.now(),
         updated_at: tx.now(),
     };
+    limits::reserve(tx, limits::Scope::org(access.org.id), LimitKey::ServiceAccounts, 1).await?;
+    let tokens = match first_key {
+        None => None,
+        Some(_) => Some(limits::hold(tx, access.org.id, LimitKey::Tokens).await?),
+    };
     insert(tx, &account).await?;
     let mut entry = account
         .entry(Action::ServiceAccountCreated)
@@ -85,6 +91,9 @@ pub async fn create(
         None => None,
         Some(new) => Some(service_key::insert(tx, macs, caller, account.id, new).await?),
     };
+    if let Some(tokens) = tokens {
+        tokens.settle(tx).await?;
+    }
     if let Some(made) = &key {
         entry = entry.with("key_id", made.key.id.to_string());
     }

@@ -8,12 +8,13 @@ use crate::crypto::token::TokenMacKey;
 use crate::journal::{self, Action};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 
 /// Makes a key beside those that there are.
 ///
 /// # Errors
 /// `not_found`, `invalid_field`; `conflict` when ten keys work already; `forbidden` for an account that holds more
-/// than the caller.
+/// than the caller; `plan_limit_exceeded`, but not for the second key of an account, so that one can be replaced.
 pub async fn create(
     tx: &WriteTx,
     macs: &TokenMacKey,
@@ -23,7 +24,9 @@ pub async fn create(
     new: NewKey,
 ) -> Result<CreatedKey> {
     let account = get_to_change(tx, access, id).await?;
+    let tokens = limits::hold(tx, access.org.id, LimitKey::Tokens).await?;
     let made = service_key::insert(tx, macs, caller, account.id, new).await?;
+    tokens.settle(tx).await?;
     let entry = account
         .entry(Action::ServiceAccountKeyCreated)
         .with("key_id", made.key.id.to_string())

@@ -107,7 +107,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_900_000_000_000_000);
 
-    fn meets(change: Value) -> bool {
+    fn meets(change: &Value) -> bool {
         let mut claims = json!({ "iss": "https://a.example", "aud": "me", "exp": 1_900_000_001, "iat": 1_900_000_000 });
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
@@ -126,7 +126,7 @@ mod tests {
             json!({ "nbf": 1_900_000_060 }),
             json!({ "exp": 1_900_000_001.5 }),
         ] {
-            assert!(meets(good.clone()), "{good}");
+            assert!(meets(&good), "{good}");
         }
         for bad in [
             json!({ "iss": "https://a.example/" }),
@@ -146,7 +146,7 @@ mod tests {
             json!({ "nbf": "0" }),
             json!({ "iat": 1_900_000_061 }),
         ] {
-            assert!(!meets(bad.clone()), "{bad}");
+            assert!(!meets(&bad), "{bad}");
         }
     }
 }

@@ -63,13 +63,12 @@ impl Signer {
         let sealed = keys::active(from, alg)
             .await?
             .ok_or_else(|| Error::internal("no key signs"))?;
-        let pair = match self.opened.get(&sealed.kid) {
-            Some(pair) => pair,
-            None => {
-                let pair = Arc::new(sealed.open(store, alg)?);
-                self.opened.insert(sealed.kid.clone(), Arc::clone(&pair));
-                pair
-            }
+        let pair = if let Some(pair) = self.opened.get(&sealed.kid) {
+            pair
+        } else {
+            let pair = Arc::new(sealed.open(store, alg)?);
+            self.opened.insert(sealed.kid.clone(), Arc::clone(&pair));
+            pair
         };
         let signed = jws::signing_input(alg, &sealed.kid, typ.as_str(), claims)?;
         Ok(jws::with_signature(&signed, &pair.sign(signed.as_bytes())?))

@@ -13,6 +13,7 @@ use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::ProjectId;
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
 use crate::kernel::{Backend, Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::limits::{self, LimitKey};
 use crate::projects::environment::{self, Environment};
 use crate::secrets::key::check_key;
 
@@ -234,7 +235,11 @@ async fn insert(tx: &WriteTx, access: &ProjectAccess<TemplatesManage>, checked: 
         created_at: Set(tx.now()),
         ..columns(tx, checked)?
     };
-    TemplateKey::read(template_key::Entity::insert(row).exec_with_returning(tx.conn()).await?)
+    let templates = limits::hold(tx, access.org.id, LimitKey::Templates).await?;
+    let made = TemplateKey::read(template_key::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
+    // The first key of a project makes a template of it.
+    templates.settle(tx).await?;
+    Ok(made)
 }
 
 /// The columns that a change sets.

@@ -160,7 +160,7 @@ fn actor_schema() -> Value {
     let actor = members([
         (
             "type",
-            json!({ "type": "string", "enum": ["user", "service_account", "system"], "description": "Who that is." }),
+            json!({ "type": "string", "enum": ["user", "service_account", "superuser", "system"], "description": "Who that is." }),
         ),
         (
             "id",

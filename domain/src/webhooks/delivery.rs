@@ -14,6 +14,7 @@ use crate::jobs::entity::{attempt, job};
 use crate::jobs::{self, Cause, Job, JobState, NewJob};
 use crate::journal::entity::event;
 use crate::journal::{self, Action};
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{DeliveryId, EventId, JobId, WebhookId};
 use crate::kernel::page::{CursorPage, Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
@@ -201,15 +202,20 @@ async fn emit_one(tx: &WriteTx, job: NewJob) -> Result<DeliveryId> {
     Ok(DeliveryId(id.0))
 }
 
-/// The delivery of an event to an endpoint. The first of them, without `again`, is made once, whoever asks for it.
+/// The delivery of an event to an endpoint. The first of them, without `again`, is made once, whoever asks for it. What
+/// somebody asked for by hand does not queue up behind the rest.
 pub(super) fn new_job(webhook: &Webhook, event: EventId, cause: Cause, again: Option<Uuid>) -> NewJob {
     let mut idempotency_key = format!("{}:{}", event.0.simple(), webhook.id.0.simple());
     if let Some(again) = again {
         let _ = write!(idempotency_key, ":{}", again.simple());
     }
+    let way = match cause {
+        Cause::Test | Cause::Resend => jobs::AT_ONCE,
+        Cause::Event | Cause::Recovery => "",
+    };
     NewJob {
         job: Job::DeliverWebhookV1,
-        lane: webhook.id.0.simple().to_string(),
+        lane: format!("{}{way}", webhook.id.0.simple()),
         org_id: Some(webhook.org_id),
         webhook_id: Some(webhook.id),
         event_id: Some(event),
@@ -242,17 +248,19 @@ pub struct Material {
 /// # Errors
 /// [`Error::Db`].
 pub async fn material(from: &impl Reads, webhooks: Vec<WebhookId>, events: Vec<EventId>) -> Result<Material> {
-    let rows = webhook::Entity::find()
-        .filter(webhook::Column::Id.is_in(webhooks))
-        .filter(webhook::Column::DeletedAt.is_null())
+    let is_wanted = is_one_of(from.backend(), "id", "$1");
+    let sql = format!("SELECT * FROM webhooks WHERE {is_wanted} AND deleted_at IS NULL");
+    let wanted = id_param(webhooks.into_iter().map(|id| id.0));
+    let rows = webhook::Model::find_by_statement(from.sql(&sql, [wanted]))
         .all(from.conn())
         .await?;
     let webhooks = rows
         .into_iter()
         .map(|row| endpoint::webhook(row).map(|webhook| (webhook.id, webhook)))
         .collect::<Result<_>>()?;
-    let rows = event::Entity::find()
-        .filter(event::Column::Id.is_in(events))
+    let sql = format!("SELECT * FROM journal WHERE {is_wanted}");
+    let wanted = id_param(events.into_iter().map(|id| id.0));
+    let rows = event::Model::find_by_statement(from.sql(&sql, [wanted]))
         .all(from.conn())
         .await?;
     Ok(Material {

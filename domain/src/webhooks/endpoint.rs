@@ -5,17 +5,18 @@ use sea_orm::{
 };
 
 use super::entity::webhook;
-use super::secrets;
+use super::secrets::{self, Fresh};
 use crate::access::grant::{WebhooksManage, WebhooksRead};
 use crate::access::{Caller, OrgAccess};
 use crate::crypto::key_store::KeyStore;
 use crate::egress::EgressPolicy;
-use crate::jobs::{self, health};
+use crate::jobs::{self, Rate, RateChange, health};
 use crate::journal::{self, Action, Entry, Target, WebhookFilter};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{self, MAX_DESCRIPTION_LEN};
-use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
+use crate::limits::{self, LimitKey, Scope};
 use crate::projects::lookup;
 
 /// Endpoints of one organisation at most.
@@ -38,6 +39,10 @@ pub struct Webhook {
     pub enabled: bool,
     /// `gone` or `failing` when it was switched off by itself.
     pub disabled_reason: Option<String>,
+    /// Deliveries are made one after the other, in the order of the journal.
+    pub ordered: bool,
+    /// How many deliveries are made at most.
+    pub rate: Option<Rate>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -68,6 +73,9 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         deleted_at: _,
         hash_key_names,
         disabled_reason,
+        ordered,
+        rate_deliveries,
+        rate_per,
     } = row;
     let broken = |_| Error::internal(format!("webhook {id} is stored wrongly"));
     let (events, filter) = (
@@ -84,6 +92,8 @@ pub(super) fn webhook(row: webhook::Model) -> Result<Webhook> {
         hash_key_names,
         enabled,
         disabled_reason,
+        ordered,
+        rate: Rate::stored(rate_deliveries, rate_per.as_deref())?,
         created_at,
         updated_at,
     })
@@ -104,17 +114,19 @@ pub struct NewWebhook {
     pub description: String,
     pub filter: FilterInput,
     pub hash_key_names: bool,
+    pub ordered: bool,
+    pub rate: Option<Rate>,
     pub enabled: bool,
 }
 
 /// A new endpoint with its signing secret, shown this once.
 pub struct CreatedWebhook {
     pub webhook: Webhook,
-    pub secret: Secret<String>,
+    pub fresh: Fresh,
 }
 
 /// # Errors
-/// `invalid_field`; `conflict` at 100 endpoints.
+/// `invalid_field`; `conflict` at 100 endpoints; `plan_limit_exceeded`.
 pub async fn create(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -129,8 +141,11 @@ pub async fn create(
         description,
         filter,
         hash_key_names,
+        ordered,
+        rate,
         enabled,
     } = new;
+    let (rate_deliveries, rate_per) = Rate::columns(rate);
     if live(access.org.id).count(tx.conn()).await? >= MAX_ENDPOINTS {
         return Err(Problem::new(
             ProblemCode::Conflict,
@@ -152,12 +167,16 @@ pub async fn create(
         deleted_at: Set(None),
         hash_key_names: Set(hash_key_names),
         disabled_reason: Set(None),
+        ordered: Set(ordered),
+        rate_deliveries: Set(rate_deliveries),
+        rate_per: Set(rate_per),
     };
+    limits::reserve(tx, Scope::org(access.org.id), LimitKey::Webhooks, 1).await?;
     let made = webhook(webhook::Entity::insert(row).exec_with_returning(tx.conn()).await?)?;
-    let secret = secrets::first(tx, keys, &made).await?;
+    let fresh = secrets::first(tx, keys, &made).await?;
     let entry = entry(Action::WebhookCreated, &made).with("events", made.events.clone());
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(CreatedWebhook { webhook: made, secret })
+    Ok(CreatedWebhook { webhook: made, fresh })
 }
 
 pub(super) fn entry(action: Action, webhook: &Webhook) -> Entry {
@@ -294,6 +313,8 @@ pub struct WebhookPatch {
     pub description: Option<String>,
     pub filter: Option<FilterInput>,
     pub hash_key_names: Option<bool>,
+    pub ordered: Option<bool>,
+    pub rate: Option<RateChange>,
     pub enabled: Option<bool>,
 }
 
@@ -338,6 +359,8 @@ async fn changes(
         description,
         filter,
         hash_key_names,
+        ordered,
+        rate,
         enabled,
     } = patch;
     let mut changed = Vec::new();
@@ -366,6 +389,19 @@ async fn changes(
         row.hash_key_names = Set(hash_key_names);
         changed.push("hash_key_names");
     }
+    if let Some(ordered) = ordered {
+        row.ordered = Set(ordered);
+        changed.push("ordered");
+    }
+    if let Some(change) = rate {
+        let (deliveries, per) = Rate::columns(match change {
+            RateChange::To(rate) => Some(rate),
+            RateChange::Lifted => None,
+        });
+        row.rate_deliveries = Set(deliveries);
+        row.rate_per = Set(per);
+        changed.push("rate");
+    }
     if let Some(enabled) = enabled {
         row.enabled = Set(enabled);
         row.disabled_reason = Set(None);
@@ -380,10 +416,14 @@ async fn changes(
 /// `not_found`.
 pub async fn delete(tx: &WriteTx, caller: &Caller, access: &OrgAccess<WebhooksManage>, id: &str) -> Result<()> {
     let found = get(tx, access, id).await?;
-    let sql = "UPDATE webhooks SET deleted_at = $2, updated_at = $2 WHERE id = $1";
-    tx.conn()
+    let sql = "UPDATE webhooks SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
+    let deleted = tx
+        .conn()
         .execute_raw(tx.sql(sql, [found.id.into(), tx.now().into()]))
         .await?;
+    if deleted.rows_affected() > 0 {
+        limits::release(tx, Scope::org(access.org.id), LimitKey::Webhooks, 1).await?;
+    }
     jobs::cancel_waiting(tx, found.id).await?;
     journal::record(tx, &caller.origin, entry(Action::WebhookDeleted, &found)).await?;
     Ok(())

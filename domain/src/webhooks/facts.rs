@@ -334,13 +334,30 @@ const SWITCHED_OFF: &[Fact] = &[
     ),
 ];
 
+const PLAN_CHANGED: &[Fact] = &[
+    always("plan", Kind::Text("team"), "Name of the plan."),
+    always("previous_plan", Kind::Text("free"), "Name of the plan of before."),
+    always(
+        "reason",
+        Kind::Choice(&["subscription", "ended"]),
+        "Why: what is paid for changed, or nothing is paid for any more.",
+    ),
+];
+const LIMIT: &[Fact] = &[
+    always("limit", Kind::Text("projects"), "Which limit."),
+    always("used", Kind::Number(8), "How much of it is used."),
+    always("max", Kind::Number(10), "What it allows."),
+];
+
 /// What the events of a type look like; `None` for those that are not delivered.
+#[expect(clippy::too_many_lines, reason = "one table of every event")]
 pub const fn shape(action: Action) -> Option<Shape> {
     use Place::{Either, Environment, Org, Project};
     match action {
         Action::OrgCreated => told(Org, ORG, NAMED),
         Action::OrgUpdated => told(Org, ORG, SETTINGS),
         Action::OrgDeleted | Action::OrgRestored => told(Org, ORG, &[]),
+        Action::LimitApproaching | Action::LimitReached => told(Either, ORG, LIMIT),
         Action::OrgOwnershipTransferred => told(Org, PERSON, &[]),
         Action::MemberAdded => told(Either, MEMBER, GIVEN),
         Action::MemberUpdated => told(Either, MEMBER, REGIVEN),
@@ -379,11 +396,14 @@ pub const fn shape(action: Action) -> Option<Shape> {
         Action::EnvironmentRolledBack => keyed(ENVIRONMENT, ROLLED_BACK),
         Action::RevisionPinned | Action::RevisionUnpinned => told(Environment, ENVIRONMENT, PIN),
         Action::WebhookDisabled => told(Org, WEBHOOK, SWITCHED_OFF),
+        Action::BillingPlanChanged => told(Org, ORG, PLAN_CHANGED),
         Action::UserRegistered
         | Action::UserEmailVerified
         | Action::UserVerificationRequested
         | Action::UserUpdated
         | Action::UserDeleted
+        | Action::UserFlagsChanged
+        | Action::JobRetried
         | Action::UserPasswordChanged
         | Action::UserPasswordResetRequested
         | Action::UserPasswordReset
@@ -412,6 +432,14 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::OAuthTokensRefreshed
         | Action::OAuthRevoked
         | Action::OAuthReuseDetected
+        | Action::UserIdentityLinked
+        | Action::UserIdentityUnlinked
+        | Action::SsoUpdated
+        | Action::SsoDeleted
+        | Action::SsoTested
+        | Action::FederatedIdentityCreated
+        | Action::FederatedIdentityDeleted
+        | Action::ServiceAccountTokenIssued
         | Action::OrgPurged
         | Action::RealmUserCreated
         | Action::RealmUserUpdated
@@ -422,6 +450,13 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::RealmTokensRefreshed
         | Action::RealmTokensRevoked
         | Action::RealmReuseDetected
+        | Action::BillingCheckoutStarted
+        | Action::BillingPortalOpened
+        | Action::BillingUpdated
+        | Action::OrgLimitsSet
+        | Action::PlanLimitsSet
+        | Action::ProjectsFrozen
+        | Action::SecretVersionsPruned
         | Action::ProjectKeyReencrypted
         | Action::ProjectVerified
         | Action::SecretRead

@@ -3,19 +3,23 @@
 use super::delivery::{self, Delivery};
 use super::endpoint::{self, Webhook};
 use super::recovery::{self, Recovery};
+use super::secrets;
 use crate::access::OrgAccess;
 use crate::access::grant::WebhooksRead;
 use crate::jobs::{Health, health};
+use crate::kernel::id::WebhookId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Reads, Result};
 
 /// Deliveries that are shown with an endpoint.
 const RECENT: u64 = 10;
 
-/// An endpoint with its health.
+/// An endpoint with its health and the public key that verifies its deliveries.
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub webhook: Webhook,
+    /// `whpk_…`; `None` for one that is older than key pairs.
+    pub public_key: Option<String>,
     pub health: Health,
 }
 
@@ -55,9 +59,12 @@ pub struct Overview {
 /// [`crate::kernel::Error::Db`].
 pub async fn list(from: &impl Reads, access: &OrgAccess<WebhooksRead>, page: PageRequest) -> Result<Page<Observed>> {
     let webhooks = endpoint::list(from, access, page).await?;
-    let healths = health::of(from, webhooks.data.iter().map(|webhook| webhook.id).collect()).await?;
+    let ids: Vec<WebhookId> = webhooks.data.iter().map(|webhook| webhook.id).collect();
+    let healths = health::of(from, ids.clone()).await?;
+    let mut public_keys = secrets::public_keys(from, ids).await?;
     Ok(webhooks.map(|webhook| Observed {
         health: healths.get(&webhook.id).copied().unwrap_or_default(),
+        public_key: public_keys.remove(&webhook.id),
         webhook,
     }))
 }
@@ -76,12 +83,17 @@ pub async fn get(from: &impl Reads, access: &OrgAccess<WebhooksRead>, id: &str) 
     })
 }
 
-/// The health of an endpoint beside it.
+/// The health and the public key of an endpoint beside it.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn observe(from: &impl Reads, webhook: Webhook) -> Result<Observed> {
     let healths = health::of(from, vec![webhook.id]).await?;
     let health = healths.get(&webhook.id).copied().unwrap_or_default();
-    Ok(Observed { webhook, health })
+    let public_key = secrets::public_keys(from, vec![webhook.id]).await?.remove(&webhook.id);
+    Ok(Observed {
+        webhook,
+        public_key,
+        health,
+    })
 }

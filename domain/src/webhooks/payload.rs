@@ -121,7 +121,7 @@ pub fn actor_id(row: &event::Model) -> Option<String> {
     use crate::kernel::id::{RealmUserId, ServiceAccountId, UserId};
     let id = row.actor_id?;
     match row.actor_type.as_str() {
-        "user" => Some(UserId(id).to_string()),
+        "user" | "superuser" => Some(UserId(id).to_string()),
         "service_account" => Some(ServiceAccountId(id).to_string()),
         "realm_user" => Some(RealmUserId(id).to_string()),
         _ => None,

@@ -64,10 +64,10 @@ pub async fn step(db: &Db, id: RecoveryId) -> Result<Next> {
         tx.rollback().await?;
         return cancel(db, id).await;
     }
-    let wanted: Vec<EventId> = events
+    let wanted: Vec<(i64, EventId)> = events
         .iter()
         .filter(|event| webhook.filter.admits(event))
-        .map(|event| event.id)
+        .map(|event| (event.seq, event.id))
         .collect();
     let made = deliver(&tx, &at, &webhook, wanted).await?;
     note(&tx, id, made, is_last).await?;
@@ -131,7 +131,7 @@ struct Had {
 }
 
 /// Makes the deliveries of those events that the mode wants; returns how many.
-async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<EventId>) -> Result<i64> {
+async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<(i64, EventId)>) -> Result<i64> {
     if events.is_empty() {
         return Ok(0);
     }
@@ -139,7 +139,7 @@ async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<Eve
         .select_only()
         .columns([job::Column::EventId, job::Column::State])
         .filter(job::Column::WebhookId.eq(webhook.id))
-        .filter(job::Column::EventId.is_in(events.iter().copied()))
+        .filter(job::Column::EventId.is_in(events.iter().map(|(_, event)| *event)))
         .into_model::<Had>()
         .all(tx.conn())
         .await?;
@@ -150,14 +150,14 @@ async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<Eve
     }
     let none = HashSet::new();
     let mut made = Vec::new();
-    for event in events {
+    for (seq, event) in events {
         let had = states.get(&event).unwrap_or(&none);
         if at.mode.wants(had) {
             let again = (!had.is_empty()).then_some(at.id.0);
-            made.push(delivery::new_job(webhook, event, Cause::Recovery, again));
+            made.push((seq, delivery::new_job(webhook, event, Cause::Recovery, again)));
         }
     }
-    let made = jobs::emit(tx, made).await?;
+    let made = jobs::emit_in_order(tx, made).await?;
     i64::try_from(made.len()).map_err(|_| Error::internal("a step too long"))
 }
 

@@ -1,13 +1,15 @@
-//! Signatures after [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks) 1.0: HMAC-SHA256 over
-//! `id.timestamp.body`, one signature for each secret that is valid, so that secrets can overlap while they rotate.
+//! Signatures after [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks) 1.0 over
+//! `id.timestamp.body`: `v1`, HMAC-SHA256 under a shared secret, and `v1a`, Ed25519 by a key whose public half verifies.
+//! There is one of each for every secret that is valid, so that secrets can overlap while they rotate.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::kernel::{Result, Rng, Secret};
+use crate::kernel::{Error, Result, Rng, Secret};
 
 /// Header with the message id; the same at every attempt.
 pub const ID_HEADER: &str = "webhook-id";
@@ -18,6 +20,10 @@ pub const SIGNATURE_HEADER: &str = "webhook-signature";
 
 /// What the text of a secret starts with.
 const PREFIX: &str = "whsec_";
+/// What the text of a public key starts with.
+const PUBLIC_PREFIX: &str = "whpk_";
+/// Bytes of the seed of a key pair. Source: RFC 8032.
+pub const SEED_LEN: usize = 32;
 /// Bytes of a secret that we make.
 const KEY_LEN: usize = 32;
 /// Bytes that the specification allows a secret to have.
@@ -28,20 +34,43 @@ const KEY_LENS: std::ops::RangeInclusive<usize> = 24..=64;
 #[error("a signing secret is `whsec_` and the base64 of 24 to 64 bytes")]
 pub struct InvalidSecret;
 
-/// The value of the `webhook-signature` header: `v1,<base64>` for each secret, separated by blanks. `id` must not hold
-/// a dot, which separates the signed parts.
-pub fn sign(secrets: &[Secret<Vec<u8>>], id: &str, timestamp_secs: i64, body: &[u8]) -> String {
-    let head = format!("{id}.{timestamp_secs}.");
-    let signatures: Vec<String> = secrets
+/// An Ed25519 key pair that signs deliveries.
+pub struct SigningKey(Ed25519KeyPair);
+
+impl SigningKey {
+    /// The key pair of a seed of 32 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a seed of another length.
+    pub fn from_seed(seed: &[u8]) -> Result<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed);
+        pair.map(Self)
+            .map_err(|_| Error::internal("the seed of a signing key is malformed"))
+    }
+
+    /// The public half, as receivers configure it: `whpk_` and the base64 of its 32 bytes.
+    pub fn public_key(&self) -> String {
+        format!("{PUBLIC_PREFIX}{}", STANDARD.encode(self.0.public_key()))
+    }
+}
+
+/// The value of the `webhook-signature` header, separated by blanks: `v1,<base64>` for each secret, then `v1a,<base64>`
+/// for each key. `id` must not hold a dot, which separates the signed parts.
+pub fn sign(secrets: &[Secret<Vec<u8>>], keys: &[SigningKey], id: &str, timestamp_secs: i64, body: &[u8]) -> String {
+    let mut message = format!("{id}.{timestamp_secs}.").into_bytes();
+    message.extend_from_slice(body);
+    let shared = secrets
         .iter()
         // HMAC takes keys of any length, so none is left out.
         .filter_map(|secret| Hmac::<Sha256>::new_from_slice(secret.expose()).ok())
         .map(|mut mac| {
-            mac.update(head.as_bytes());
-            mac.update(body);
+            mac.update(&message);
             format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
-        })
-        .collect();
+        });
+    let by_key = keys
+        .iter()
+        .map(|key| format!("v1a,{}", STANDARD.encode(key.0.sign(&message))));
+    let signatures: Vec<String> = shared.chain(by_key).collect();
     signatures.join(" ")
 }
 
@@ -75,6 +104,7 @@ pub fn decode_secret(text: &str) -> Result<Secret<Vec<u8>>, InvalidSecret> {
 #[cfg(test)]
 mod tests {
     use reqwest::header::{HeaderMap, HeaderValue};
+    use ring::signature::{ED25519, UnparsedPublicKey};
     use standardwebhooks::Webhook;
 
     use super::*;
@@ -109,9 +139,51 @@ mod tests {
         ];
         for (secret, id, at, body, signature) in cases {
             assert_eq!(
-                sign(&[decode_secret(secret).unwrap()], id, at, body.as_bytes()),
+                sign(&[decode_secret(secret).unwrap()], &[], id, at, body.as_bytes()),
                 signature
             );
+        }
+    }
+
+    #[test]
+    fn a_known_seed_has_its_known_public_key() {
+        // RFC 8032 §7.1, test 1.
+        let seed = hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
+        let public = hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
+        let key = SigningKey::from_seed(&seed).unwrap();
+        assert_eq!(key.public_key(), format!("whpk_{}", STANDARD.encode(&public)));
+        let signature = hex::encode(key.0.sign(b""));
+        assert_eq!(
+            signature,
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155\
+             5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+        );
+        for len in [0, 31, 33, 64] {
+            assert!(SigningKey::from_seed(&vec![1; len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn each_key_signs_after_all_secrets_and_its_public_half_verifies() {
+        let rng = Rng::seeded(7);
+        let secrets = [decode_secret(new_secret(&rng).unwrap().expose()).unwrap()];
+        let keys = [1, 2].map(|byte| SigningKey::from_seed(&[byte; SEED_LEN]).unwrap());
+        let (id, at, body) = ("evt_1", 1_900_000_000, b"{\"type\":\"secret.created\"}");
+        let header = sign(&secrets, &keys, id, at, body);
+        let signatures: Vec<_> = header.split(' ').map(|one| one.split_once(',').unwrap()).collect();
+        assert_eq!(
+            signatures.iter().map(|one| one.0).collect::<Vec<_>>(),
+            ["v1", "v1a", "v1a"]
+        );
+        let signed = [format!("{id}.{at}.").as_bytes(), body.as_slice()].concat();
+        for (key, (_, text)) in keys.iter().zip(&signatures[1..]) {
+            let public = STANDARD
+                .decode(key.public_key().strip_prefix("whpk_").unwrap())
+                .unwrap();
+            let verifier = UnparsedPublicKey::new(&ED25519, public);
+            let signature = STANDARD.decode(text).unwrap();
+            verifier.verify(&signed, &signature).unwrap();
+            assert!(verifier.verify(&signed[1..], &signature).is_err());
         }
     }
 
@@ -123,24 +195,26 @@ mod tests {
             decode_secret(new.expose()).unwrap(),
             decode_secret(old.expose()).unwrap(),
         ];
+        // A signature that it does not know is passed over.
+        let pairs = [SigningKey::from_seed(&[3; SEED_LEN]).unwrap()];
         let (id, at, body) = (
             "evt_1",
             Clock::system().now().secs(),
             "{\"type\":\"secret.created\"}".as_bytes(),
         );
-        let good = headers(id, at, &sign(&keys, id, at, body));
+        let good = headers(id, at, &sign(&keys, &pairs, id, at, body));
         for secret in [&old, &new] {
             let receiver = Webhook::new(secret.expose()).unwrap();
             receiver.verify(body, &good).unwrap();
             assert!(receiver.verify(b"{}", &good).is_err());
             assert!(
                 receiver
-                    .verify(body, &headers("evt_2", at, &sign(&keys, id, at, body)))
+                    .verify(body, &headers("evt_2", at, &sign(&keys, &pairs, id, at, body)))
                     .is_err()
             );
             assert!(
                 receiver
-                    .verify(body, &headers(id, at + 1, &sign(&keys, id, at, body)))
+                    .verify(body, &headers(id, at + 1, &sign(&keys, &pairs, id, at, body)))
                     .is_err()
             );
         }

@@ -43,6 +43,7 @@ const UNIQUE: &[(&str, &str, Param)] = &[
     ("journal", "id", Param::SerialUuid),
     ("journal", "seq", Param::Serial),
     ("secret_versions", "version", Param::Serial),
+    ("environment_revisions", "revision", Param::Serial),
     ("environment_changes", "revision", Param::Serial),
     ("jobs", "id", Param::SerialUuid),
     ("jobs", "idempotency_key", Param::SerialText),
@@ -80,7 +81,8 @@ fn with_serials(mut statement: Captured) -> Captured {
     let Some((table, columns)) = inserted(&statement.sql) else {
         return statement;
     };
-    for (column, param) in columns.iter().zip(&mut statement.params) {
+    // As many rows as it has.
+    for (column, param) in columns.iter().cycle().zip(&mut statement.params) {
         let unique = UNIQUE.iter().find(|(of, name, _)| *of == table && name == column);
         if let Some((_, _, serial)) = unique {
             *param = serial.clone();

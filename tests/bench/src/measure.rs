@@ -19,7 +19,8 @@ pub enum Source {
     PostgresBatch(pgbench::Limit, f64),
     Sqlite(sqlite::Limit),
     SqliteBatch(sqlite::Limit, f64),
-    Opens,
+    /// Openings of a hundred values, of which one stands for so many operations.
+    Opens(f64),
 }
 
 impl Source {
@@ -31,7 +32,7 @@ impl Source {
             Self::PostgresBatch(limit, n) => Ok(limit.run(duration).await?.times(*n)),
             Self::Sqlite(limit) => limit.run(duration).await,
             Self::SqliteBatch(limit, n) => Ok(limit.run(duration).await?.times(*n)),
-            Self::Opens => opens::run(duration).await,
+            Self::Opens(n) => Ok(opens::run(duration).await?.times(*n)),
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct Sql {
     read: Operation,
     write: Operation,
     write_delivered: Operation,
+    bulk: Operation,
 }
 
 /// Fills a PostgreSQL site and learns what each operation sends to it.
@@ -69,6 +70,10 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
     caller.put(&first, json!({ "value": value(0) })).await.ok();
     let write_delivered = log.sent().await.into();
     fixture.webhook(&api, false).await;
+    caller.post(&bulk_path(&fixture), bulk_json(0)).await.ok();
+    log.skip().await;
+    caller.post(&bulk_path(&fixture), bulk_json(1)).await.ok();
+    let bulk = log.sent().await.into();
     db.close().await;
     api.stop().await?;
     let sql = Sql {
@@ -77,6 +82,7 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
         read,
         write,
         write_delivered,
+        bulk,
     };
     Ok((fixture, sql))
 }
@@ -98,6 +104,7 @@ impl Sql {
             read: translate(&self.read),
             write: translate(&self.write),
             write_delivered: translate(&self.write_delivered),
+            bulk: translate(&self.bulk),
         })
     }
 }
@@ -194,6 +201,7 @@ impl<'a> Bench<'a> {
     pub async fn all(&self, db: &Db) -> Outcome<Vec<Row>> {
         let mut rows = vec![self.pull().await?, self.unchanged().await?, self.read().await?];
         rows.push(self.write().await?);
+        rows.push(self.bulk().await?);
         self.fixture.webhook(self.api, true).await;
         let delivered = self.write_delivered(db).await;
         self.fixture.webhook(self.api, false).await;
@@ -222,7 +230,7 @@ impl<'a> Bench<'a> {
         let limits = vec![
             ("static handler", Source::Http(same)),
             ("SQL of the read", self.ground.statements(&sql.reads, &[]).await?),
-            ("100 opens", Source::Opens),
+            ("100 opens", Source::Opens(1.0)),
             ("journal batch", self.ground.journal(&sql.changes).await?),
         ];
         let name = ("pull 100 secrets", self.site.name(), "≥ 0.7, ≤ 0.2 CPU-ms");
@@ -302,6 +310,36 @@ impl<'a> Bench<'a> {
         Ok(with_statements(row, sql))
     }
 
+    /// New values for a thousand keys of another environment.
+    async fn bulk(&self) -> Outcome<Row> {
+        let (path, token) = (bulk_path(self.fixture), self.fixture.token.clone());
+        client(self.api)
+            .bearer(&self.fixture.token)
+            .post(&path, bulk_json(0))
+            .await
+            .ok();
+        let post = move |n: u64| request("POST", &path, &token, "", &bulk_json(n + 2).to_string());
+        let is_written = |body: &[u8]| {
+            let json: Value = serde_json::from_slice(body).unwrap_or_default();
+            json.pointer("/results").and_then(Value::as_array).map(Vec::len) == Some(BULK)
+        };
+        let product = Load {
+            connections: BULK_CONNECTIONS,
+            ..self.load(200, post, is_written)
+        };
+        let sql = &self.sql.bulk;
+        let limits = vec![
+            (
+                "SQL of the change",
+                self.ground.statements(&sql.reads, &sql.changes).await?,
+            ),
+            ("1,000 opens, as dear as seals", Source::Opens(0.1)),
+        ];
+        let name = ("set 1,000 secrets at once", self.site.name(), "≥ 0.6");
+        let row = compare(self.plan, name, Source::Http(product), limits).await?;
+        Ok(with_statements(row, sql))
+    }
+
     async fn write_delivered(&self, db: &Db) -> Outcome<Row> {
         let sql = &self.sql.write_delivered;
         let limits = vec![(
@@ -312,6 +350,23 @@ impl<'a> Bench<'a> {
         let product = Source::Delivering(self.writes(), db.clone());
         Ok(with_statements(compare(self.plan, name, product, limits).await?, sql))
     }
+}
+
+/// Keys of a bulk change: as many as one takes.
+const BULK: usize = 1000;
+/// Callers of bulk changes at once; they wait for each other.
+const BULK_CONNECTIONS: usize = 2;
+
+fn bulk_path(fixture: &Fixture) -> String {
+    fixture.secrets.replace("/production/secrets", "/staging/bulk")
+}
+
+/// A thousand keys with values of the change number `n`.
+fn bulk_json(n: u64) -> Value {
+    let secrets: serde_json::Map<String, Value> = (0..BULK)
+        .map(|i| (format!("KEY_{i:04}"), Value::from(format!("bulk-{i:04}-{n:054}"))))
+        .collect();
+    json!({ "secrets": secrets })
 }
 
 fn with_statements(mut row: Row, sql: &Operation) -> Row {

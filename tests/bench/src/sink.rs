@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use domain::kernel::Timestamp;
 use harness::receiver::Received;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -175,6 +176,7 @@ fn is_right(headers: &hyper::HeaderMap, body: &Bytes, secret: &str) -> bool {
     let received = Received {
         headers,
         body: body.clone(),
+        at: Timestamp(0),
     };
     let json = received.json();
     let about = json.pointer("/type").and_then(Value::as_str).unwrap_or_default();

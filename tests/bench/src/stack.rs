@@ -170,6 +170,7 @@ impl Site {
             ("STRONGROOM_LOG", "warn".to_owned()),
             // Everything comes from one address.
             ("STRONGROOM_RATE_LIMIT_SCALE", "0".to_owned()),
+            ("STRONGROOM_DRAIN_DELAY", "0".to_owned()),
         ];
         if self.backend == Backend::Postgres {
             env.push(("STRONGROOM_DATABASE_URL", self.database_url() + query));

@@ -20,9 +20,9 @@ use crate::{Outcome, Plan, cpu, median};
 
 /// Jobs made in one transaction.
 const CHUNK: usize = 500;
-/// Deliveries that the product makes at once, in all and to one endpoint: `worker::Slots`.
-const AT_ONCE: usize = 256;
-const AT_ONCE_PER_ENDPOINT: usize = 8;
+/// Deliveries that the product makes at once, for one organisation and to one endpoint: `worker::Slots`.
+const AT_ONCE: usize = 32;
+const AT_ONCE_PER_ENDPOINT: usize = 32;
 
 /// Drains a backlog spread over some endpoints, beside a plain client's loop on the same sink.
 pub async fn drain(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, endpoints: usize) -> Outcome<Row> {

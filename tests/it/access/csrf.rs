@@ -2,7 +2,7 @@
 
 use harness::client::Client;
 use harness::on_both;
-use harness::operations::{OPERATIONS, Operation};
+use harness::operations::{Doer, OPERATIONS, Operation};
 use harness::people::PASSWORD;
 use reqwest::Method;
 use serde_json::json;
@@ -11,7 +11,12 @@ use super::Stage;
 
 /// A session cookie of the owner.
 async fn cookie(stage: &Stage) -> String {
-    let body = json!({ "email": stage.world.owner_email, "password": PASSWORD });
+    cookie_of(stage, &stage.world.owner_email).await
+}
+
+/// A session cookie of somebody.
+async fn cookie_of(stage: &Stage, email: &str) -> String {
+    let body = json!({ "email": email, "password": PASSWORD });
     let answer = stage.app.anonymous().post("/v1/auth/login", body).await.expect(200);
     let set = answer.header("set-cookie").expect("a cookie").to_owned();
     let (name, token) = set
@@ -72,7 +77,11 @@ on_both! {
             if operation.prepare.is_some() {
                 continue;
             }
-            let client = stage.app.anonymous().cookie(&cookie(&stage).await);
+            let email = match operation.doer {
+                Doer::Superuser => &stage.world.superuser.email,
+                Doer::Owner | Doer::Outsider | Doer::Invitee => &stage.world.owner_email,
+            };
+            let client = stage.app.anonymous().cookie(&cookie_of(&stage, email).await);
             let answer = stage.call(&client, operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());
         }
@@ -80,10 +89,13 @@ on_both! {
 
     async fn reading_needs_the_cookie_alone(t: TestApp) {
         let stage = Stage::new(t).await;
-        let client = stage.app.anonymous().with("Cookie", &format!("strongroom={}", cookie(&stage).await));
+        let with = |cookie: String| stage.app.anonymous().with("Cookie", &format!("strongroom={cookie}"));
+        let owner = with(cookie(&stage).await);
+        let root = with(cookie_of(&stage, &stage.world.superuser.email).await);
         let place = stage.world.production();
         for operation in OPERATIONS.iter().filter(|operation| stage.endpoint(operation).method == Method::GET) {
-            let answer = stage.call(&client, operation, &place).await;
+            let client = if operation.doer == Doer::Superuser { &root } else { &owner };
+            let answer = stage.call(client, operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());
         }
     }

@@ -11,7 +11,7 @@ use harness::operations::{JOURNALED_READS, OPERATIONS, Operation};
 use super::Stage;
 
 /// What the golden table's cells mean.
-const LEGEND: &str = "403 seen, not allowed. 403t the token is too narrow. 403s only a session may. 404 absent or hidden. 409 there is none to do it to.";
+const LEGEND: &str = "403 seen, not allowed. 403t the token is too narrow. 403s only a session may. 404 absent or hidden. 409 there is none to do it to. 501 let in, and nothing is sold here.";
 
 on_both! {
     async fn every_operation_has_a_row_and_every_row_an_operation(t: TestApp) {

@@ -6,13 +6,14 @@ mod foreign;
 mod lists;
 mod matrix;
 mod public;
+mod recall;
 mod revocation;
 mod second_factor;
 
 use std::collections::BTreeMap;
 
 use harness::matrix::{Kept, Place, Principal, State, World, principals};
-use harness::operations::{Doer, Endpoint, Operation, endpoints};
+use harness::operations::{Doer, Endpoint, Gate, Operation, endpoints};
 use harness::{Answer, Client, TestApp};
 use serde_json::Value;
 
@@ -53,6 +54,10 @@ impl Stage {
             "remove_realm_user_role" => names.insert("role", "app-editor".to_owned()),
             _ => None,
         };
+        // Slugs of projects are each organisation's own.
+        if operation.gate == Gate::Superuser {
+            names.insert("project", place.side.project_id.to_string());
+        }
         format!("{}{}", self.endpoint(operation).path(&names), operation.query)
     }
 
@@ -63,6 +68,7 @@ impl Stage {
             Doer::Owner => &world.owner,
             Doer::Outsider => &world.outsider,
             Doer::Invitee => &world.invitee,
+            Doer::Superuser => &world.superuser,
         };
         doer.client()
     }

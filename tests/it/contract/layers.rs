@@ -90,11 +90,15 @@ fn areas_do_not_touch_each_others_tables() {
         "templates",
         "secrets",
         "webhooks",
+        "billing",
+        "limits",
+        "admin",
         "mail",
         "setup",
         "signing",
         "oauth",
         "realms",
+        "sso",
     ];
     let mut broken = Vec::new();
     for (path, text) in texts("domain") {
@@ -116,5 +120,11 @@ fn only_the_api_knows_poem_and_only_the_worker_knows_redis() {
     }
     for krate in ["domain", "api", "migration", "openapi"] {
         assert!(!manifest(krate).contains("\nredis"), "{krate} depends on redis");
+    }
+    for krate in ["domain", "api", "worker"] {
+        assert!(
+            !manifest(krate).contains("\nasync-stripe"),
+            "{krate} depends on async-stripe"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use harness::app::eventually;
 use harness::client::Client;
 use harness::schema::Document;
 use harness::{Receiver, TestApp, on_both};
@@ -47,10 +48,22 @@ const LISTS: &[(&str, &str)] = &[
     ("list_service_accounts", "/v1/orgs/acme/service-accounts"),
     ("list_realm_users", "/v1/orgs/acme/users"),
     ("list_service_keys", "/v1/orgs/acme/service-accounts/{account}/keys"),
+    (
+        "list_federated_identities",
+        "/v1/orgs/acme/service-accounts/{account}/federated-identities",
+    ),
+    ("list_sso_identities", "/v1/auth/sso/identities"),
     ("list_webhooks", "/v1/orgs/acme/webhooks"),
     ("list_webhook_deliveries", "/v1/orgs/acme/webhooks/{webhook}/deliveries"),
     ("list_audit_logs", "/v1/orgs/acme/audit-logs"),
     ("list_webhook_events", "/v1/webhook-events"),
+    ("list_admin_users", "/v1/admin/users"),
+    ("list_admin_projects", "/v1/admin/projects"),
+    ("list_admin_project_members", "/v1/admin/projects/{project}/members"),
+    ("list_admin_project_invites", "/v1/admin/projects/{project}/invites"),
+    ("list_admin_invites", "/v1/admin/invites"),
+    ("list_admin_jobs", "/v1/admin/jobs"),
+    ("list_admin_orgs", "/v1/admin/orgs"),
 ];
 
 /// A list without an end, and so without pages: `webhooks::feed` walks it.
@@ -187,6 +200,8 @@ struct Filled {
     webhook: String,
     /// The one with the keys.
     account: String,
+    /// Id of the project `p0`.
+    project: String,
     _receiver: Receiver,
 }
 
@@ -194,8 +209,18 @@ impl Filled {
     fn path(&self, path: &str) -> String {
         path.replace("{webhook}", &self.webhook)
             .replace("{account}", &self.account)
+            .replace("{project}", &self.project)
     }
 }
+
+/// Gives the owner as many identities as there are projects.
+const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, issuer, client_id, discovery, scopes,
+        create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT id, id, 'Acme', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'openid', TRUE, '[]', 1, 1 FROM orgs
+    WHERE slug = 'acme';
+    INSERT INTO sso_identities (id, provider_id, issuer, subject, user_id, created_at, last_used_at)
+    SELECT p.id, p.org_id, 'http://127.0.0.1:9999', p.slug, u.id, 1, 1 FROM projects p
+    JOIN orgs o ON o.id = p.org_id AND o.slug = 'acme' JOIN users u ON u.first_name = 'acme-owner'";
 
 /// Fills every list of the table.
 async fn fill(t: &TestApp) -> Filled {
@@ -224,6 +249,9 @@ async fn fill(t: &TestApp) -> Filled {
         client.post(accounts, robot).await.ok();
         let keys = format!("{accounts}/{account}/keys");
         client.post(&keys, json!({ "name": "same name" })).await.ok();
+        let trust = json!({ "issuer": "https://idp.example.com", "audience": "x", "claims": { "sub": "a" } });
+        let rules = format!("{accounts}/{account}/federated-identities");
+        client.post(&rules, trust).await.expect(201).ok();
         client
             .post("/v1/orgs", json!({ "name": "same name", "slug": format!("o{number}") }))
             .await
@@ -259,6 +287,8 @@ async fn fill(t: &TestApp) -> Filled {
     // The end of a key is an event: it must not come while a test turns pages.
     t.sql("UPDATE data_keys SET state = 'destroyed', destroyed_at = 1 WHERE state = 'retiring'")
         .await;
+    // An identity comes of a way to a provider; these have the ids of the organisation's projects.
+    t.sql(IDENTITIES).await;
     let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;
@@ -279,10 +309,25 @@ async fn fill(t: &TestApp) -> Filled {
             .await
             .ok();
     }
+    given_up(t).await;
+    t.sql("UPDATE users SET is_superuser = TRUE WHERE first_name = 'acme-owner'")
+        .await;
     Filled {
         client,
         webhook,
         account,
+        project,
         _receiver: receiver,
     }
+}
+
+/// Has some mails given up, once they are out.
+async fn given_up(t: &TestApp) {
+    let sent = "SELECT COUNT(*) FROM jobs WHERE kind = 'mail' AND state = 2";
+    eventually("mails are out", || async { t.number(sent).await >= 7 }).await;
+    t.sql(
+        "UPDATE jobs SET state = 3
+         WHERE id IN (SELECT id FROM jobs WHERE kind = 'mail' AND state = 2 ORDER BY id LIMIT 7)",
+    )
+    .await;
 }

@@ -1,10 +1,11 @@
 //! Bodies that are JSON and are not what the operation takes: every operation, every field.
 
 use harness::client::{Answer, Client};
-use harness::people::PASSWORD;
 use harness::schema::{Document, Operation};
 use harness::{TestApp, on_both};
 use serde_json::{Map, Value, json};
+
+use super::good_bodies::good_body;
 
 /// Everything that a change could leave behind.
 const TRACES: [&str; 20] = [
@@ -253,6 +254,7 @@ impl Place {
             "{env}" => "production",
             "{key}" => "DB_URL",
             "{pin}" => "release-42",
+            "{plan}" => "team",
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
             "{client}" => &self.oauth_client,
@@ -369,82 +371,4 @@ async fn traces(t: &TestApp) -> i64 {
         .map(|table| format!("(SELECT COUNT(*) FROM {table})"))
         .collect();
     t.number(&format!("SELECT {}", counts.join(" + "))).await
-}
-
-/// A body that the operation takes.
-fn good_body(id: &str) -> Value {
-    match id {
-        "register_account" | "login" => json!({ "email": "new@example.com", "password": PASSWORD }),
-        "verify_registration" | "sign_in_with_code" => json!({ "challenge_token": "srm_chl_x", "code": "123456" }),
-        "complete_registration" => json!({ "registration_token": "srm_chl_x", "password": PASSWORD }),
-        "resend_registration_code" => json!({ "challenge_token": "srm_chl_x" }),
-        "request_sign_in_code" | "request_password_reset" | "add_email" | "create_invite" | "create_project_invite" => {
-            json!({ "email": "new@example.com" })
-        }
-        "reset_password" => json!({ "token": "srm_lnk_x", "password": PASSWORD }),
-        "update_me" => json!({ "first_name": "New" }),
-        "verify_email_address" => json!({ "code": "123456" }),
-        "set_default_email" => json!({ "is_default": true }),
-        "refresh_session" => json!({ "refresh_token": "srm_ref_x" }),
-        "verify_email" => json!({ "token": "srm_lnk_x" }),
-        "create_admin" => json!({ "setup_token": "srm_set_x", "email": "new@example.com", "password": PASSWORD }),
-        "create_token" | "create_org" | "create_project" | "create_environment" | "update_org" | "update_project"
-        | "update_environment" => json!({ "name": "New" }),
-        "replace_project" => json!({ "name": "New", "slug": "new" }),
-        "replace_environment" => json!({ "name": "New", "slug": "new", "class": "dev" }),
-        "create_secret" => json!({ "key": "NEW", "value": "x" }),
-        "create_template_key" => json!({ "key": "NEW" }),
-        "put_template_key" => json!({ "required": true }),
-        "put_secret" => json!({ "value": "x" }),
-        "update_secret" => json!({ "comment": "x" }),
-        "rollback_secret" => json!({ "version": 1 }),
-        "set_secrets" => json!({ "secrets": { "A": "a" } }),
-        "delete_secrets" => json!({ "keys": ["DB_URL"] }),
-        "put_revision_pin" => json!({ "revision": 1 }),
-        "rollback_environment" => json!({ "revision": "1" }),
-        "promote_secrets" => json!({ "from": "production", "to": "staging" }),
-        "create_webhook" => json!({ "url": "http://127.0.0.1:9999/new", "events": ["*"] }),
-        "create_service_account" => json!({ "name": "new" }),
-        "update_service_account" | "create_service_key" => json!({ "name": "newer" }),
-        "confirm_session" | "accept_invite" => json!({ "password": PASSWORD }),
-        "change_password" => json!({ "current_password": PASSWORD, "new_password": "another horse battery staple" }),
-        "enable_second_factor" => json!({ "code": "000000" }),
-        "verify_second_factor" => json!({ "challenge_token": "srm_chl_x", "code": "000000" }),
-        "create_role" => json!({ "name": "new", "level": "org", "permissions": ["org:read"] }),
-        "update_role" => json!({ "display_name": "New" }),
-        "put_access_rule" => {
-            let subject = json!({ "type": "role", "name": "viewer" });
-            json!({ "subject": subject, "pattern": "web", "permissions": ["secrets:read"] })
-        }
-        "explain_access" => {
-            let rule = json!({ "subject": { "type": "role", "name": "viewer" }, "pattern": "web", "permissions": [] });
-            let subject = json!({ "type": "user", "id": "usr_x" });
-            json!({ "permission": "org:read", "subject": subject, "what_if": { "rule": rule } })
-        }
-        "add_member" | "add_project_member" => json!({ "email": "new@example.com", "role": "viewer" }),
-        "update_member" | "update_project_member" | "add_member_role" => json!({ "role": "viewer" }),
-        "transfer_org_ownership" | "transfer_project_ownership" => json!({ "member": "usr_x" }),
-        "update_webhook" => json!({ "description": "new" }),
-        "begin_device" => json!({ "device_name": "laptop" }),
-        "approve_device" => json!({ "user_code": "BCDF-GHJK" }),
-        "create_oauth_client" => {
-            json!({ "name": "new", "confidential": true, "redirect_uris": ["https://app.example.com/cb"] })
-        }
-        "update_oauth_client" => json!({ "name": "new" }),
-        "rotate_oauth_client_secret" => json!({ "overlap_hours": 1 }),
-        "create_realm_user" => json!({ "email": "new@example.com" }),
-        "update_realm_user" => json!({ "display_name": "New" }),
-        "add_realm_user_role" => json!({ "role": "editor" }),
-        "create_realm_token" => {
-            json!({ "grant_type": "password", "email": "new@example.com", "password": PASSWORD })
-        }
-        "revoke_realm_token" => json!({ "token": "srm_rrt_x" }),
-        "authorize" => {
-            let resource = json!({ "org": "acme", "project": "web", "environment": "production", "key": "DB_URL" });
-            json!({ "token": "srm_pat_x", "permission": "secrets:read", "resource": resource })
-        }
-        "rotate_webhook_secret" => json!({ "overlap_hours": 1 }),
-        "recover_webhook" => json!({ "since": "2020-01-02T03:04:05Z", "mode": "missing" }),
-        other => unreachable!("give the operation {other} a body here"),
-    }
 }

@@ -3,7 +3,9 @@
 mod abort;
 mod bodies;
 mod fields;
+mod good_bodies;
 mod hostile;
+mod logs;
 pub mod raw;
 mod slow;
 mod spellings;

@@ -6,9 +6,9 @@ mod use_everything;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness::Receiver;
-use harness::processes::{self, Installation, number};
+use harness::processes::{self, Api, Installation, number};
 use harness::servers::{Postgres, Redis};
+use harness::{Client, Receiver};
 
 use self::haystack::{Haystack, Monitor};
 use self::use_everything::use_everything;
@@ -86,10 +86,19 @@ async fn everything_arrives(receiver: &Receiver, installation: &Installation) {
     assert!(deliveries > 5 && !receiver.received().is_empty());
 }
 
+/// What Prometheus is told.
+async fn metrics(api: &Api) -> String {
+    let url = api.metrics.as_deref().expect("a listener for metrics");
+    let (origin, path) = url.split_at(url.len() - "/metrics".len());
+    Client::new(origin).get(path).await.expect(200).text()
+}
+
 #[test]
 fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
     processes::run(async {
-        let installation = Installation::embedded().with("STRONGROOM_LOG", "trace");
+        let installation = Installation::embedded()
+            .with("STRONGROOM_LOG", "trace")
+            .with("STRONGROOM_METRICS_LISTEN", "127.0.0.1:0");
         let api = installation.api().await;
         let receiver = Receiver::start().await;
         let mut canaries = use_everything(&api, &receiver, installation.dir()).await;
@@ -97,8 +106,14 @@ fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
         let key = std::fs::read_to_string(installation.dir().join("data/root.key")).expect("the root key");
         canaries.note("root key", key.trim());
 
+        let metrics = metrics(&api).await;
+        assert!(
+            metrics.contains("/v1/orgs/{org}"),
+            "what is no secret is found: {metrics}"
+        );
         let look = || {
             let mut all = Haystack::files(installation.dir(), &["root.key"]);
+            all.push(Haystack::new("metrics", metrics.clone()));
             all.push(Haystack::of_webhooks(&receiver));
             all.push(Haystack::new("refusals", canaries.refusals.clone()));
             all

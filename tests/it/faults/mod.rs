@@ -1,28 +1,116 @@
-//! What must hold when things break: processes killed and paused, Redis wiped, PostgreSQL restarted.
+//! What must hold when things break: processes killed and paused, Redis wiped, PostgreSQL restarted. Each fault has a
+//! short form for CI; `just faults` makes them longer. Modules of this one are named without their path.
+//!
+//! | | Fault | Proven by |
+//! |---|---|---|
+//! | F1 | Redis wiped five times a second | `redis::wiped_five_times_a_second_it_loses_no_event` |
+//! | F2 | Redis away for long, started empty | `redis::{away_for_long_it_costs_writes_nothing_that_is_felt, stopped_it_costs_a_second_and_no_write}` |
+//! | F3 | Redis answers nobody | `redis::frozen_it_holds_up_no_write_and_no_reader_afterwards` |
+//! | F4 | API killed | `kill::*` |
+//! | F5 | worker killed | `kill::*`, without Redis too |
+//! | F6 | worker frozen beyond its lease | `worker::a_worker_frozen_beyond_its_lease_changes_nothing_when_it_thaws` |
+//! | F7 | SIGTERM under load | `worker::{workers_asked_to_stop_under_load_finish_and_repeat_nothing, an_embedded_worker_asked_to_stop_under_load_repeats_nothing}` |
+//! | F8 | four workers and sweepers, rings in plenty | `worker::four_workers_and_rings_in_plenty_attempt_each_job_once` |
+//! | F9 | PostgreSQL restarted, connections cut | `postgres::*` |
+//! | F10 | answer lost, request repeated | `cut::{a_change_whose_answer_was_lost_…, of_simultaneous_repetitions_…}` |
+//! | F11 | receivers that hang, drip, never end | `receivers::*` |
+//! | F12 | one dead endpoint with a backlog | `lanes_dead::a_dead_endpoint_…`; its breaker: `lanes_breaker::*`; its rate: `lanes_rate::*` |
+//! | F13 | an organisation whose endpoints all hang | `lanes_dead::an_organisation_…` |
+//! | F14 | poison | `lanes_poison::*`; broken payloads and panics: `worker::tests::faults` |
+//! | F15 | clocks turned | `lanes_clock::*` |
+//! | F16 | secrets rotated under load | `signing::*`, `crate::webhooks::{rotation, libraries}` |
+//! | F17 | endpoint moved, switched off, deleted under load | `edits::*`; between claim and run: `worker::tests::delivery` |
+//! | F18 | requests to the inside | `proxy::*`, `crate::webhooks::egress`, `domain::egress::tests` |
+//! | F19 | recovery killed | `recovery::*`; at every step: `worker::tests::recovery` |
+//! | F20 | feed read while many write, ponder and give up | `crate::webhooks::feed::a_thousand_events_of_many_writers_…` |
+//! | F21 | ordered endpoint whose first event fails | `lanes_ordered::*` |
+//! | F22 | events of Stripe: repeated, disordered, forged, late | with billing |
+//! | F23 | mail servers that are busy, greylist, refuse, forget, hang | `worker::tests::mail` |
+//! | F24 | canaries | `canary::*` |
+//! | F25 | database locked for long | `sqlite::*` |
+//! | F26 | a change given up after it asked for a delivery | `cut::a_change_that_is_given_up_…` |
 
 mod canary;
 mod cut;
+mod drain;
+mod edits;
+mod hanging;
 mod keys;
 mod kill;
+mod lanes_breaker;
+#[cfg(target_os = "linux")]
+mod lanes_clock;
+mod lanes_dead;
+mod lanes_ordered;
+mod lanes_poison;
+mod lanes_rate;
+mod limits;
 mod load;
 mod postgres;
+mod proxy;
+mod rates;
 mod receivers;
+mod recovery;
 mod redis;
 mod rotation;
+mod signing;
+mod sqlite;
 mod start;
 mod watch;
 mod worker;
 
-use harness::Receiver;
-use harness::processes::{Tenant, number, sql, within};
-
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use domain::kernel::Db;
+use domain::access::Origin;
+use domain::journal::{self, Action, Entry, Target};
+use domain::kernel::id::OrgId;
+use domain::kernel::{Db, Timestamp};
+use harness::Receiver;
+use harness::app::number_from_environment;
+use harness::processes::{Tenant, number, sql, within};
+use harness::receiver::Received;
 
 /// Jobs that are neither done nor given up.
 const OPEN_JOBS: &str = "SELECT COUNT(*) FROM jobs WHERE state IN (0, 1)";
+
+/// How long a fault is to last when there is time for it; `None` in CI, where each has a short form. See `just faults`.
+fn seconds() -> Option<u64> {
+    number_from_environment("STRONGROOM_TEST_FAULT_SECONDS")
+}
+
+/// How long a test of very many events may take.
+fn limit() -> Duration {
+    Duration::from_mins(if seconds().is_some() { 40 } else { 10 })
+}
+
+/// How long each delivery took from its event to its arrival.
+fn lags(received: &[Received]) -> Vec<Duration> {
+    let lag = |one: &Received| {
+        let event = one.json();
+        let at = Timestamp::parse(event["timestamp"].as_str().expect("an instant")).expect("an instant");
+        one.at.since(at)
+    };
+    received.iter().map(lag).collect()
+}
+
+/// Records so many events of one organisation, `org.updated`, as its changes would: far more than clients could make in
+/// the time of a test. Nobody rings for them.
+async fn record(db: &Db, org: OrgId, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(200);
+        let tx = db.begin_write().await.expect("open a transaction");
+        for _ in 0..some {
+            let entry = Entry::in_org(org, Action::OrgUpdated, Target::Org(org)).with("changed", vec!["name"]);
+            journal::record(&tx, &Origin::system(), entry)
+                .await
+                .expect("record an event");
+        }
+        tx.commit().await.expect("commit");
+        left -= some;
+    }
+}
 
 /// Waits until every job has ended. Leases of workers that were killed end now and not after a minute.
 async fn jobs_end(db: &Db, time: Duration) {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::on_both;
+#[cfg(target_os = "linux")]
+use harness::processes::{self, Installation, Tenant, number, within};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,16 +16,24 @@ use tokio::net::{TcpListener, TcpStream};
 const WALL: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(5);
 
+const GIBIBYTE: usize = 1024 * 1024 * 1024;
+
 #[derive(Clone, Copy)]
 enum Manner {
     /// Takes the request and says nothing.
     Hangs,
+    /// Begins its answer and says nothing more.
+    Stalls,
+    /// Sends a gibibyte and says so before.
+    Huge,
     /// Sends a byte of its body a second.
     Drips,
     /// Sends a body that does not end.
     Endless,
     /// Breaks off in the middle of the head.
     Breaks,
+    /// Sends a head that does not end.
+    Babbles,
 }
 
 /// Listens and answers in this manner; counts the bytes it could send.
@@ -47,6 +57,30 @@ async fn answer(mut stream: TcpStream, manner: Manner, sent: Arc<AtomicUsize>) -
     match manner {
         Manner::Hangs => std::future::pending().await,
         Manner::Breaks => stream.write_all(head).await,
+        Manner::Babbles => {
+            stream.write_all(head).await?;
+            loop {
+                let field = b"X-More: 0123456789abcdef0123456789abcdef\r\n";
+                stream.write_all(field).await?;
+                sent.fetch_add(field.len(), Ordering::Relaxed);
+            }
+        }
+        Manner::Stalls => {
+            stream.write_all(head).await?;
+            stream.write_all(b"Content-Length: 10\r\n\r\nhalf").await?;
+            std::future::pending().await
+        }
+        Manner::Huge => {
+            stream.write_all(head).await?;
+            let length = format!("Content-Length: {GIBIBYTE}\r\n\r\n");
+            stream.write_all(length.as_bytes()).await?;
+            let piece = vec![b'x'; 64 * 1024];
+            for _ in 0..GIBIBYTE / piece.len() {
+                stream.write_all(&piece).await?;
+                sent.fetch_add(piece.len(), Ordering::Relaxed);
+            }
+            Ok(())
+        }
         Manner::Drips | Manner::Endless => {
             stream.write_all(head).await?;
             stream.write_all(b"Transfer-Encoding: chunked\r\n\r\n").await?;
@@ -69,7 +103,8 @@ on_both! {
     async fn an_attempt_at_a_bad_receiver_ends_within_twenty_seconds(t: TestApp) {
         let acme = t.org("acme").await;
         let manners = [
-            (Manner::Hangs, "timeout"), (Manner::Drips, "timeout"), (Manner::Endless, "ok"), (Manner::Breaks, "connect"),
+            (Manner::Hangs, "timeout"), (Manner::Stalls, "timeout"), (Manner::Drips, "timeout"), (Manner::Endless, "ok"),
+            (Manner::Huge, "ok"), (Manner::Breaks, "connect"), (Manner::Babbles, "connect"),
         ];
         let mut hooks = Vec::new();
         for (manner, outcome) in manners {
@@ -99,4 +134,42 @@ on_both! {
         }
         assert_eq!(t.number("SELECT COUNT(*) FROM jobs WHERE state = 1").await, 0, "every slot is free");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bodies_without_end_take_no_memory() {
+    processes::run(async {
+        let installation = Installation::embedded();
+        let api = installation.api().await;
+        let tenant = Tenant::create(&api.url, "acme", None).await;
+        let (hooks, db) = (format!("{}/webhooks", tenant.org), installation.db().await);
+        let mut sent = Vec::new();
+        for n in 0..20 {
+            let (address, count) = listen(if n % 2 == 0 { Manner::Huge } else { Manner::Endless }).await;
+            let body = json!({ "url": format!("http://{address}/"), "events": ["secret.*"] });
+            tenant.client.post(&hooks, body).await.expect(201).ok();
+            sent.push(count);
+        }
+        let before = api.process.peak_memory();
+        for n in 0..5 {
+            let put = json!({ "value": format!("value {n}") });
+            tenant.client.put(&format!("{}KEY", tenant.secrets), put).await.ok();
+        }
+        let taken = "SELECT COUNT(*) FROM jobs WHERE kind = 'webhook' AND state = 2";
+        within(WALL + GRACE, "all are delivered", || async {
+            number(&db, taken).await == 100
+        })
+        .await;
+        let grown = api.process.peak_memory() - before;
+        println!("a hundred bodies without end: {grown} KiB");
+        assert!(grown < 48 * 1024, "{grown} KiB");
+        for count in sent {
+            // Five deliveries, each with what fits into buffers of the kernel.
+            assert!(
+                count.load(Ordering::Relaxed) < 5 * 32 * 1024 * 1024,
+                "it stopped reading"
+            );
+        }
+    });
 }

@@ -1,6 +1,6 @@
 //! Clients: made, changed, rotated, ended, and their maker's own.
 
-use harness::{TestApp, on_both};
+use harness::on_both;
 use serde_json::json;
 
 use super::{Partner, REDIRECT, browser, error, partner};

@@ -1,6 +1,6 @@
 //! What programs find out by themselves.
 
-use harness::{TestApp, on_both};
+use harness::on_both;
 use serde_json::Value;
 
 on_both! {

@@ -1,6 +1,6 @@
 //! How far an application's token reaches: never beyond its scopes, nor beyond its person.
 
-use harness::{TestApp, on_both};
+use harness::on_both;
 use serde_json::json;
 
 use super::{browser, partner};

@@ -1,6 +1,6 @@
 //! Where answers go: nowhere that was not registered, and when that is wrong the person is told and nobody else.
 
-use harness::{TestApp, on_both};
+use harness::on_both;
 use serde_json::json;
 
 use super::{browser, partner, sent};
@@ -59,7 +59,7 @@ on_both! {
                 client.redirect.clone_from(&uri);
                 let code = client.code(&window, &[]).await;
                 let mut elsewhere = client.clone();
-                elsewhere.redirect = "http://127.0.0.1:2/cb".to_owned();
+                "http://127.0.0.1:2/cb".clone_into(&mut elsewhere.redirect);
                 if port == ":1" {
                     super::error(&elsewhere.trades(&t, &code).await, 400, "invalid_grant");
                 } else {

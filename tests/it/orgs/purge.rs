@@ -29,6 +29,11 @@ const COLUMNS: &[(&str, &str)] = &[
     ("webhook_secrets", "org_id"),
     ("webhook_recoveries", "org_id"),
     ("jobs", "org_id"),
+    ("billing_subscriptions", "org_id"),
+    ("usage_counters", "org_id"),
+    ("limit_overrides", "org_id"),
+    ("api_usage", "org_id"),
+    ("limit_notices", "org_id"),
     ("data_keys", "scope_id"),
 ];
 

@@ -75,7 +75,7 @@ on_both! {
         let admin = acme.member("alex", "admin").await;
         role(&acme, "low", &["org:read"]).await;
         role(&acme, "high", &["org:read", "org:delete"]).await;
-        let raise = json!({ "permissions": ["org:read", "billing:manage"] });
+        let raise = json!({ "permissions": ["org:read", "members:set_role"] });
         admin.patch(&acme.path("/roles/low"), raise).await.problem(403, "forbidden");
         for lower in [json!({ "permissions": ["org:read"] }), json!({ "name": "renamed" })] {
             admin.patch(&acme.path("/roles/high"), lower).await.problem(403, "forbidden");

@@ -4,8 +4,12 @@
 //! Its projects lie in no organisation; here they lie in one. Its role `member` is `developer` in a project, and a role
 //! is always named when somebody is added. Its service tokens are personal tokens. Its export is a flat object.
 //!
-//! Not walked yet: the hand-off of a token to a CLI, writing the configuration and restarting at the first run, the
-//! administration of a superuser, single sign-on.
+//! Its onboarding writes the configuration for a next start; here it is kept in the data folder, below what the operator
+//! sets, and `setup::restarting` walks the start that takes it up. Its users are toggled as staff too, which there is none
+//! of here. Its one overview is two here: what there is, and how it is set.
+//!
+//! Not walked yet: the hand-off of a token to a CLI. Its single sign-on knows endpoints alone; here an issuer stands before
+//! them, whose keys check what they say.
 
 use std::time::Duration;
 
@@ -14,11 +18,14 @@ use harness::people::PASSWORD;
 use harness::{Client, TestApp, on_both};
 use serde_json::json;
 
+use crate::sso;
+
 use super::{
     LOGIN, LOGOUT, ME, NEW_PASSWORD, TOKENS, add, between, column, cookie_in, login, refused_field, register, texts,
 };
 
 const ADMIN: &str = "/v1/setup/create-admin";
+const OIDC: &str = "/v1/admin/oidc";
 const PROJECTS: &str = "/v1/orgs/heartlock/projects";
 const WEB: &str = "/v1/orgs/heartlock/projects/web-app";
 const ENVS: &str = "/v1/orgs/heartlock/projects/web-app/environments";
@@ -33,6 +40,15 @@ async fn web_app(t: &TestApp) -> Client {
     let project = json!({ "name": "Web App", "description": "Main web application" });
     admin.post(PROJECTS, project).await.expect(201).ok();
     admin
+}
+
+/// The administrator of the first run.
+async fn superuser(t: &TestApp) -> Client {
+    let body = json!({
+        "setup_token": t.setup_token(), "email": "root@example.com", "password": PASSWORD, "transport": "bearer",
+    });
+    let made = t.anonymous().post(ADMIN, body).await.expect(201);
+    t.anonymous().bearer(&made.at("/access_token"))
 }
 
 /// Somebody new with a role in the project.
@@ -58,6 +74,128 @@ on_both! {
         assert_eq!(anyone.get("/v1/setup/status").await.expect(200).at("/setup_required"), "false");
         anyone.post(ADMIN, admin(PASSWORD)).await.problem(403, "forbidden");
         login(&t, "admin@example.com", PASSWORD).await.expect(200).ok();
+    }
+
+    async fn onboarding_writes_the_configuration_before_there_is_an_administrator(t: TestApp) {
+        let anyone = t.anonymous();
+        let status = anyone.get("/v1/setup/status").await.expect(200);
+        let stands = ["/setup_required", "/restart_required", "/current/has_mail"];
+        assert_eq!(texts(&status, stands), ["true", "false", "false"]);
+        assert!(["sqlite", "postgres"].contains(&status.at("/current/database").as_str()), "{}", status.text());
+        let token = json!({ "setup_token": t.setup_token() });
+        anyone.post("/v1/setup/restart", token.clone()).await.problem(409, "conflict");
+        let mut settings = token.clone();
+        settings["base_url"] = json!("https://heartlock.example.com");
+        let applied = anyone.post("/v1/setup/apply-config", settings.clone()).await.expect(200);
+        assert_eq!(applied.at("/restart_required"), "true");
+        let mut admin = token.clone();
+        for (field, value) in [("email", "admin@example.com"), ("password", PASSWORD)] {
+            admin[field] = json!(value);
+        }
+        anyone.post(ADMIN, admin).await.problem(409, "conflict");
+        assert_eq!(anyone.post("/v1/setup/restart", token).await.expect(202).at("/restarting"), "true");
+    }
+
+    async fn an_administrator_sees_how_much_there_is_and_how_it_is_set(t: TestApp) {
+        let root = superuser(&t).await;
+        let admin = web_app(&t).await;
+        admin.post(SECRETS, json!({ "key": "API_KEY", "value": "sk_live_abc123" })).await.expect(201).ok();
+        admin.post(INVITES, json!({ "email": "invitee@example.com" })).await.expect(201).ok();
+        admin.post(TOKENS, json!({ "name": "CI pipeline" })).await.expect(201).ok();
+        let stats = root.get("/v1/admin/stats").await.expect(200);
+        let counts = [
+            "/users", "/superusers", "/active_users", "/projects", "/environments", "/secrets", "/pending_invites",
+            "/accepted_invites", "/tokens", "/active_tokens",
+        ];
+        assert_eq!(texts(&stats, counts), ["2", "1", "2", "1", "3", "1", "1", "0", "1", "1"]);
+        let config = root.get("/v1/admin/config").await.expect(200);
+        assert_eq!(config.at("/has_mail"), "false");
+        let shown = config.json();
+        let mut names = shown["settings"].as_array().into_iter().flatten().map(|setting| setting["name"].clone());
+        assert!(names.any(|name| name == "STRONGROOM_BASE_URL"), "{shown}");
+        for path in ["/v1/admin/stats", "/v1/admin/config"] {
+            admin.get(path).await.problem(403, "forbidden");
+            t.anonymous().get(path).await.problem(401, "unauthenticated");
+        }
+    }
+
+    async fn an_administrator_toggles_and_deletes_accounts_but_their_own(t: TestApp) {
+        let root = superuser(&t).await;
+        let (jane, id) = register(&t, "jane@example.com").await;
+        let listed = root.get("/v1/admin/users?search=JANE").await.expect(200);
+        assert_eq!((column(&listed, "id"), column(&listed, "is_active")), (vec![id.clone()], vec!["true".into()]));
+        let path = format!("/v1/admin/users/{id}");
+        assert_eq!(root.patch(&path, json!({ "is_superuser": true })).await.expect(200).at("/is_superuser"), "true");
+        jane.get("/v1/admin/users").await.expect(200).ok();
+        assert_eq!(root.patch(&path, json!({ "is_superuser": false })).await.expect(200).at("/is_superuser"), "false");
+        jane.get("/v1/admin/users").await.problem(403, "forbidden");
+        assert_eq!(root.patch(&path, json!({ "is_active": false })).await.expect(200).at("/is_active"), "false");
+        jane.get(ME).await.problem(401, "unauthenticated");
+        login(&t, "jane@example.com", PASSWORD).await.problem(401, "invalid_credentials");
+        let own = format!("/v1/admin/users/{}", root.get(ME).await.expect(200).at("/id"));
+        for flags in [json!({ "is_superuser": false }), json!({ "is_active": false })] {
+            root.patch(&own, flags).await.problem(409, "conflict");
+        }
+        root.delete(&own).await.problem(409, "conflict");
+        root.delete(&path).await.expect(204).ok();
+        root.delete(&path).await.problem(404, "not_found");
+        assert!(column(&root.get("/v1/admin/users?search=jane").await.expect(200), "id").is_empty());
+    }
+
+    async fn an_administrator_looks_after_projects_and_their_members(t: TestApp) {
+        let root = superuser(&t).await;
+        let owner = web_app(&t).await;
+        let (_, id) = register(&t, "user@example.com").await;
+        let listed = root.get("/v1/admin/projects?search=web").await.expect(200);
+        assert_eq!(column(&listed, "name"), ["Web App"]);
+        let project = format!("/v1/admin/projects/{}", listed.at("/data/0/id"));
+        let counts = ["/members", "/environments", "/secrets"];
+        assert_eq!(texts(&root.get(&project).await.expect(200), counts), ["0", "3", "0"]);
+        let metadata = json!({ "name": "Web", "description": "The shop" });
+        let changed = root.patch(&project, metadata).await.expect(200);
+        assert_eq!(texts(&changed, ["/name", "/description"]), ["Web", "The shop"]);
+        let members = format!("{project}/members");
+        let member = format!("{members}/{id}");
+        assert_eq!(add(&root, &project, "user@example.com", "developer").await.expect(201).at("/role"), "developer");
+        assert_eq!(add(&root, &project, "user@example.com", "viewer").await.expect(200).at("/role"), "viewer");
+        assert_eq!(root.patch(&member, json!({ "role": "admin" })).await.expect(200).at("/role"), "admin");
+        let listed = root.get(&members).await.expect(200);
+        assert_eq!((column(&listed, "email"), column(&listed, "role")), (vec!["user@example.com".into()], vec!["admin".into()]));
+        root.delete(&member).await.expect(204).ok();
+        assert!(column(&root.get(&members).await.expect(200), "id").is_empty());
+        root.get(SECRETS).await.problem(404, "not_found");
+        root.delete(&project).await.expect(204).ok();
+        owner.get(WEB).await.problem(404, "not_found");
+        for refused in [owner.get(&project).await, owner.delete(&project).await, owner.get(&members).await] {
+            refused.problem(403, "forbidden");
+        }
+        let log = owner.get("/v1/orgs/heartlock/audit-logs?limit=1").await.expect(200);
+        let told = ["/data/0/action", "/data/0/actor/type", "/data/0/actor/email"];
+        assert_eq!(texts(&log, told), ["project.deleted", "superuser", "root@example.com"]);
+    }
+
+    async fn an_administrator_lists_and_revokes_invitations(t: TestApp) {
+        let root = superuser(&t).await;
+        let admin = web_app(&t).await;
+        let made = admin.post(INVITES, json!({ "email": "invitee@example.com", "role": "viewer" })).await.expect(201);
+        let link = admin.post(INVITES, json!({ "role": "viewer" })).await.expect(201);
+        let (newuser, _) = register(&t, "newuser@example.com").await;
+        newuser.post(&format!("/v1/invites/{}/accept", link.at("/token")), json!({})).await.expect(201).ok();
+        let asked = async |status: &str| {
+            column(&root.get(&format!("/v1/admin/invites?status={status}")).await.expect(200), "id")
+        };
+        assert_eq!(asked("pending").await, [made.at("/id")]);
+        assert_eq!(asked("accepted").await, [link.at("/id")]);
+        let project = admin.get(WEB).await.expect(200).at("/id");
+        let of_project = root.get(&format!("/v1/admin/projects/{project}/invites?status=any")).await.expect(200);
+        assert_eq!(column(&of_project, "id").len(), 2);
+        let token = expect_token(&t, "invitee@example.com", INVITE, 1).await;
+        let path = format!("/v1/admin/invites/{}", made.at("/id"));
+        admin.delete(&path).await.problem(403, "forbidden");
+        root.delete(&path).await.expect(204).ok();
+        let body = json!({ "password": PASSWORD });
+        t.anonymous().post(&format!("/v1/invites/{token}/accept"), body).await.problem(409, "invite_unusable");
+        root.delete(&path).await.problem(409, "invite_unusable");
     }
 
     async fn a_browser_signs_in_by_cookie_and_changes_names(t: TestApp) {
@@ -368,5 +506,51 @@ on_both! {
         assert!(program.get(&export).await.expect(200).text().contains("API_KEY="));
         program.put(&format!("{SECRETS}/API_KEY"), json!({ "value": "mine" })).await.problem(403, "forbidden");
         t.anonymous().get(&export).await.problem(401, "unauthenticated");
+    }
+
+    async fn an_administrator_sets_single_sign_on_up_and_probes_it(t: TestApp) {
+        let idp = sso::liar();
+        let root = superuser(&t).await;
+        assert_eq!(texts(&root.get(OIDC).await.expect(200), ["/enabled", "/client_id"]), ["false", ""]);
+        let named = |path: &str| format!("{}{path}", idp.url);
+        let oidc = json!({
+            "enabled": true, "client_id": "heartlock", "client_secret": "of heartlock", "issuer": idp.url, "discovery": false,
+            "authorization_endpoint": named("/auth"), "token_endpoint": named("/token"), "userinfo_endpoint": named("/userinfo"),
+            "jwks_uri": named("/jwks"), "end_session_endpoint": named("/logout"), "scopes": "openid email profile",
+            "create_unknown_user": true,
+        });
+        root.patch(OIDC, oidc).await.expect(200).ok();
+        let shown = root.get(OIDC).await.expect(200);
+        assert_eq!(texts(&shown, ["/enabled", "/client_secret", "/create_unknown_user"]), ["true", "********", "true"]);
+        let report = root.post(&format!("{OIDC}/test"), json!({})).await.expect(200);
+        let reached = ["/reachable", "/authorization_endpoint", "/token_endpoint", "/userinfo_endpoint"];
+        assert_eq!(texts(&report, reached), ["true"; 4], "{}", report.text());
+        assert_eq!(report.json()["errors"], json!([]));
+        let (user, _) = register(&t, "user@example.com").await;
+        for refused in [user.get(OIDC).await, user.patch(OIDC, json!({ "enabled": false })).await] {
+            refused.problem(403, "forbidden");
+        }
+        t.anonymous().get(OIDC).await.problem(401, "unauthenticated");
+    }
+
+    async fn people_sign_in_and_out_by_the_identity_provider(t: TestApp) {
+        let idp = sso::liar();
+        t.anonymous().get(&format!("{}/start", sso::INSTANCE)).await.problem(503, "unavailable");
+        let root = superuser(&t).await;
+        root.patch(OIDC, sso::settings(&idp)).await.expect(200).ok();
+        let way = sso::Way::begin(&t, &format!("{}/start?next=/docs", sso::INSTANCE)).await;
+        let arrived = way.there_and_back(&t).await.expect(303);
+        assert_eq!(arrived.header("location"), Some("/docs"));
+        let dana = sso::session(&t, &arrived);
+        let me = dana.get(ME).await.expect(200);
+        assert_eq!(texts(&me, ["/email", "/has_password", "/sso_enabled"]), ["dana@example.com", "false", "true"]);
+        let out = dana.post("/v1/auth/sso/logout", json!({})).await.expect(200);
+        assert!(out.at("/logout_url").starts_with(&format!("{}/logout?", idp.url)), "{}", out.text());
+        dana.get(ME).await.problem(401, "unauthenticated");
+        root.patch(OIDC, json!({ "create_unknown_user": false })).await.expect(200).ok();
+        sso::sign_in(&t).await.expect(303).ok();
+        let stranger = json!({ "claims": { "sub": "stranger", "email": "stranger@example.com" } });
+        sso::tell(&idp, "/control", stranger).await.expect(204).ok();
+        sso::sign_in(&t).await.problem(403, "forbidden");
     }
 }

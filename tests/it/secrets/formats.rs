@@ -2,11 +2,12 @@
 //! shells; and by the rules of `docker run --env-file` and Docker Compose, which no package registry has.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use domain::secrets::format::{Format, read, write};
+use harness::packages;
 
 const NPM: [&str; 2] = ["dotenv@18.0.10", "dotenv16@npm:dotenv@16.4.7"];
 const PYPI: [&str; 2] = ["python-dotenv==1.2.4", "PyYAML==6.0.3"];
@@ -269,28 +270,10 @@ fn compose_quoted(text: &str, quote: char) -> (String, &str) {
     panic!("unterminated");
 }
 
-/// Installs the readers once for each target directory; gives the directory that they are in.
+/// The directory that the readers are in, installed once for each target directory.
 fn tools() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers");
-    fs::create_dir_all(&dir).unwrap();
-    let lock = File::create(dir.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let (stamp, wanted) = (dir.join("installed"), [NPM, PYPI].concat().join(" "));
-    if fs::read_to_string(&stamp).unwrap_or_default() != wanted {
-        let path = dir.to_string_lossy();
-        let npm = [
-            "install",
-            "--silent",
-            "--ignore-scripts",
-            "--no-save",
-            "--prefix",
-            &path,
-        ];
-        run_in(Path::new("."), "npm", &[&npm[..], &NPM].concat());
-        run_in(&dir, "python3", &["-m", "venv", "venv"]);
-        run_in(&dir, "venv/bin/pip", &[&["install", "--quiet"][..], &PYPI].concat());
-        fs::write(&stamp, wanted).unwrap();
-    }
+    packages::install(&dir, &NPM, &PYPI);
     dir
 }
 

@@ -18,8 +18,16 @@ use super::hook;
 use crate::access::Stage;
 
 /// What the table of operations does not bring about; tests of their own do. A webhook is switched off by what its
-/// receiver answers: the tests of `health`.
-const ELSEWHERE: [&str; 3] = ["access_rule.updated", "project.key_destroyed", "webhook.disabled"];
+/// receiver answers: the tests of `health`. A plan changes by what Stripe says: the tests of `billing`. Limits are reached
+/// in the tests of `limits`.
+const ELSEWHERE: [&str; 6] = [
+    "access_rule.updated",
+    "project.key_destroyed",
+    "webhook.disabled",
+    "billing.plan_changed",
+    "limit.approaching",
+    "limit.reached",
+];
 
 /// The schemas by their types.
 pub struct Catalogue(BTreeMap<String, Value>);

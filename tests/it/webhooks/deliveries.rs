@@ -1,6 +1,7 @@
 //! What arrives at an endpoint.
 
-use harness::{Receiver, on_both};
+use harness::app::Options;
+use harness::{Receiver, TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
 
 use super::{deliveries, expect_state, hook, path};
@@ -106,6 +107,24 @@ on_both! {
         assert_eq!(deliveries(&acme, &hooks[1]).await.len(), 2);
     }
 
+    async fn who_filters_for_a_key_is_told_of_all_that_happens_to_it(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        let env = web.env("staging");
+        let some = hook(&acme, "https://example.com/", json!({ "filters": { "keys": ["DB_URL"] } })).await;
+        for value in ["one", "two"] {
+            acme.owner.put(&env.secret("DB_URL"), json!({ "value": value })).await.ok();
+        }
+        acme.owner.delete(&format!("{}/versions/1", env.secret("DB_URL"))).await.ok();
+        acme.owner.patch(&env.secret("DB_URL"), json!({ "key": "DATABASE_URL" })).await.expect(200).ok();
+        // That is another key now.
+        acme.owner.put(&env.secret("DATABASE_URL"), json!({ "value": "three" })).await.ok();
+        acme.owner.post(&format!("{}/template", web.path), json!({ "key": "DB_URL" })).await.expect(201).ok();
+        let told: Vec<_> = deliveries(&acme, &some).await.iter().rev().map(|one| one["event_type"].clone()).collect();
+        let expected = ["secret.created", "secret.updated", "secret.version_destroyed", "secret.updated", "template.key_created"];
+        assert_eq!(told, expected);
+    }
+
     async fn the_log_of_a_delivery_tells_what_came_of_it(t: TestApp) {
         let receiver = Receiver::start().await;
         let acme = t.org("acme").await;
@@ -152,5 +171,21 @@ on_both! {
         }
         assert_eq!((seen, after), (all, "&after=".to_owned()));
         acme.owner.get(&path(&acme, &made, "/deliveries?after=nonsense")).await.problem(422, "invalid_field");
+    }
+}
+
+on_each_backend! {
+    async fn the_log_of_a_delivery_to_a_name_tells_what_finding_it_took(backend: Backend) {
+        let receiver = Receiver::start().await;
+        // Plain http wants all addresses of a name to be open.
+        let t = TestApp::start(Options::new(backend).with("STRONGROOM_EGRESS_ALLOW", "127.0.0.0/8,::1/128")).await;
+        let acme = t.org("acme").await;
+        let made = hook(&acme, &receiver.url.replace("127.0.0.1", "localhost"), json!({})).await;
+        let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
+        let attempt = tested.json()["attempts"][0].clone();
+        assert_eq!((&attempt["outcome"], &attempt["remote_ip"]), (&json!("ok"), &json!("127.0.0.1")));
+        for timing in ["dns_ms", "connect_ms", "first_byte_ms", "total_ms"] {
+            assert!(attempt[timing].as_f64().is_some_and(|ms| ms > 0.0), "{timing}: {attempt}");
+        }
     }
 }

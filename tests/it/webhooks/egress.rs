@@ -4,9 +4,9 @@ use harness::app::Options;
 use harness::{TestApp, on_each_backend};
 use serde_json::json;
 
-use super::{hook, path};
+use super::{hook, path, says};
 
-const REFUSED: [(&str, &str); 16] = [
+const REFUSED: [(&str, &str); 27] = [
     ("http://169.254.169.254/latest/meta-data", "address"),
     ("https://169.254.169.254/", "address"),
     ("https://[fd00:ec2::254]/", "address"),
@@ -16,11 +16,22 @@ const REFUSED: [(&str, &str); 16] = [
     ("https://0x7f.1/", "address"),
     ("https://[::1]/", "address"),
     ("https://[::ffff:127.0.0.1]/", "address"),
+    ("https://[::ffff:a9fe:a9fe]/", "address"),
+    ("https://[::7f00:1]/", "address"),
+    ("https://[64:ff9b::169.254.169.254]/", "address"),
+    ("https://[64:ff9b:1::7f00:1]/", "address"),
+    ("https://[2002:7f00:1::]/", "address"),
+    ("https://0177.0.0.1/", "address"),
+    ("https://127.0.0.1.:8443/", "address"),
+    ("https://0/", "address"),
+    ("https://①②⑦.0.0.1/", "address"),
+    ("https://localhost.:8443/", "local_name"),
     ("https://localhost/", "local_name"),
     ("https://10.0.0.1/", "address"),
     ("http://example.com/", "scheme"),
     ("ftp://example.com/", "scheme"),
     ("https://dana:pw@example.com/", "userinfo"),
+    ("https://example.com@127.0.0.1/", "userinfo"),
     ("https://example.com:22/", "port"),
     ("nonsense", "format"),
 ];
@@ -53,6 +64,23 @@ on_each_backend! {
         let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
         assert_eq!((tested.at("/state"), tested.at("/attempts/0/outcome")), ("failed".into(), "blocked".into()));
         assert!(receiver.received().is_empty());
+    }
+
+    async fn a_redirect_is_an_answer_and_is_not_followed(backend: Backend) {
+        let (t, inside) = (TestApp::spawn(backend).await, harness::Receiver::start().await);
+        let acme = t.org("acme").await;
+        for (status, location) in [
+            (301, inside.url.clone()), (302, "http://169.254.169.254/latest/meta-data".to_owned()),
+            (303, inside.url.clone()), (307, inside.url.clone()), (308, inside.url.clone()),
+        ] {
+            let head = format!("HTTP/1.1 {status} Elsewhere\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+            let url = says(head).await;
+            let made = hook(&acme, &url, json!({ "events": ["org.updated"] })).await;
+            let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
+            let ended = [tested.at("/state"), tested.at("/attempts/0/outcome"), tested.at("/attempts/0/status")];
+            assert_eq!(ended, ["failed".to_owned(), "http".to_owned(), status.to_string()]);
+        }
+        assert!(inside.received().is_empty());
     }
 
     async fn an_allowed_address_may_be_called_and_its_neighbours_may_not(backend: Backend) {

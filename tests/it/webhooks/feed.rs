@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use domain::access::Origin;
+use domain::journal::{self, Action, Entry, Target};
 use futures_util::future::join_all;
 use harness::{Answer, Client, Org, Receiver, on_both};
 use serde_json::{Value, json};
@@ -217,19 +219,34 @@ on_both! {
     }
 
     async fn a_thousand_events_of_many_writers_are_read_without_a_gap_while_they_are_written(t: TestApp) {
-        const WRITERS: usize = 8;
-        const EACH: usize = 125;
+        const WRITERS: usize = 32;
+        const EACH: usize = 32;
         let acme = t.org("acme").await;
         let mut envs = Vec::new();
-        for number in 0..WRITERS {
+        for number in 0..8 {
             envs.push(acme.project(&format!("p{number}")).await.env("staging"));
         }
         let acme = &acme;
-        let writers = join_all(envs.iter().map(|env| async move {
+        let writers = join_all((0..WRITERS).zip(envs.iter().cycle()).map(|(writer, env)| async move {
             for number in 0..EACH {
-                acme.owner.put(&env.secret(&format!("K{number}")), json!({ "value": "v" })).await.expect(201).ok();
+                let key = env.secret(&format!("K{writer}_{number}"));
+                acme.owner.put(&key, json!({ "value": "v" })).await.expect(201).ok();
             }
         }));
+        // Somebody takes long about a change, and gives up each other one.
+        let ponderer = async {
+            for number in 0..20 {
+                let tx = t.db().begin_write().await.expect("open a transaction");
+                let entry = Entry::in_org(acme.id, Action::OrgUpdated, Target::Org(acme.id)).with("changed", vec!["name"]);
+                journal::record(&tx, &Origin::system(), entry).await.expect("record an event");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                if number % 2 == 0 {
+                    tx.rollback().await.expect("roll back");
+                } else {
+                    drop(tx.commit().await.expect("commit"));
+                }
+            }
+        };
         let reader = async {
             let (mut read, mut after) = (Vec::new(), 0);
             while read.len() < WRITERS * EACH {
@@ -240,11 +257,14 @@ on_both! {
             }
             read
         };
-        let (read, _) = tokio::join!(reader, writers);
+        let (read, _, ()) = tokio::join!(reader, writers, ponderer);
         let seqs = seqs(&read);
         assert!(seqs.is_sorted_by(|one, next| one < next));
         let stored = t.number("SELECT COUNT(*) FROM journal WHERE action = 'secret.created'").await;
-        assert_eq!((read.len(), stored), (WRITERS * EACH, 1_000));
+        assert_eq!((read.len(), stored), (WRITERS * EACH, 1_024));
+        assert_eq!(types(&part(acme, "?types=org.updated").await), ["org.updated"; 10]);
+        let gaps = "SELECT SUM(l.seq) - (SELECT COUNT(*) FROM journal) FROM ledgers l";
+        assert_eq!(t.number(&format!("SELECT CAST(({gaps}) AS BIGINT)")).await, 0, "no number is used up");
         let mut again = Vec::new();
         let mut after = 0;
         while again.len() < read.len() {

@@ -1,11 +1,13 @@
 //! Webhooks and their deliveries, and the feed of the same events.
 
-mod catalogue;
+pub mod catalogue;
 mod deliveries;
 mod egress;
 mod endpoints;
 mod feed;
 mod health;
+mod lanes;
+mod libraries;
 mod recovering;
 mod resending;
 mod retries;
@@ -14,6 +16,39 @@ mod testing;
 
 use harness::{Answer, Org};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// The URL of a receiver that says this to everything, and closes the connection.
+async fn says(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // All of a request fits: closing with bytes unread would reset the connection.
+            let mut request = vec![0; 64 * 1024];
+            let mut read = 0;
+            while !is_whole(&request[..read]) {
+                match stream.read(&mut request[read..]).await {
+                    Ok(more) if more > 0 => read += more,
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+/// Whether a request has arrived to the end of its body.
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.is_none_or(|length| length.parse() == Ok(body.len()))
+}
 
 /// A webhook for all events, and more.
 async fn hook(acme: &Org<'_>, url: &str, more: Value) -> Answer {

@@ -7,7 +7,7 @@ use harness::app::{Options, eventually};
 use harness::{Backend, Receiver, TestApp, on_each_backend};
 use serde_json::json;
 
-use super::{deliveries, expect_state, hook, path};
+use super::{deliveries, expect_state, hook, path, says};
 
 async fn stopped(backend: Backend) -> TestApp {
     TestApp::start(Options::new(backend).stopped_clock()).await
@@ -33,6 +33,31 @@ on_each_backend! {
         let ids: Vec<_> = requests.iter().map(|request| request.header("webhook-id")).collect();
         assert_eq!(ids, [done["event_id"].as_str().unwrap_or_default(); 2], "the same id");
         assert_eq!(requests.first().map(|r| r.body.clone()), requests.last().map(|r| r.body.clone()), "the same bytes");
+    }
+
+    async fn a_receiver_that_asks_for_patience_gets_it_for_a_day_at_most(backend: Backend) {
+        let t = stopped(backend).await;
+        let acme = t.org("acme").await;
+        let mut hooks = Vec::new();
+        // Less than the schedule's five seconds, more, a date, more than a day, and what is no time at all.
+        for (asked, range) in [
+            ("1", "2030-01-02T03:04:09.000Z"..="2030-01-02T03:04:11.000Z"),
+            ("3600", "2030-01-02T04:04:05.000Z"..="2030-01-02T04:04:05.999Z"),
+            ("Wed, 02 Jan 2030 05:04:05 GMT", "2030-01-02T05:04:05.000Z"..="2030-01-02T05:04:05.999Z"),
+            ("999999", "2030-01-03T03:04:05.000Z"..="2030-01-03T03:04:05.999Z"),
+            ("soon", "2030-01-02T03:04:09.000Z"..="2030-01-02T03:04:11.000Z"),
+        ] {
+            let status = if hooks.len() % 2 == 0 { "503 Busy" } else { "429 Slow" };
+            let head = format!("HTTP/1.1 {status}\r\nRetry-After: {asked}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            hooks.push((hook(&acme, &says(head).await, json!({ "events": ["project.created"] })).await, asked, range));
+        }
+        acme.project("web").await;
+        for (made, asked, range) in &hooks {
+            let failed = expect_state(&acme, made, "pending", 1).await;
+            let next = failed["next_attempt_at"].as_str().unwrap_or_default();
+            assert!(range.contains(&next), "{asked}: {next}");
+            assert_eq!(failed["attempts"][0]["response_headers"]["retry-after"], *asked);
+        }
     }
 
     async fn a_delivery_that_always_fails_ends_after_ten_attempts(backend: Backend) {

@@ -4,11 +4,13 @@ use harness::receiver::Received;
 use harness::{Receiver, on_both};
 use serde_json::json;
 
-use super::{hook, path};
+use super::{expect_state, hook, path};
 
-/// How many secrets signed a request.
+/// How many secrets signed a request: each signs twice, with itself and with the key pair that came with it.
 fn signatures(request: &Received) -> usize {
-    request.header("webhook-signature").split(' ').count()
+    let count = request.signatures("v1").len();
+    assert_eq!(request.signatures("v1a").len(), count);
+    count
 }
 
 on_both! {
@@ -33,6 +35,64 @@ on_both! {
         let log = acme.owner.get(&acme.path("/audit-logs?action=webhook.secret_rotated")).await.expect(200);
         assert_eq!(log.at("/data/0/metadata/previous_expires_at"), rotated.at("/previous_expires_at"));
         assert!(!log.text().contains("whsec_"));
+    }
+
+    async fn the_public_key_of_a_webhook_verifies_and_changes_with_its_secret(t: TestApp) {
+        let receiver = Receiver::start().await;
+        let acme = t.org("acme").await;
+        let made = hook(&acme, &receiver.url, json!({ "events": ["project.created"] })).await;
+        let old = made.at("/public_key");
+        assert!(old.starts_with("whpk_") && old.len() == "whpk_".len() + 44, "{old}");
+        for shown in [acme.owner.get(&path(&acme, &made, "")).await, acme.owner.patch(&path(&acme, &made, ""), json!({})).await] {
+            assert_eq!(shown.expect(200).at("/public_key"), old);
+        }
+        acme.project("one").await;
+        let requests = receiver.expect(1).await;
+        assert!(requests[0].is_signed_by(&old));
+        let other = hook(&acme, "https://example.com/", json!({})).await;
+        assert!(!requests[0].is_signed_by(&other.at("/public_key")));
+        let new = acme.owner.post(&path(&acme, &made, "/rotate-secret"), json!({})).await.expect(200).at("/public_key");
+        assert!(new.starts_with("whpk_") && new != old);
+        let listed = acme.owner.get(&acme.path("/webhooks")).await.expect(200);
+        assert_eq!([listed.at("/data/0/public_key"), listed.at("/data/1/public_key")], [new.clone(), other.at("/public_key")]);
+        acme.project("two").await;
+        let requests = receiver.expect(2).await;
+        assert!(requests[1].is_signed_by(&old) && requests[1].is_signed_by(&new));
+        t.sql("UPDATE webhook_secrets SET expires_at = created_at WHERE expires_at IS NOT NULL").await;
+        acme.project("three").await;
+        let requests = receiver.expect(3).await;
+        assert!(!requests[2].is_signed_by(&old) && requests[2].is_signed_by(&new));
+    }
+
+    async fn a_webhook_of_before_there_were_key_pairs_gets_one_at_its_next_rotation(t: TestApp) {
+        let receiver = Receiver::start().await;
+        let acme = t.org("acme").await;
+        let made = hook(&acme, &receiver.url, json!({ "events": ["project.created"] })).await;
+        t.sql("UPDATE webhook_secrets SET sealed_key = NULL, public_key = NULL").await;
+        let shown = acme.owner.get(&path(&acme, &made, "")).await.expect(200);
+        assert!(shown.json().get("public_key").is_none());
+        acme.project("one").await;
+        let requests = receiver.expect(1).await;
+        assert_eq!((requests[0].signatures("v1").len(), requests[0].signatures("v1a").len()), (1, 0));
+        assert!(requests[0].is_signed_with(&made.at("/secret")));
+        let rotated = acme.owner.post(&path(&acme, &made, "/rotate-secret"), json!({})).await.expect(200);
+        acme.project("two").await;
+        let requests = receiver.expect(2).await;
+        assert!(requests[1].is_signed_by(&rotated.at("/public_key")) && requests[1].is_signed_with(&made.at("/secret")));
+    }
+
+    async fn a_private_key_that_was_moved_to_another_webhook_does_not_sign(t: TestApp) {
+        let receiver = Receiver::start().await;
+        let acme = t.org("acme").await;
+        let made = hook(&acme, &receiver.url, json!({ "events": ["project.created"] })).await;
+        hook(&acme, "https://example.com/", json!({})).await;
+        // Each row gets the key of the other.
+        let other = "SELECT o.sealed_key FROM webhook_secrets o WHERE o.id <> webhook_secrets.id";
+        t.sql(&format!("UPDATE webhook_secrets SET sealed_key = ({other})")).await;
+        acme.project("one").await;
+        let failed = expect_state(&acme, &made, "pending", 1).await;
+        assert_eq!(failed["attempts"][0]["outcome"], "internal", "{failed}");
+        assert!(receiver.received().is_empty());
     }
 
     async fn without_an_overlap_the_old_secrets_end_at_once(t: TestApp) {
@@ -75,6 +135,7 @@ on_both! {
         acme.owner.post(&rotate, json!({ "overlap_hours": 1 })).await.expect(200).ok();
         assert_eq!(t.number("SELECT COUNT(*) FROM webhook_secrets").await, 3);
         assert_eq!(t.number("SELECT COUNT(*) FROM webhook_secrets WHERE hashes_names").await, 1);
+        assert_eq!(t.number("SELECT COUNT(*) FROM webhook_secrets WHERE hashes_names AND sealed_key IS NULL").await, 1);
     }
 
     async fn the_hash_of_a_key_outlives_the_secret(t: TestApp) {

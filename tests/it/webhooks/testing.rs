@@ -4,26 +4,8 @@ use std::time::Duration;
 
 use harness::{Receiver, on_both};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
-use super::{hook, path};
-
-/// A receiver that answers every request with this many bytes.
-async fn talkative(bytes: usize) -> std::io::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}/", listener.local_addr()?);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = vec![0; 16 * 1024];
-            let _ = stream.read(&mut head).await;
-            let body = "y".repeat(bytes);
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n{body}");
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    Ok(url)
-}
+use super::{hook, path, says};
 
 on_both! {
     async fn a_test_is_a_signed_delivery_whose_result_is_answered(t: TestApp) {
@@ -66,7 +48,8 @@ on_both! {
     async fn the_first_16_kib_of_an_answer_are_kept(t: TestApp) {
         let acme = t.org("acme").await;
         for (sent, kept) in [(16 * 1024, 16 * 1024), (200 * 1024, 16 * 1024), (10, 10)] {
-            let url = talkative(sent).await.expect("a receiver");
+            let body = "y".repeat(sent);
+            let url = says(format!("HTTP/1.1 200 OK\r\nContent-Length: {sent}\r\nConnection: close\r\n\r\n{body}")).await;
             let made = hook(&acme, &url, json!({})).await;
             let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
             assert_eq!((tested.at("/state"), tested.at("/attempts/0/status")), ("succeeded".into(), "200".into()));

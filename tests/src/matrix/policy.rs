@@ -21,6 +21,8 @@ pub const TOKEN: &str = "403t";
 pub const SESSION: &str = "403s";
 /// The state of things does not allow it: a member already, no role to give up, no second factor.
 pub const CONFLICT: &str = "409";
+/// Let in, to be told that this instance sells nothing.
+pub const DISABLED: &str = "501";
 /// Absent or hidden.
 pub const HIDDEN: &str = "404";
 
@@ -35,6 +37,7 @@ pub fn cell(answer: &Answer) -> String {
         (403, "session_required") => SESSION.to_owned(),
         (404, "not_found") => HIDDEN.to_owned(),
         (409, "conflict") => CONFLICT.to_owned(),
+        (501, "billing_disabled") => DISABLED.to_owned(),
         (_, code) => format!("{status} {code}"),
     }
 }
@@ -72,6 +75,7 @@ fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
         Gate::Unbound => asked.person().or_else(|| asked.unbound()),
         Gate::Scope(permission) => asked.person().or_else(|| asked.scope(permission)),
         Gate::Visible(permission) => asked.sight(&place.org()).or_else(|| asked.scope(permission)),
+        Gate::Superuser => asked.superuser(),
         Gate::Org(permission) => asked.permission(permission, &place.org()),
         Gate::OrgSession(permission) => asked.permission(permission, &place.org()).or_else(|| asked.session()),
         Gate::Project(permission) => asked.permission(permission, &place.project()),
@@ -123,6 +127,12 @@ impl Asked<'_> {
 
     fn session(&self) -> Option<&'static str> {
         (self.known.kind != CredentialKind::Session).then_some(SESSION)
+    }
+
+    fn superuser(&self) -> Option<&'static str> {
+        (!self.known.is_superuser)
+            .then_some(FORBIDDEN)
+            .or_else(|| self.session())
     }
 
     fn unbound(&self) -> Option<&'static str> {

@@ -46,6 +46,8 @@ pub struct Known {
     pub facts: Facts,
     /// Whether it is the owner, whose token `delete_token` is about.
     pub is_owner: bool,
+    /// Whether it administers the instance.
+    pub is_superuser: bool,
 }
 
 fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
@@ -57,6 +59,7 @@ fn session(name: &'static str, person: &Person, facts: Facts) -> Principal {
             kind: CredentialKind::Session,
             facts,
             is_owner: name == "owner",
+            is_superuser: name == "root",
         }),
     }
 }
@@ -86,7 +89,23 @@ pub async fn all(app: &TestApp, world: &World) -> Vec<Principal> {
     all.extend(machines(&seed, world).await);
     all.extend(stopped_machines(&seed, world).await);
     all.extend(tokens(&seed, world).await);
+    all.push(root_token(world).await);
     all
+}
+
+/// A token of who administers the instance: it does not.
+async fn root_token(world: &World) -> Principal {
+    Principal {
+        name: "root-pat",
+        client: world.superuser.token(json!({ "name": "all" })).await,
+        known: Some(Known {
+            actor: Actor::unlimited(Subject::User(world.superuser.id)),
+            kind: CredentialKind::PersonalToken,
+            facts: Facts::default(),
+            is_owner: false,
+            is_superuser: true,
+        }),
+    }
 }
 
 /// Those who prove nothing.
@@ -198,6 +217,7 @@ async fn special(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
         .await;
     let mut all = vec![
         session("outsider", &world.outsider, Facts::default()),
+        session("root", &world.superuser, Facts::default()),
         session("invitee", &world.invitee, Facts::default()),
         session("removed", &removed, Facts::default()),
         session("lapsed", &lapsed, holding(vec![was], vec![])),
@@ -280,6 +300,7 @@ async fn machines(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
             kind: CredentialKind::ServiceKey,
             facts,
             is_owner: false,
+            is_superuser: false,
         }),
     };
     let everywhere = bound(seed.side.org_id);
@@ -392,6 +413,7 @@ async fn tokens(seed: &Seed<'_>, world: &World) -> Vec<Principal> {
                 kind: CredentialKind::PersonalToken,
                 facts: holding(memberships, vec![]),
                 is_owner: false,
+                is_superuser: false,
             }),
         });
     }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use domain::access::{EnvClass, EnvRef, ProjectRef, Resource};
 use domain::auth::verification;
 use domain::kernel::Reads;
-use domain::kernel::id::{EmailId, EnvId, OrgId, ProjectId, UserId};
+use domain::kernel::id::{
+    DeliveryId, EmailId, EnvId, FederatedIdentityId, JobId, OrgId, ProjectId, ServiceAccountId, SsoIdentityId, UserId,
+};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -76,6 +78,18 @@ pub struct Side {
 }
 
 impl Side {
+    /// The job of the delivery.
+    fn job(&self) -> String {
+        let delivery: DeliveryId = self.delivery.parse().expect("an id");
+        JobId(delivery.0).to_string()
+    }
+
+    /// The rule of the service account; see `FEDERATED`.
+    fn federated_identity(&self) -> String {
+        let account: ServiceAccountId = self.service_account.parse().expect("an id");
+        FederatedIdentityId(account.0).to_string()
+    }
+
     /// Values for the parameters of every path.
     pub fn names(&self, env: &EnvSeed) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
@@ -95,11 +109,17 @@ impl Side {
             ("session", self.session.clone()),
             ("service_account", self.service_account.clone()),
             ("service_key", self.service_key.clone()),
+            ("provider", self.org_id.to_string()),
+            ("identity", SsoIdentityId(self.owner_id.0).to_string()),
+            ("federated_identity", self.federated_identity()),
             ("client", self.oauth_client.clone()),
             ("user", self.realm_user.clone()),
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
+            ("user", self.member.clone()),
+            ("job", self.job()),
+            ("plan", "team".to_owned()),
         ])
     }
 }
@@ -169,6 +189,8 @@ pub struct World {
     pub outsider: Person,
     /// Who is invited to the own side and has not come yet.
     pub invitee: Person,
+    /// Who administers the instance, and is in no organisation but their own.
+    pub superuser: Person,
     pub refresh_token: String,
     /// A link that verifies an address.
     pub link: String,
@@ -228,6 +250,7 @@ impl World {
             owner: acme.owner,
             outsider: globex.owner,
             invitee,
+            superuser: superuser(app).await,
             own,
             foreign,
             receiver,
@@ -251,6 +274,15 @@ impl World {
             .find(|place| place.env.class == EnvClass::Prod)
             .expect("production")
     }
+}
+
+/// One of two: the last could not delete their account.
+async fn superuser(app: &TestApp) -> Person {
+    let root = app.person("root").await;
+    app.person("spare-root").await;
+    app.sql("UPDATE users SET is_superuser = TRUE WHERE first_name IN ('root', 'spare-root')")
+        .await;
+    root
 }
 
 /// What mails brought to the owner, and to newcomers.

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Gate, Operation, change, read, unrecorded, write};
+use super::orgs::SSO;
+use super::{Gate, Operation, ask, change, read, unrecorded, write};
 use crate::people::PASSWORD;
 
 /// Puts the owner's prepared second factor in force.
@@ -15,6 +16,15 @@ const COLLEAGUES_OWN: &str = "UPDATE memberships
     UPDATE memberships
     SET org_id = (SELECT id FROM orgs WHERE slug = 'globex'), scope_id = (SELECT id FROM orgs WHERE slug = 'globex')
     WHERE org_id = (SELECT id FROM orgs WHERE slug = 'globex-colleague')";
+
+/// Gives the owners an identity; it has the id of its account.
+const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, issuer, client_id, discovery, scopes,
+        create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT id, id, 'Acme', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'openid', TRUE, '[]', 1, 1 FROM orgs
+    WHERE slug = 'acme';
+    INSERT INTO sso_identities (id, provider_id, issuer, subject, user_id, created_at, last_used_at)
+    SELECT u.id, o.id, 'http://127.0.0.1:9999', u.first_name, u.id, 1, 1 FROM users u JOIN orgs o ON o.slug = 'acme'
+    WHERE u.first_name IN ('acme-owner', 'globex-owner')";
 
 pub(super) const ROWS: &[Operation] = &[
     write(
@@ -81,10 +91,33 @@ pub(super) const ROWS: &[Operation] = &[
         |world, _| json!({ "challenge_token": world.challenge_token, "code": world.locked.next_code() }),
     ),
     read("get_setup_status", Gate::Public),
-    write("create_admin", Gate::Public, 201, |world, _| {
-        let email = "chief@example.com";
-        json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
-    }),
+    Operation {
+        // Only where there is none yet.
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        ..write("create_admin", Gate::Public, 201, |world, _| {
+            let email = "chief@example.com";
+            json!({ "setup_token": world.setup_token, "email": email, "password": PASSWORD, "transport": "bearer" })
+        })
+    },
+    // Settings would make the next start another one: here it asks for none.
+    Operation {
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        ..ask(
+            "apply_setup_config",
+            Gate::Public,
+            |world, _| json!({ "setup_token": world.setup_token }),
+        )
+    },
+    // Nothing waits for it. Those who restart have processes of their own: see `setup::restarting`.
+    Operation {
+        prepare: Some("UPDATE users SET is_superuser = FALSE"),
+        success: 409,
+        ..ask(
+            "restart_instance",
+            Gate::Public,
+            |world, _| json!({ "setup_token": world.setup_token }),
+        )
+    },
     read("get_health", Gate::Public),
     read("get_ready", Gate::Public),
     read("get_me", Gate::Person),
@@ -170,6 +203,38 @@ pub(super) const ROWS: &[Operation] = &[
     read("list_tokens", Gate::Person),
     write("create_token", Gate::Session, 201, |_, _| json!({ "name": "ci" })),
     change("delete_token", Gate::OwnToken, 204),
+    read("get_sso_providers", Gate::Public),
+    // A way to a provider is nobody's event yet.
+    Operation {
+        journal_rows: 0,
+        prepare: Some(SSO),
+        ..change("start_sso", Gate::Public, 303)
+    },
+    // Nobody began it.
+    Operation {
+        success: 403,
+        ..read("finish_sso", Gate::Public)
+    },
+    Operation {
+        journal_rows: 0,
+        prepare: Some(SSO),
+        ..change("link_sso", Gate::Session, 200)
+    },
+    change("logout_sso", Gate::Public, 200),
+    read("list_sso_identities", Gate::Session),
+    Operation {
+        prepare: Some(IDENTITIES),
+        ..change("unlink_sso", Gate::OwnToken, 204)
+    },
+    // No rule lets it stand for anybody.
+    Operation {
+        success: 401,
+        ..ask(
+            "exchange_token",
+            Gate::Public,
+            |_, place| json!({ "service_account": place.side.service_account, "token": "e30.e30.AAAA" }),
+        )
+    },
     unrecorded("begin_device", 200, |_, _| json!({ "device_name": "laptop" })),
     write(
         "approve_device",

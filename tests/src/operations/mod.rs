@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::matrix::world::{Place, World};
 
 mod accounts;
+mod admin;
+mod billing;
 mod endpoint;
+mod limits;
 mod orgs;
 mod projects;
 mod realms;
@@ -42,6 +45,8 @@ pub enum Gate {
     Scope(Permission),
     /// That the organisation is visible, and the scopes name the permission.
     Visible(Permission),
+    /// A superuser who is signed in.
+    Superuser,
     /// The permission in the organisation.
     Org(Permission),
     /// The permission in the organisation, and a session.
@@ -99,6 +104,8 @@ pub enum Doer {
     Outsider,
     /// Somebody who was invited and has not come yet.
     Invitee,
+    /// A superuser.
+    Superuser,
 }
 
 /// A row of the table.
@@ -177,6 +184,9 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         templates::ROWS,
         secrets::ROWS,
         webhooks::ROWS,
+        admin::ROWS,
+        billing::ROWS,
+        limits::ROWS,
     ];
     areas.concat()
 });

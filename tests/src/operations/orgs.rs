@@ -13,6 +13,19 @@ const COLLEAGUE_OWNS: &str = "UPDATE memberships
     SET org_id = (SELECT id FROM orgs WHERE slug = 'acme'), scope_id = (SELECT id FROM orgs WHERE slug = 'acme')
     WHERE org_id = (SELECT id FROM orgs WHERE slug = 'acme-colleague')";
 
+/// Gives the organisation an identity provider, which nobody answers for.
+pub(super) const SSO: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, issuer, client_id, discovery,
+        authorization_endpoint, token_endpoint, jwks_uri, scopes, create_unknown_user, allowed_domains, created_at, updated_at)
+    SELECT id, id, 'Acme', TRUE, 'http://127.0.0.1:9999', 'strongroom', FALSE, 'http://127.0.0.1:9999/auth',
+        'http://127.0.0.1:9999/token', 'http://127.0.0.1:9999/jwks', 'openid', TRUE, '[]', 1, 1
+    FROM orgs WHERE slug = 'acme'";
+
+/// Lets tokens of another issuer stand for every service account; the rule has the id of its account.
+const FEDERATED: &str =
+    "INSERT INTO federated_identities (id, org_id, service_account_id, name, issuer, audience, claims,
+        created_at)
+    SELECT id, org_id, id, 'ci', 'http://127.0.0.1:9999', 'strongroom', '{\"sub\":\"a\"}', 1 FROM service_accounts";
+
 pub(super) const ROWS: &[Operation] = &[
     write(
         "create_org",
@@ -32,6 +45,21 @@ pub(super) const ROWS: &[Operation] = &[
     Operation {
         prepare: Some("UPDATE orgs SET deleted_at = updated_at WHERE slug = 'acme'"),
         ..change("restore_org", Gate::OrgSession(OrgDelete), 200)
+    },
+    read("get_org_sso", Gate::Org(OrgUpdate)),
+    write(
+        "update_org_sso",
+        Gate::OrgSession(OrgUpdate),
+        200,
+        |_, _| json!({ "issuer": "https://idp.example.com", "client_id": "strongroom", "enabled": true }),
+    ),
+    Operation {
+        prepare: Some(SSO),
+        ..change("delete_org_sso", Gate::OrgSession(OrgUpdate), 204)
+    },
+    Operation {
+        prepare: Some(SSO),
+        ..write("test_org_sso", Gate::OrgSession(OrgUpdate), 200, |_, _| json!({}))
     },
     read("list_roles", Gate::Org(OrgRead)),
     write(
@@ -87,6 +115,20 @@ pub(super) const ROWS: &[Operation] = &[
         |_, _| json!({ "name": "next" }),
     ),
     change("revoke_service_key", Gate::Org(ServiceAccountsManage), 204),
+    read("list_federated_identities", Gate::Org(ServiceAccountsManage)),
+    write(
+        "create_federated_identity",
+        Gate::Org(ServiceAccountsManage),
+        201,
+        |_, _| {
+            let claims = json!({ "sub": "repo:acme/web:*" });
+            json!({ "issuer": "https://token.actions.githubusercontent.com", "audience": "strongroom", "claims": claims })
+        },
+    ),
+    Operation {
+        prepare: Some(FEDERATED),
+        ..change("delete_federated_identity", Gate::Org(ServiceAccountsManage), 204)
+    },
     read("list_members", Gate::Org(MembersRead)),
     write(
         "add_member",

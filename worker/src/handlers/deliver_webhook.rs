@@ -16,6 +16,7 @@ use domain::webhooks::{delivery, payload, signature};
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use super::secret_cache::SecretCache;
 use crate::run::{Ending, Step, retry};
 
 /// Endpoints whose secrets are loaded at the same time.
@@ -39,6 +40,7 @@ pub(crate) struct DeliverWebhook {
     pub(crate) keys: Arc<KeyStore>,
     pub(crate) bell: Arc<dyn Bell>,
     pub(crate) egress: Egress,
+    pub(crate) opened: Arc<SecretCache>,
 }
 
 /// What the deliveries of one batch share; `None` when it could not be loaded.
@@ -69,12 +71,25 @@ impl DeliverWebhook {
                 return Batch { material, secrets };
             }
         };
-        let live: Vec<WebhookId> = material.webhooks.keys().copied().collect();
-        let secrets = stream::iter(live)
+        let mut secrets = HashMap::new();
+        let mut unknown: Vec<WebhookId> = Vec::new();
+        for (id, webhook) in &material.webhooks {
+            match self.opened.get(webhook) {
+                Some(opened) => {
+                    secrets.insert(*id, Ok(opened));
+                }
+                None => unknown.push(*id),
+            }
+        }
+        let mut loading = stream::iter(unknown)
             .map(|id| async move { (id, self.secrets(id).await) })
-            .buffer_unordered(SECRETS_AT_ONCE)
-            .collect()
-            .await;
+            .buffer_unordered(SECRETS_AT_ONCE);
+        while let Some((id, loaded)) = loading.next().await {
+            if let (Some(webhook), Ok(loaded)) = (material.webhooks.get(&id), &loaded) {
+                self.opened.keep(webhook, loaded, self.db.now());
+            }
+            secrets.insert(id, loaded);
+        }
         let material = Some(material);
         Batch { material, secrets }
     }
@@ -105,7 +120,7 @@ impl DeliverWebhook {
             secrets,
         } = parcel;
         let (id, at) = (event.to_string(), self.db.now().secs());
-        let signatures = signature::sign(&secrets.signing, &id, at, &body);
+        let signatures = signature::sign(&secrets.signing, &secrets.keys, &id, at, &body);
         let headers = vec![
             (Cow::Borrowed("content-type"), "application/json".to_owned()),
             (Cow::Borrowed(signature::ID_HEADER), id),

@@ -1,8 +1,10 @@
 //! What jobs do.
 
+mod billing;
 mod deliver_webhook;
 mod recover_webhook;
 mod reencrypt;
+mod secret_cache;
 mod send_mail;
 
 use std::sync::Arc;
@@ -11,9 +13,11 @@ use domain::jobs::{Job, Verdict};
 
 use crate::run::{Ending, Step, Taken};
 
+pub(crate) use billing::ApplyBilling;
 pub(crate) use deliver_webhook::DeliverWebhook;
 pub(crate) use recover_webhook::RecoverWebhook;
 pub(crate) use reencrypt::Reencrypt;
+pub(crate) use secret_cache::SecretCache;
 pub(crate) use send_mail::SendMail;
 
 /// A handler for every kind of job.
@@ -22,15 +26,23 @@ pub(crate) struct Handlers {
     mail: Arc<SendMail>,
     reencrypt: Arc<Reencrypt>,
     recover: Arc<RecoverWebhook>,
+    billing: Arc<ApplyBilling>,
 }
 
 impl Handlers {
-    pub(crate) fn new(deliver: DeliverWebhook, mail: SendMail, reencrypt: Reencrypt, recover: RecoverWebhook) -> Self {
+    pub(crate) fn new(
+        deliver: DeliverWebhook,
+        mail: SendMail,
+        reencrypt: Reencrypt,
+        recover: RecoverWebhook,
+        billing: ApplyBilling,
+    ) -> Self {
         Self {
             deliver,
             mail: Arc::new(mail),
             reencrypt: Arc::new(reencrypt),
             recover: Arc::new(recover),
+            billing: Arc::new(billing),
         }
     }
 
@@ -54,6 +66,16 @@ impl Handlers {
                     let recover = Arc::clone(&self.recover);
                     let job = taken.job.clone();
                     Step::Run(Box::pin(async move { recover.run(&job, recovery_id).await }))
+                }
+                Ok(Job::ApplyStripeEventV1 { event_id }) => {
+                    let billing = Arc::clone(&self.billing);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { billing.event(&job, &event_id).await }))
+                }
+                Ok(Job::SyncBillingV1 { org_id }) => {
+                    let billing = Arc::clone(&self.billing);
+                    let job = taken.job.clone();
+                    Step::Run(Box::pin(async move { billing.org(&job, org_id).await }))
                 }
                 Err(error) => {
                     tracing::error!(job = %taken.job.id, %error, "the payload of a job cannot be read");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{Bell, Claimed, Verdict};
+use domain::kernel::Db;
 use domain::kernel::id::RecoveryId;
-use domain::kernel::{Db, Reads};
 use domain::webhooks::recovering::{self, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ impl RecoverWebhook {
                 Ok(Next::Step(lanes)) => {
                     self.ring(&lanes).await;
                     if Instant::now() >= end || self.shutdown.is_cancelled() {
-                        return Ending::new(Verdict::Continue(self.db.now()), "unfinished", None);
+                        return Ending::new(Verdict::Continue(self.db.queue_now()), "unfinished", None);
                     }
                 }
                 Ok(Next::Done(lanes)) => {

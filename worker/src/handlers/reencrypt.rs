@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::crypto::key_store::KeyStore;
 use domain::jobs::{Claimed, Verdict};
+use domain::kernel::Db;
 use domain::kernel::id::ProjectId;
-use domain::kernel::{Db, Reads};
 use domain::secrets::reencrypt::{Next, Reencryption};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ impl Reencrypt {
         loop {
             match walk.step().await {
                 Ok(Next::Step) if Instant::now() < end && !self.shutdown.is_cancelled() => {}
-                Ok(Next::Step) => return Ending::new(Verdict::Continue(self.db.now()), "unfinished", None),
+                Ok(Next::Step) => return Ending::new(Verdict::Continue(self.db.queue_now()), "unfinished", None),
                 Ok(Next::At(at)) => return Ending::new(Verdict::Continue(at), "waiting", None),
                 Ok(Next::Done) => return Ending::new(Verdict::Done, "ok", None),
                 Ok(Next::Stuck(left)) => {

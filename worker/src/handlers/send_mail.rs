@@ -62,6 +62,9 @@ impl SendMail {
             | Template::AddressAdded
             | Template::AddressRemoved
             | Template::WebhookDisabled
+            | Template::PaymentFailed
+            | Template::TrialEnding
+            | Template::LimitNotice
             | Template::DefaultAddressChanged => self.notice(&mail).await,
         }
     }

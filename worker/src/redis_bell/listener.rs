@@ -29,12 +29,12 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(client: Client, consumer: &str, heard: Arc<LocalBell>) -> Self {
+    pub(super) fn new(client: Client, consumer: &str, heard: Arc<LocalBell>, health: Health) -> Self {
         Self {
             client,
             consumer: consumer.to_owned(),
             heard,
-            health: Health::new("listening"),
+            health,
         }
     }
 

@@ -43,7 +43,7 @@ impl RedisNotices {
     pub fn open(url: &Secret<String>) -> Result<Self> {
         let client = open_client(url)?;
         let outgoing = Arc::new(LocalBell::default());
-        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing), "telling", publish);
+        let ringer = Ringer::new(client.clone(), Arc::clone(&outgoing), Health::new("telling"), publish);
         Ok(Self {
             client,
             outgoing,

@@ -27,14 +27,13 @@ pub(super) struct Ringer {
 }
 
 impl Ringer {
-    /// `what` names it in the log.
-    pub(super) fn new(client: Client, outgoing: Arc<LocalBell>, what: &'static str, ring: Ring) -> Self {
+    pub(super) fn new(client: Client, outgoing: Arc<LocalBell>, health: Health, ring: Ring) -> Self {
         Self {
             client,
             outgoing,
             ring,
             connection: None,
-            health: Health::new(what),
+            health,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sink::{Answer, Received, Sink};
 use super::world::{World, until};
+use crate::finisher::Finisher;
 use crate::run::Runner;
 
 #[tokio::test]
@@ -78,12 +79,13 @@ async fn what_was_claimed_and_not_begun_goes_back_unused() {
     let sink = Sink::start(|_| Answer::status(200)).await;
     world.webhook(&sink.url).await;
     let lanes = world.emit(3).await;
-    let (results, _incoming) = mpsc::channel(8);
+    let (results, incoming) = mpsc::channel(8);
     let shutdown = CancellationToken::new();
     let runner = Arc::new(Runner::new(
         world.db.clone(),
         world.handlers(),
         results,
+        world.metrics(),
         shutdown.clone(),
     ));
     let claimed = world.steal(&lanes).await;
@@ -92,7 +94,15 @@ async fn what_was_claimed_and_not_begun_goes_back_unused() {
     runner.start(claimed);
     runner.tasks.close();
     runner.tasks.wait().await;
+    drop(runner);
+    let finisher = Finisher {
+        db: world.db.clone(),
+        name: "one".to_owned(),
+        metrics: world.metrics(),
+    };
+    finisher.run(incoming).await;
     let jobs = world.jobs("webhook").await;
+    assert!(world.outcomes(&jobs[0]).await.is_empty(), "nothing is logged");
     let is_unused = |job: &domain::jobs::entity::job::Model| job.state == 0 && job.attempt == 0 && job.crashes == 0;
     assert!(jobs.len() == 3 && jobs.iter().all(is_unused), "{jobs:?}");
     assert_eq!(sink.hits(), 0);

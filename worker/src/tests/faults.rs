@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{JobState, claim};
-use domain::kernel::Reads;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::sink::{Answer, Sink};
 use super::world::{World, until};
 use crate::finisher::Finisher;
-use crate::ring::{Ring, Seat};
+use crate::ring::{Limits, Ring, Seat};
 use crate::run::{Runner, Taken};
 
 #[tokio::test]
@@ -45,20 +45,34 @@ async fn a_panic_is_an_attempt_and_gives_its_slot_back() {
         world.db.clone(),
         world.handlers(),
         results,
+        world.metrics(),
         CancellationToken::new(),
     ));
-    let ring = Arc::new(Ring::new(1, 8));
+    let ring = Arc::new(Ring::new(Limits::plain(1, 8)));
     ring.rung(&lanes[0]);
     let asked = ring.take(1);
-    let job = claim(&world.db, &asked, "one").await.unwrap().remove(0);
-    let seat = Seat::new(&ring, &job.lane);
-    let at = world.db.now();
+    let mut claim = claim(&world.db, &asked, "one").await.unwrap();
+    let job = claim.jobs.remove(0);
+    ring.settle(&job.lane, 1, &claim.lanes[&job.lane]);
+    let at = world.db.queue_now();
+    let taken = Taken {
+        at,
+        claimed_at: Instant::now(),
+        seat: Seat::new(&ring, &job.lane, job.org_id),
+        one_by_one: false,
+        is_timed: false,
+        job,
+    };
     let work = Box::pin(async { panic!("on purpose") });
-    Arc::clone(&runner).run_one(Taken { job, at, seat }, work).await;
+    Arc::clone(&runner).run_one(taken, work).await;
     drop(runner);
-    assert_eq!(ring.free(), 1);
-    let (db, name) = (world.db.clone(), "one".to_owned());
-    Finisher { db, name }.run(incoming).await;
+    assert_eq!(ring.room(), 1);
+    let finisher = Finisher {
+        db: world.db.clone(),
+        name: "one".to_owned(),
+        metrics: world.metrics(),
+    };
+    finisher.run(incoming).await;
     let job = &world.jobs("webhook").await[0];
     assert_eq!((job.state, job.attempt), (JobState::Ready.as_i32(), 1));
     assert!(job.next_at > at + Duration::from_secs(3));

@@ -201,6 +201,7 @@ async fn a_run_that_goes_on_later_uses_up_no_try() {
         n: 1,
         started_at: world.db.now(),
         verdict: Verdict::Continue(later),
+        is_trial: false,
         log: AttemptLog::default(),
     };
     assert_eq!(jobs::finish(&world.db, "ghost", &[finished]).await.unwrap(), 0);

@@ -8,10 +8,12 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// A request as received.
 #[derive(Clone)]
 pub(super) struct Received {
+    pub(super) at: Instant,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -141,5 +143,6 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
             return None;
         }
     }
-    Some(Received { headers, body })
+    let at = Instant::now();
+    Some(Received { at, headers, body })
 }

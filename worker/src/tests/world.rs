@@ -1,29 +1,32 @@
 //! A database with one organisation, and workers on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use domain::access::{self, Actor, ActorKind, Caller, CredentialKind, Origin, Principal};
 use domain::auth::register::{self, Registration};
 use domain::auth::session::Transport;
+use domain::billing::Billing;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::jobs::entity::{attempt, job};
-use domain::jobs::{self, Bell, JobState, LocalBell};
+use domain::jobs::{self, Bell, JobState, LocalBell, Rate};
 use domain::journal::{self, Action, Entry, Target};
 use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
 use domain::kernel::{Clock, Db, Reads, Rng, Secret};
+use domain::metrics::Registry;
 use domain::webhooks::endpoint::{self, FilterInput, NewWebhook};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::handlers::{DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SendMail};
-use crate::ring::{Ring, Seat};
+use crate::handlers::{ApplyBilling, DeliverWebhook, Handlers, RecoverWebhook, Reencrypt, SecretCache, SendMail};
+use crate::metrics::Metrics;
+use crate::ring::{Limits, Ring, Seat};
 use crate::run::Taken;
 use crate::{Deps, Mailer, Slots, Worker};
 
@@ -37,6 +40,8 @@ pub(super) struct World {
     pub(super) org: OrgId,
     pub(super) caller: Caller,
     pub(super) dir: TempDir,
+    /// What its workers count.
+    pub(super) registry: Registry,
 }
 
 /// A worker that runs.
@@ -86,7 +91,8 @@ impl World {
             has_second_factor: false,
             is_superuser: false,
             origin: origin(),
-            decided: Arc::new(AtomicBool::new(false)),
+            recall: None,
+            decided: Arc::default(),
         };
         Self {
             db,
@@ -95,6 +101,7 @@ impl World {
             org,
             caller,
             dir,
+            registry: Registry::default(),
         }
     }
 
@@ -104,6 +111,16 @@ impl World {
 
     /// An endpoint that wants everything, and its signing secret.
     pub(super) async fn webhook(&self, url: &str) -> (WebhookId, Secret<String>) {
+        self.webhook_with(url, false, None).await
+    }
+
+    /// The same, with an order or a rate.
+    pub(super) async fn webhook_with(
+        &self,
+        url: &str,
+        ordered: bool,
+        rate: Option<Rate>,
+    ) -> (WebhookId, Secret<String>) {
         let tx = self.db.begin_write().await.unwrap();
         let access = access::org(&tx, &self.caller, &self.org.to_string()).await.unwrap();
         let new = NewWebhook {
@@ -112,13 +129,15 @@ impl World {
             description: String::new(),
             filter: FilterInput::default(),
             hash_key_names: false,
+            ordered,
+            rate,
             enabled: true,
         };
         let made = endpoint::create(&tx, &self.keys, &policy(), &self.caller, &access, new)
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        (made.webhook.id, made.secret)
+        (made.webhook.id, made.fresh.secret)
     }
 
     /// Records `count` events that every endpoint wants; returns the lanes to ring.
@@ -134,16 +153,23 @@ impl World {
 
     /// Claims the due jobs of these lanes for a worker that is not there.
     pub(super) async fn steal(&self, lanes: &[String]) -> Vec<Taken> {
-        let ring = Arc::new(Ring::new(16, 8));
+        let ring = Arc::new(Ring::new(Limits::plain(16, 8)));
         let asked: Vec<(String, u32)> = lanes.iter().map(|lane| (lane.clone(), 8)).collect();
-        let at = self.db.now();
-        let claimed = jobs::claim(&self.db, &asked, "ghost").await.unwrap();
+        let at = self.db.queue_now();
+        let claim = jobs::claim(&self.db, &asked, "ghost").await.unwrap();
         let taken = |job: jobs::Claimed| Taken {
-            seat: Seat::new(&ring, &job.lane),
             at,
+            claimed_at: Instant::now(),
+            seat: Seat::new(&ring, &job.lane, job.org_id),
+            one_by_one: false,
+            is_timed: false,
             job,
         };
-        claimed.into_iter().map(taken).collect()
+        claim.jobs.into_iter().map(taken).collect()
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        Metrics::new(&self.registry)
     }
 
     pub(super) fn mail_dir(&self) -> std::path::PathBuf {
@@ -165,6 +191,7 @@ impl World {
             keys: Arc::clone(&self.keys),
             bell: self.bell.clone(),
             egress: self.egress(),
+            opened: Arc::new(SecretCache::default()),
         };
         let mail = SendMail {
             db: self.db.clone(),
@@ -174,7 +201,21 @@ impl World {
             base_url: base_url(),
         };
         let stop = CancellationToken::new();
-        Handlers::new(deliver, mail, self.reencrypt(stop.clone()), self.recover(stop))
+        Handlers::new(
+            deliver,
+            mail,
+            self.reencrypt(stop.clone()),
+            self.recover(stop),
+            self.apply(no_billing()),
+        )
+    }
+
+    pub(super) fn apply(&self, billing: Billing) -> ApplyBilling {
+        ApplyBilling {
+            db: self.db.clone(),
+            bell: self.bell.clone(),
+            billing,
+        }
     }
 
     pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {
@@ -204,6 +245,7 @@ impl World {
             bell,
             egress: self.egress(),
             mailer,
+            billing: no_billing(),
             base_url: base_url(),
             name: name.to_owned(),
             // A narrow window, so that tests see it.
@@ -211,6 +253,7 @@ impl World {
                 per_lane: 8,
                 ..Slots::default()
             },
+            registry: self.registry.clone(),
         });
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(worker.run(shutdown.clone()));
@@ -283,15 +326,20 @@ pub(super) fn sender() -> lettre::message::Mailbox {
     "Acme Secrets <secrets@example.com>".parse().unwrap()
 }
 
+/// An instance that sells nothing.
+pub(super) fn no_billing() -> Billing {
+    Billing::new(None, Vec::new(), base_url())
+}
+
 pub(super) fn base_url() -> Url {
     Url::parse("https://vault.example.com").unwrap()
 }
 
 /// Waits until it holds; fails after 15 s.
 pub(super) async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "it did not happen in time");
+        assert!(Instant::now() < deadline, "it did not happen in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

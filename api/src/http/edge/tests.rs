@@ -98,7 +98,16 @@ fn config() -> EdgeConfig {
         public: &["get_public"],
         routes: RouteTable::of::<Api>(),
         body: BodyRules::default(),
+        class_of: |_| None,
         rate_limit: Arc::new(RateLimit::new(0.0, &Clock::system())),
+        metrics: Arc::new(HttpMetrics::new(
+            domain::metrics::Registry::default(),
+            Arc::new(domain::request_metrics::Recorder::new(
+                uuid::Uuid::nil(),
+                Clock::system(),
+            )),
+        )),
+        draining: CancellationToken::new(),
         changes: TaskTracker::new(),
     }
 }
@@ -299,6 +308,21 @@ async fn a_change_outlives_its_client_and_keeps_its_context() {
     assert_eq!(response.header("x-request-id"), Some("trace-0001"));
     assert_eq!(response.header(header::CACHE_CONTROL.as_str()), Some("no-store"));
     assert_eq!(response.into_body().into_string().await.unwrap(), "trace-0001");
+}
+
+#[tokio::test]
+async fn a_process_that_is_about_to_stop_ends_connections_with_their_next_answer() {
+    let config = config();
+    let draining = config.draining.clone();
+    let app = app(Api::default(), config);
+    let request = || Request::builder().uri_str("/v1/public").finish();
+    assert_eq!(app.get_response(request()).await.header("connection"), None);
+    draining.cancel();
+    let last = app.get_response(request()).await;
+    assert_eq!(
+        (last.status(), last.header("connection")),
+        (StatusCode::OK, Some("close"))
+    );
 }
 
 #[test]

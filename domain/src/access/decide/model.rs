@@ -61,7 +61,7 @@ fn each_role_of_the_organisation_does_its_part() {
         ("audit:read", &["owner", "admin"]),
         ("keys:rotate", &["owner", "admin"]),
         ("billing:read", &["owner", "admin"]),
-        ("billing:manage", &["owner"]),
+        ("billing:manage", &["owner", "admin"]),
     ] {
         for role in ORG_ROLES {
             assert_eq!(

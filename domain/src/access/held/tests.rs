@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -42,7 +43,7 @@ fn rule(effect: Effect, permissions: &[&str]) -> AclRule {
 fn held(memberships: Vec<Membership>, rules: Vec<AclRule>) -> Held {
     Held {
         actor: Actor::unlimited(Principal::User(ME)),
-        facts: Facts { memberships, rules },
+        facts: Arc::new(Facts { memberships, rules }),
         now: NOW,
         lacks_second_factor: false,
     }

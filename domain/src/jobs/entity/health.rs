@@ -14,6 +14,10 @@ pub struct Model {
     pub last_failure_at: Option<Timestamp>,
     pub consecutive_failures: i64,
     pub failing_since: Option<Timestamp>,
+    pub unreachable: i64,
+    pub breaker_step: i32,
+    pub breaker_until: Option<Timestamp>,
+    pub rate_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,6 +29,10 @@ pub struct Model {
     pub last_outcome: Option<String>,
     pub created_at: Timestamp,
     pub done_at: Option<Timestamp>,
+    /// The number of its event in the journal; 0 for a job without one.
+    pub seq: i64,
+    /// Its run was begun: noted only for a job that a worker may have died over.
+    pub begun: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,5 +1,6 @@
 //! Configuration: environment before TOML file before default, read once, typed, and wrong in one go.
 
+mod applied;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -10,18 +11,23 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
-use self::values::{FromSetting, MebiBytes, RedisUrl, RootKey, Scale, SmtpUrl};
-use super::Secret;
+use self::values::{
+    Address, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, Seconds, SmtpUrl, StripeKey,
+    StripeWebhookSecrets,
+};
+use super::{Billing, Secret};
 
+pub use self::applied::Applied;
 pub use self::settings::Setting;
 pub use self::source::Source;
-pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Registration, WorkerMode};
+pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, WorkerMode};
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "strongroom.db";
@@ -88,11 +94,26 @@ pub struct Config {
     /// Ranges that webhooks may reach besides public addresses.
     pub egress_allow: Vec<IpNet>,
     pub registration: Registration,
+    /// The first administrator's address, for an instance that sets itself up.
+    pub admin_email: Option<String>,
+    pub admin_password: Option<Secret<String>>,
+    /// `None`: plans are not sold.
+    pub stripe_secret_key: Option<Secret<String>>,
+    /// They verify events of Stripe's; several while one replaces another.
+    pub stripe_webhook_secrets: Vec<Secret<String>>,
+    /// `None`: Stripe's own.
+    pub stripe_api_base: Option<Url>,
     /// Multiplies every rate limit; 0 = off.
     pub rate_limit_scale: f64,
+    /// Where Prometheus asks for metrics. `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How long requests are still taken after the process was told to end.
+    pub drain_delay: Duration,
     pub audit_reads: AuditReads,
     /// Memory for opened secrets between two reads, MiB; 0 = none.
     pub secret_cache: u64,
+    /// Of every organisation while there is no payment service.
+    pub default_plan: Plan,
     /// Filter directives of `tracing`.
     pub log: String,
     pub log_format: LogFormat,
@@ -125,6 +146,15 @@ impl Config {
         Self::finish(sources)
     }
 
+    /// Whether plans are sold here, and on which plan an organisation begins.
+    pub fn billing(&self) -> Billing {
+        let is_enabled = self.stripe_secret_key.is_some();
+        Billing {
+            is_enabled,
+            first_plan: if is_enabled { Plan::Free } else { self.default_plan },
+        }
+    }
+
     fn finish(sources: Sources) -> Result<Self, ConfigErrors> {
         let mut reader = Reader { sources };
         let config = reader.assemble();
@@ -144,6 +174,21 @@ impl Config {
             let message = "external workers need PostgreSQL: SQLite serves one process, and a worker would be a second. \
                            Set STRONGROOM_DATABASE_URL to postgres://…, or STRONGROOM_WORKER to embedded";
             errors.push(Setting::Worker.variable(), message.to_owned());
+        }
+        let is_set = |setting| self.source_of(setting) != Source::Default;
+        if is_set(Setting::AdminEmail) != is_set(Setting::AdminPassword) {
+            let message = "goes together with STRONGROOM_ADMIN_PASSWORD or its file: set both or neither";
+            errors.push(Setting::AdminEmail.variable(), message.to_owned());
+        }
+        let is_test =
+            |key: &Secret<String>| key.expose().starts_with("sk_test_") || key.expose().starts_with("rk_test_");
+        let is_plain = self
+            .stripe_api_base
+            .as_ref()
+            .is_some_and(|base| base.scheme() != "https");
+        if is_plain && self.stripe_secret_key.as_ref().is_some_and(|key| !is_test(key)) {
+            let message = "must be https: a key of the live mode does not travel in the clear".to_owned();
+            errors.push(Setting::StripeApiBase.variable(), message);
         }
     }
 
@@ -176,9 +221,22 @@ impl Config {
             Setting::TrustedProxies => list(&self.trusted_proxies),
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
+            Setting::AdminEmail => self.admin_email.clone().unwrap_or_else(|| "(unset)".to_owned()),
+            Setting::AdminPassword => hidden(self.admin_password.is_some()),
+            Setting::StripeSecretKey => hidden(self.stripe_secret_key.is_some()),
+            Setting::StripeWebhookSecret => hidden(!self.stripe_webhook_secrets.is_empty()),
+            Setting::StripeApiBase => self
+                .stripe_api_base
+                .as_ref()
+                .map_or_else(|| "(unset)".to_owned(), Url::to_string),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
+            Setting::MetricsListen => self
+                .metrics_listen
+                .map_or_else(|| "(unset)".to_owned(), |address| address.to_string()),
+            Setting::DrainDelay => self.drain_delay.as_secs().to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
+            Setting::DefaultPlan => self.default_plan.as_str().to_owned(),
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
@@ -241,9 +299,20 @@ impl Reader {
             trusted_proxies: self.read(Setting::TrustedProxies)?,
             egress_allow: self.read(Setting::EgressAllow)?,
             registration: self.read(Setting::Registration)?,
+            admin_email: self.read(Setting::AdminEmail).map(|email: Address| email.0),
+            admin_password: self.read(Setting::AdminPassword).map(|password: Password| password.0),
+            stripe_secret_key: self.read(Setting::StripeSecretKey).map(|key: StripeKey| key.0),
+            stripe_webhook_secrets: self
+                .read(Setting::StripeWebhookSecret)
+                .map(|secrets: StripeWebhookSecrets| secrets.0)
+                .unwrap_or_default(),
+            stripe_api_base: self.read(Setting::StripeApiBase),
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
+            metrics_listen: self.read(Setting::MetricsListen),
+            drain_delay: self.read(Setting::DrainDelay).map(|delay: Seconds| delay.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
+            default_plan: self.read(Setting::DefaultPlan)?,
             log: self.read(Setting::Log)?,
             log_format: self.read(Setting::LogFormat)?,
             migrate: self.read(Setting::Migrate)?,

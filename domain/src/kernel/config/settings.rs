@@ -70,12 +70,30 @@ settings! {
     EgressAllow = "EGRESS_ALLOW", Plain, Some("");
     /// Who may make an account: `open`, `email_first`, `invite` or `closed`.
     Registration = "REGISTRATION", Plain, Some("open");
+    /// Address of the first administrator, who is made when a new instance starts. Goes with the password.
+    AdminEmail = "ADMIN_EMAIL", Plain, None;
+    /// Password of that administrator, 8 to 1024 bytes and hard to guess. Not looked at once there is an administrator.
+    AdminPassword = "ADMIN_PASSWORD", Secret, None;
+    /// Secret key of Stripe's: `sk_live_…`, `sk_test_…`, or a restricted one, `rk_…`. Unset: plans are not sold, and
+    /// billing answers `billing_disabled`.
+    StripeSecretKey = "STRIPE_SECRET_KEY", Secret, None;
+    /// Signing secrets of Stripe's events, `whsec_…`, comma-separated while one replaces another. Unset: none are taken.
+    StripeWebhookSecret = "STRIPE_WEBHOOK_SECRET", Secret, None;
+    /// Origin of Stripe's API, for tests: `http` only with a key of the test mode. Unset: `https://api.stripe.com`.
+    StripeApiBase = "STRIPE_API_BASE", Plain, None;
     /// Multiplies every rate limit; 0 switches them off.
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
+    /// Address and port of `/metrics` for Prometheus; nobody else should reach it. Unset: there is none.
+    MetricsListen = "METRICS_LISTEN", Plain, None;
+    /// Seconds from SIGTERM, when `/ready` begins to fail, until no connection is taken any more; 0 to 300.
+    DrainDelay = "DRAIN_DELAY", Plain, Some("5");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.
     AuditReads = "AUDIT_READS", Plain, Some("durable");
     /// Memory for opened secrets between two reads, MiB, wiped after a minute; 0: every read decrypts what it answers.
     SecretCache = "SECRET_CACHE", Plain, Some("32");
+    /// The plan of every organisation while there is no payment service: `free`, `team`, `business` or `self_hosted`,
+    /// which limits nothing. With one, new organisations start on `free`.
+    DefaultPlan = "DEFAULT_PLAN", Plain, Some("self_hosted");
     /// Log filter, as `info` or `info,domain=debug`.
     Log = "LOG", Plain, Some("info,sea_orm_migration=warn");
     /// `pretty` or `json`.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::applied::SETUP_FILE;
 use super::settings::{FILE_SUFFIX, PREFIX, Setting};
 use super::{ConfigError, ConfigErrors};
 use crate::kernel::Secret;
@@ -63,13 +64,35 @@ impl Sources {
             errors: ConfigErrors::default(),
         };
         let env = sources.environment(env);
-        if let Some(path) = env.get(Setting::Config.variable()) {
-            let path = PathBuf::from(path.expose());
-            let file = sources.toml_layer(&path, read_file);
+        let path = env.get(Setting::Config.variable());
+        let path = path.map(|path| PathBuf::from(path.expose()));
+        let file = match &path {
+            Some(path) => sources.toml_layer(path, read_file),
+            None => Layer::new(),
+        };
+        let setup = data_dir(&[&env, &file]).join(SETUP_FILE);
+        let first_run = sources.setup_layer(&setup, read_file);
+        sources.take(&first_run, &Source::Toml(setup), read_file);
+        if let Some(path) = path {
             sources.take(&file, &Source::Toml(path), read_file);
         }
         sources.take(&env, &Source::Environment, read_file);
         sources
+    }
+
+    /// What the first run has set, if it has set anything.
+    fn setup_layer(&mut self, path: &Path, read_file: &impl Fn(&Path) -> io::Result<String>) -> Layer {
+        match read_file(path) {
+            Ok(text) => self.toml_text_layer(path, &Secret::new(text)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Layer::new()
+            }
+            Err(error) => {
+                let label = path.display().to_string();
+                self.errors.push(&label, format!("cannot be read: {}", error.kind()));
+                Layer::new()
+            }
+        }
     }
 
     pub(super) fn text(&self, setting: Setting) -> Option<&str> {
@@ -112,6 +135,11 @@ impl Sources {
                 return Layer::new();
             }
         };
+        self.toml_text_layer(path, &text)
+    }
+
+    fn toml_text_layer(&mut self, path: &Path, text: &Secret<String>) -> Layer {
+        let config = Setting::Config.variable();
         let table: toml::Table = match text.expose().parse() {
             Ok(table) => table,
             Err(error) => {
@@ -210,6 +238,13 @@ impl Sources {
             source,
         })
     }
+}
+
+/// The data folder, as the first of some layers that says so has it.
+fn data_dir(layers: &[&Layer]) -> PathBuf {
+    let said = layers.iter().find_map(|layer| layer.get(Setting::DataDir.variable()));
+    let default = Setting::DataDir.default_text().unwrap_or_default();
+    PathBuf::from(said.map_or(default, |path| path.expose().as_str()))
 }
 
 /// Every name that can be set: variables and, for secrets, their `…_FILE`.

@@ -43,6 +43,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert_eq!(config.registration, Registration::Open);
     assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.audit_reads, AuditReads::Durable);
+    assert_eq!((config.metrics_listen, config.drain_delay.as_secs()), (None, 5));
     assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);
     assert_eq!(config.migrate, MigrateMode::Auto);
@@ -63,7 +64,14 @@ fn every_setting_can_be_set() {
         ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
         ("EGRESS_ALLOW", "fd00::/8"),
         ("REGISTRATION", "closed"),
+        ("ADMIN_EMAIL", "Dana@example.com"),
+        ("ADMIN_PASSWORD", "correct horse"),
+        ("STRIPE_SECRET_KEY", "rk_live_key"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_new, whsec_old"),
+        ("STRIPE_API_BASE", "https://stripe.example.com"),
         ("AUDIT_READS", "buffered"),
+        ("METRICS_LISTEN", "127.0.0.1:9464"),
+        ("DRAIN_DELAY", "0"),
         ("LOG", "debug"),
         ("LOG_FORMAT", "json"),
         ("MIGRATE", "manual"),
@@ -83,7 +91,18 @@ fn every_setting_can_be_set() {
     assert_eq!(list(&config.trusted_proxies), "10.0.0.0/8,192.0.2.7/32");
     assert_eq!(list(&config.egress_allow), "fd00::/8");
     assert_eq!(config.registration, Registration::Closed);
+    assert_eq!(config.admin_email.as_deref(), Some("Dana@example.com"));
+    assert_eq!(config.admin_password.as_ref().unwrap().expose(), "correct horse");
+    assert_eq!(config.stripe_secret_key.as_ref().unwrap().expose(), "rk_live_key");
+    let secrets: Vec<_> = config.stripe_webhook_secrets.iter().map(Secret::expose).collect();
+    assert_eq!(secrets, ["whsec_new", "whsec_old"]);
+    assert_eq!(
+        config.stripe_api_base.as_ref().unwrap().as_str(),
+        "https://stripe.example.com/"
+    );
     assert_eq!(config.audit_reads, AuditReads::Buffered);
+    assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
+    assert!(config.drain_delay.is_zero());
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(config.migrate, MigrateMode::Manual);
@@ -248,6 +267,8 @@ fn all_mistakes_are_reported_at_once() {
         ("EGRESS_ALLOW", "10.0.0.0/33"),
         ("REGISTRATION", "friends"),
         ("AUDIT_READS", "yes"),
+        ("METRICS_LISTEN", "9464"),
+        ("DRAIN_DELAY", "-1"),
         ("LOG_FORMAT", "xml"),
         ("MIGRATE", "never"),
         ("NONSENSE", "1"),
@@ -285,9 +306,32 @@ fn no_message_and_no_description_shows_a_secret() {
         ("REDIS_URL", "redis://:hunter2canary@redis"),
         ("ROOT_KEY", CANARY),
         ("SMTP_URL", "smtp://acme:hunter2canary@mail.example.com"),
+        ("STRIPE_SECRET_KEY", "sk_test_hunter2canary"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2canary"),
     ]);
     assert_eq!(config.describe().len(), Setting::ALL.len());
     assert!(!format!("{:?}", config.describe()).contains(CANARY));
+}
+
+#[test]
+fn a_key_of_the_live_mode_goes_to_https_only() {
+    let plain = ("STRIPE_API_BASE", "http://127.0.0.1:8420");
+    for (key, mistakes) in [
+        ("sk_test_1", 0),
+        ("rk_test_1", 0),
+        ("sk_live_1", 1),
+        ("rk_live_1", 1),
+        ("pk_test_1", 1),
+    ] {
+        let outcome = load(&[("STRIPE_SECRET_KEY", key), plain], &[]);
+        assert_eq!(outcome.map_or_else(|errors| errors.0.len(), |_| 0), mistakes, "{key}");
+    }
+    assert!(
+        good(&[plain]).stripe_secret_key.is_none(),
+        "nothing is sent without a key"
+    );
+    assert_eq!(errors(&[("STRIPE_WEBHOOK_SECRET", "whsec_a,secret")], &[]).len(), 1);
+    assert!(good(&[]).stripe_webhook_secrets.is_empty());
 }
 
 #[test]
@@ -309,6 +353,21 @@ fn external_worker_needs_postgres_and_may_do_without_redis() {
     let polling = good(&[("WORKER", "external"), ("DATABASE_URL", "postgres://db/x")]);
     assert_eq!(polling.worker, WorkerMode::External);
     assert!(polling.redis.is_none());
+}
+
+#[test]
+fn an_administrator_is_named_with_a_password_or_not_at_all() {
+    for alone in [("ADMIN_EMAIL", "dana@example.com"), ("ADMIN_PASSWORD", "correct horse")] {
+        let found = errors(&[alone], &[]);
+        assert!(
+            found.len() == 1 && found[0].contains("set both or neither"),
+            "{found:?}"
+        );
+    }
+    assert_eq!(
+        errors(&[("ADMIN_EMAIL", "dana"), ("ADMIN_PASSWORD", "x")], &[]).len(),
+        1
+    );
 }
 
 #[test]

@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use url::Url;
 
-use crate::kernel::{Db, Secret};
+use crate::kernel::{Db, Secret, text};
 
 /// Text to value; the error says what it must be.
 pub(super) trait FromSetting: Sized {
@@ -100,6 +101,32 @@ choice! {
     }
 }
 
+choice! {
+    /// What an organisation is allowed, by name.
+    Plan {
+        /// For trying out.
+        Free = "free",
+        /// For a team.
+        Team = "team",
+        /// For a company.
+        Business = "business",
+        /// On one's own instance: nothing is limited.
+        SelfHosted = "self_hosted",
+    }
+}
+
+impl Plan {
+    /// Every plan, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Team, Self::Business, Self::SelfHosted];
+    /// Those that can be bought, or are given for nothing, the smallest first.
+    pub const OFFERED: [Self; 3] = [Self::Free, Self::Team, Self::Business];
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plan| plan.as_str() == text)
+    }
+}
+
 /// Which database holds everything.
 #[derive(Clone)]
 pub enum DatabaseChoice {
@@ -117,6 +144,14 @@ impl DatabaseChoice {
         match self {
             Self::SqliteFile(path) => Secret::new(Db::sqlite_url(path)),
             Self::SqliteUrl(url) | Self::Postgres(url) => url.clone(),
+        }
+    }
+
+    /// Which database it is: `sqlite` or `postgres`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SqliteFile(_) | Self::SqliteUrl(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
         }
     }
 
@@ -178,6 +213,58 @@ impl FromSetting for RootKey {
     }
 }
 
+/// An e-mail address.
+pub(super) struct Address(pub(super) String);
+
+impl FromSetting for Address {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let checked =
+            text::email("email", text).map_err(|_| "must be an address such as dana@example.com".to_owned())?;
+        Ok(Self(checked.display))
+    }
+}
+
+/// A password; whether it is good enough is told by what uses it.
+pub(super) struct Password(pub(super) Secret<String>);
+
+impl FromSetting for Password {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        Ok(Self(Secret::new(text.to_owned())))
+    }
+}
+
+/// Secret key of Stripe's.
+pub(super) struct StripeKey(pub(super) Secret<String>);
+
+impl FromSetting for StripeKey {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let is_key = ["sk_live_", "sk_test_", "rk_live_", "rk_test_"]
+            .iter()
+            .any(|prefix| text.len() > prefix.len() && text.starts_with(prefix));
+        if is_key && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(Secret::new(text.to_owned())))
+        } else {
+            Err("must be a key of Stripe's that begins with sk_live_, sk_test_, rk_live_ or rk_test_".to_owned())
+        }
+    }
+}
+
+/// Signing secrets of Stripe's events.
+pub(super) struct StripeWebhookSecrets(pub(super) Vec<Secret<String>>);
+
+impl FromSetting for StripeWebhookSecrets {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let secret = |(index, entry): (usize, &str)| {
+            let is_secret = entry.len() > "whsec_".len() && entry.starts_with("whsec_");
+            is_secret
+                .then(|| Secret::new(entry.to_owned()))
+                .ok_or_else(|| format!("entry {} must be a signing secret that begins with whsec_", index + 1))
+        };
+        entries.enumerate().map(secret).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl FromSetting for SocketAddr {
     fn from_setting(text: &str) -> Result<Self, String> {
         text.parse()
@@ -207,6 +294,19 @@ impl FromSetting for Scale {
             .filter(|number| (0.0..=1000.0).contains(number))
             .map(Self)
             .ok_or_else(|| "must be a number from 0 to 1000".to_owned())
+    }
+}
+
+/// A short time.
+pub(super) struct Seconds(pub(super) Duration);
+
+impl FromSetting for Seconds {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let number = text.parse::<u64>().ok();
+        number
+            .filter(|number| *number <= 300)
+            .map(|number| Self(Duration::from_secs(number)))
+            .ok_or_else(|| "must be a whole number of seconds from 0 to 300".to_owned())
     }
 }
 

@@ -1,3 +1,4 @@
 //! Tables of service accounts.
 
+pub mod federated_identity;
 pub mod service_account;

@@ -16,6 +16,10 @@ pub struct Model {
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub hashes_names: bool,
+    /// The private half of the key pair that signs beside the secret, sealed.
+    pub sealed_key: Option<Vec<u8>>,
+    /// Its public half: `whpk_…`.
+    pub public_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -21,6 +21,9 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
     pub hash_key_names: bool,
     pub disabled_reason: Option<String>,
+    pub ordered: bool,
+    pub rate_deliveries: Option<i32>,
+    pub rate_per: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,10 +13,12 @@ use crate::{Outcome, cpu};
 
 /// Statements with more parameters carry them as literals: pgbench takes 256.
 const MAX_VARIABLES: usize = 200;
+/// Longer texts stand in the script: an argument has an end, bytes.
+const MAX_ARGUMENT: usize = 1024;
 /// Serials of one run begin so far from those of the next, whatever it runs: limits share a database.
-const RUN_APART: u64 = 1_000_000_000_000;
+const RUN_APART: u64 = 100_000_000_000;
 /// Serials of one transaction at most.
-const SERIALS: usize = 512;
+const SERIALS: usize = 8192;
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
@@ -31,7 +33,7 @@ struct Script {
 impl Script {
     fn new() -> Self {
         // Serials grow by one for each transaction, and no two clients share them.
-        let text = "\\set i :i + 1\n\\set n :client_id * 1000000000 + :base + :i\n".to_owned();
+        let text = "\\set i :i + 1\n\\set n :client_id * 100000000 + :base + :i\n".to_owned();
         Self {
             text,
             variables: vec![("i".to_owned(), "0".to_owned())],
@@ -59,8 +61,7 @@ impl Script {
             Param::Serial => self.serial(),
             Param::SerialUuid => format!("lpad(to_hex({}), 32, '0')::uuid", self.serial()),
             Param::SerialText => format!("'k' || {}", self.serial()),
-            // pgbench takes a colon for a variable's, quotes or not.
-            Param::Text(text) if literal && !text.contains(':') => format!("'{}'", text.replace('\'', "''")),
+            Param::Text(text) if literal || text.len() > MAX_ARGUMENT => quoted(text),
             Param::Text(text) => self.variable(text),
         }
     }
@@ -75,6 +76,12 @@ impl Script {
         self.variables.push((name.clone(), value.to_owned()));
         format!(":{name}")
     }
+}
+
+/// A text as PostgreSQL reads it. pgbench takes a colon for a variable's, quotes or not.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('\'', "''").replace(':', "\\x3a");
+    format!("E'{text}'")
 }
 
 /// Puts what is shown in the place of `$1`, `$2`…

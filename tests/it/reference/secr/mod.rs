@@ -1,12 +1,15 @@
 //! Secr: accounts, tokens, projects, secrets in bulk and in pages, promotion, key rotation, templates, webhooks, members,
-//! the audit log, and its table of roles.
+//! the audit log, billing, and its table of roles.
 //!
 //! Its paths name a project in three ways; here there is one. It sets a secret by a key in the body; here the key stands
 //! in the path. Its pages tell besides whether more follow.
 //!
-//! Not walked yet: handing a token from the dashboard to a CLI, billing, the administration of the instance.
+//! Not walked yet: handing a token from the dashboard to a CLI.
 
+mod admin;
+mod billing;
 mod people;
+mod plans;
 mod secrets;
 
 use harness::{Client, TestApp};

@@ -201,6 +201,12 @@ on_both! {
         .await;
         let shown = admin.get(&path).await.expect(200);
         assert_eq!(texts(&shown, ["/url", "/enabled", "/secret"]), [receiver.url.as_str(), "true", ""], "shown once");
+        let log = shown.json()["recent_deliveries"].as_array().cloned().unwrap_or_default();
+        let mut told: Vec<_> = log.iter().filter_map(|delivery| delivery["event_type"].as_str()).collect();
+        told.sort_unstable();
+        assert_eq!(told, EVENTS, "it comes with its delivery log");
+        let entry = admin.get(&format!("{path}/deliveries/{}", log[0]["id"].as_str().unwrap_or_default())).await.expect(200);
+        assert_eq!(entry.json(), log[0]);
         let tested = admin.post(&format!("{path}/test"), json!({})).await.expect(200);
         assert_eq!(texts(&tested, ["/state", "/event_type", "/attempts/0/status"]), ["succeeded", "webhook.tested", "204"]);
         let patched = admin.patch(&path, json!({ "description": "CI", "events": ["secret.deleted"] })).await.expect(200);

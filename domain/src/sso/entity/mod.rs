@@ -1,0 +1,4 @@
+//! Tables of single sign-on.
+
+pub mod identity;
+pub mod provider;

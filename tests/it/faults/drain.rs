@@ -1,0 +1,256 @@
+//! A process that is told to stop answers everybody who came in time, and gives notice to whoever sends it requests.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use harness::processes::{self, Api, Installation, Tenant, number, within};
+use harness::{Answer, Client, app};
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+const CLIENTS: usize = 200;
+/// Clients of the rolling restart.
+const WORKING: usize = 24;
+/// How often each process is replaced.
+const ROUNDS: usize = 2;
+
+/// One request of the `n`-th client: every fourth one changes something.
+async fn request(tenant: &Tenant, n: usize) -> Result<Answer, String> {
+    let path = format!("{}KEY_{n}", tenant.secrets);
+    let body = json!({ "value": "v" }).to_string().into_bytes();
+    let (method, body) = if n.is_multiple_of(4) {
+        (Method::PUT, Some(("application/json", body)))
+    } else {
+        (Method::GET, None)
+    };
+    let path = if method == Method::GET {
+        tenant.secrets.trim_end_matches('/')
+    } else {
+        path.as_str()
+    };
+    let answer = tenant.client.try_send(method, path, body).await;
+    let answer = answer.map_err(|error| format!("no answer: {error:?}"))?;
+    if answer.status() < 300 {
+        return Ok(answer);
+    }
+    Err(format!("{}: {}", answer.status(), answer.text()))
+}
+
+/// Asks on until the process says that it ends; tells how often it was answered.
+async fn until_told(tenant: Tenant, n: usize) -> Result<usize, String> {
+    for answered in 1.. {
+        let answer = request(&tenant, n).await?;
+        if answer.header("connection") == Some("close") {
+            return Ok(answered);
+        }
+    }
+    Err("it was never told".to_owned())
+}
+
+async fn is_ready(url: &str) -> bool {
+    let answer = Client::new(url).try_send(Method::GET, "/ready", None).await;
+    answer.is_ok_and(|answer| answer.status() == 200)
+}
+
+/// Two hundred clients at work while the process is told to stop.
+async fn stop_under_load(installation: Installation) {
+    let api = installation.api().await;
+    let tenant = Tenant::create(&api.url, "acme", None).await;
+    let mut clients: JoinSet<Result<usize, String>> = (0..CLIENTS).map(|n| until_told(tenant.clone(), n)).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    api.process.signal("TERM");
+    within(Duration::from_millis(1500), "it is not ready any more", || async {
+        !is_ready(&api.url).await
+    })
+    .await;
+    // Whoever has not noticed yet is served too, on a connection of its own.
+    Client::new(&api.url).get("/health").await.expect(200).ok();
+    let mut answered = 0;
+    while let Some(ended) = clients.join_next().await {
+        answered += ended.expect("a client").expect("every request is answered");
+    }
+    assert!(answered >= CLIENTS, "{answered}");
+    assert_eq!(api.process.wait().await.code(), Some(0), "{}", api.process.log());
+    let db = installation.db().await;
+    let counted = "SELECT CAST(COALESCE(SUM(requests), 0) AS bigint) FROM request_metrics WHERE status_class = 2";
+    assert!(
+        number(&db, counted).await >= i64::try_from(answered).expect("a number"),
+        "what was counted is written down"
+    );
+}
+
+#[test]
+fn two_hundred_clients_lose_no_request_while_an_embedded_server_stops() {
+    processes::run(stop_under_load(
+        Installation::embedded().with("STRONGROOM_DRAIN_DELAY", "4"),
+    ));
+}
+
+#[test]
+fn two_hundred_clients_lose_no_request_while_an_api_stops() {
+    processes::run(async {
+        let database = app::postgres_database().await;
+        let installation = Installation::scaled(&database, &app::redis_url());
+        stop_under_load(installation.with("STRONGROOM_DRAIN_DELAY", "4")).await;
+    });
+}
+
+#[test]
+fn what_has_arrived_is_answered_without_any_notice() {
+    processes::run(async {
+        let installation = Installation::embedded();
+        let api = installation.api().await;
+        // Passwords are looked at one after the other: most of them wait when the signal comes.
+        let mut clients = JoinSet::new();
+        for n in 0..CLIENTS {
+            let client = Client::new(&api.url);
+            clients.spawn(async move {
+                let body = json!({ "email": format!("nobody-{n}@example.com"), "password": "wrong horse battery" });
+                let body = Some(("application/json", body.to_string().into_bytes()));
+                let answer = client.try_send(Method::POST, "/v1/auth/login", body).await;
+                answer.map(|answer| answer.status())
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        api.process.signal("TERM");
+        let mut statuses = Vec::new();
+        while let Some(ended) = clients.join_next().await {
+            statuses.push(ended.expect("a client").expect("an answer"));
+        }
+        assert_eq!(statuses, vec![401; CLIENTS]);
+        assert_eq!(api.process.wait().await.code(), Some(0), "{}", api.process.log());
+    });
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    processes::run(async {
+        let installation = Installation::embedded().with("STRONGROOM_DRAIN_DELAY", "30");
+        let api = installation.api().await;
+        api.process.signal("TERM");
+        within(Duration::from_secs(5), "it is not ready any more", || async {
+            !is_ready(&api.url).await
+        })
+        .await;
+        let began = Instant::now();
+        api.process.signal("TERM");
+        assert_eq!(api.process.wait().await.code(), Some(130));
+        assert!(began.elapsed() < Duration::from_secs(10));
+    });
+}
+
+#[test]
+fn whoever_stops_it_from_a_terminal_does_not_wait_either() {
+    processes::run(async {
+        let installation = Installation::embedded().with("STRONGROOM_DRAIN_DELAY", "60");
+        let api = installation.api().await;
+        let began = Instant::now();
+        api.process.signal("INT");
+        assert_eq!(api.process.wait().await.code(), Some(0), "{}", api.process.log());
+        assert!(began.elapsed() < Duration::from_secs(20));
+    });
+}
+
+/// A load balancer, as simple as they come: it asks the processes whether they are ready, ten times a second.
+#[derive(Default)]
+struct Balancer {
+    known: Mutex<Vec<String>>,
+    ready: Mutex<Vec<String>>,
+    turn: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Balancer {
+    fn add(&self, url: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push(url.to_owned());
+    }
+
+    async fn look(&self) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut ready = Vec::new();
+        for url in known {
+            if is_ready(&url).await {
+                ready.push(url);
+            }
+        }
+        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = ready;
+    }
+
+    /// The next process in turn.
+    fn pick(&self) -> Option<String> {
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        ready.get(turn % ready.len().max(1)).cloned()
+    }
+
+    fn ready(&self) -> usize {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
+/// Works until the restarts are over; tells how much was done.
+async fn work(balancer: Arc<Balancer>, tenant: Tenant, n: usize) -> Result<usize, String> {
+    let mut done = 0;
+    while !balancer.is_over() {
+        let url = balancer.pick().ok_or("nobody is ready")?;
+        request(&tenant.at(&url), n).await?;
+        done += 1;
+    }
+    Ok(done)
+}
+
+async fn replace(installation: &Installation, balancer: &Balancer, old: Api) -> Api {
+    assert_eq!(old.process.terminate().await, 0, "{}", old.process.log());
+    let new = installation.api().await;
+    balancer.add(&new.url);
+    within(Duration::from_secs(20), "the balancer sees both", || async {
+        balancer.ready() == 2
+    })
+    .await;
+    new
+}
+
+#[test]
+fn two_processes_replaced_one_after_the_other_lose_no_request() {
+    processes::run(async {
+        let database = app::postgres_database().await;
+        let installation = Installation::scaled(&database, &app::redis_url()).with("STRONGROOM_DRAIN_DELAY", "3");
+        let (mut one, mut two) = tokio::join!(installation.api(), installation.api());
+        let tenant = Tenant::create(&one.url, "acme", None).await;
+        let balancer = Arc::new(Balancer::default());
+        balancer.add(&one.url);
+        balancer.add(&two.url);
+        balancer.look().await;
+        let watching = balancer.clone();
+        let watch = tokio::spawn(async move {
+            while !watching.is_over() {
+                watching.look().await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let mut workers: JoinSet<Result<usize, String>> = (0..WORKING)
+            .map(|n| work(balancer.clone(), tenant.clone(), n))
+            .collect();
+        for _ in 0..ROUNDS {
+            one = replace(&installation, &balancer, one).await;
+            two = replace(&installation, &balancer, two).await;
+        }
+        balancer.is_over.store(true, Ordering::Relaxed);
+        let mut done = 0;
+        while let Some(ended) = workers.join_next().await {
+            done += ended.expect("a worker").expect("every request is answered");
+        }
+        watch.await.expect("the balancer");
+        assert!(done > WORKING * ROUNDS * 4, "{done}");
+        tenant.at(&one.url).verify().await;
+        drop(two);
+    });
+}

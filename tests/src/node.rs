@@ -1,0 +1,46 @@
+//! Programs of Node that stand for the servers of others.
+#![expect(clippy::expect_used, reason = "harness: a failure ends the test")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running program; it ends when dropped.
+pub struct Node {
+    /// Where it listens, as it said itself: `http://127.0.0.1:41234`.
+    pub url: String,
+    child: Child,
+}
+
+impl Node {
+    /// Starts a script of `tests/fixtures`, which prints where it listens. `modules` is the folder of packages that it
+    /// needs.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(script: &str, modules: Option<&Path>, arguments: &[&str]) -> Self {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let mut command = Command::new("node");
+        command.arg(fixtures.join(script)).args(arguments);
+        if let Some(modules) = modules {
+            command.env("NODE_PATH", modules.join("node_modules"));
+        }
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.expect("start Node");
+        let said = child.stdout.take().expect("its output");
+        let mut url = String::new();
+        BufReader::new(said).read_line(&mut url).expect("where it listens");
+        assert!(url.starts_with("http://127.0.0.1:"), "{script} did not start: {url}");
+        Self {
+            url: url.trim().to_owned(),
+            child,
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

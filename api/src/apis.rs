@@ -9,8 +9,8 @@ use crate::app::App;
 use crate::health::HealthApi;
 use crate::setup::SetupApi;
 use crate::{
-    admin, audit, auth, billing, limits, members, oauth, orgs, policy, projects, secrets, service_accounts, sso,
-    templates, webhooks,
+    admin, audit, auth, billing, limits, members, oauth, orgs, policy, projects, realms, secrets, service_accounts,
+    sso, templates, webhooks,
 };
 
 /// The operations that need no credential. A test holds the document to this list, so it can only shrink.
@@ -34,6 +34,9 @@ pub const PUBLIC: &[&str] = &[
     // Its token is the credential.
     "exchange_token",
     "begin_device",
+    // Of an organisation's own application, for its users.
+    "create_realm_token",
+    "revoke_realm_token",
     "get_invite",
     "accept_invite",
     "get_setup_status",
@@ -69,6 +72,8 @@ pub const SECRET_FIELDS: &[&str] = &[
     "ExchangedToken.token",
     "CreatedInvite.token",
     "CreatedOAuthClient.client_secret",
+    "RealmTokens.access_token",
+    "RealmTokens.refresh_token",
     "AcceptedInvite.access_token",
     "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
@@ -84,6 +89,7 @@ pub type Apis = (
     orgs::Apis,
     policy::Apis,
     service_accounts::Apis,
+    realms::Apis,
     members::Apis,
     projects::Apis,
     templates::Apis,
@@ -104,6 +110,7 @@ pub fn service(app: &Arc<App>) -> OpenApiService<Apis, ()> {
         orgs::apis(app),
         policy::apis(app),
         service_accounts::apis(app),
+        realms::apis(app),
         members::apis(app),
         projects::apis(app),
         templates::apis(app),

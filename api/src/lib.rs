@@ -19,6 +19,7 @@ pub mod policy;
 pub mod projects;
 pub mod prometheus;
 pub mod rate_classes;
+pub mod realms;
 pub mod restore;
 pub mod secrets;
 pub mod serve;

@@ -265,7 +265,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let stop = draining::stop_after(&shutdown, config.drain_delay);
-    let (app, reads) = assemble(&config, &ambient, &db, keys, passwords, bell, backups, shutdown.begun)?;
+    let (app, reads) = assemble(&config, &ambient, &db, (keys, passwords), bell, backups, shutdown.begun)?;
     let app = Arc::new(app);
     let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
@@ -332,8 +332,7 @@ fn assemble(
     config: &Config,
     ambient: &Ambient,
     db: &Db,
-    keys: Arc<KeyStore>,
-    passwords: Passwords,
+    (keys, passwords): (Arc<KeyStore>, Passwords),
     bell: Arc<dyn Bell>,
     backups: Arc<Plan>,
     draining: CancellationToken,

@@ -16,6 +16,8 @@ pub enum Tag {
     Policy,
     /// Accounts of machines, and their keys.
     ServiceAccounts,
+    /// The users of an organisation's own application, their tokens, and what a token is good for.
+    Realms,
     /// What secrets are grouped by.
     Projects,
     /// Where secrets live; the class decides who may read.

@@ -7,7 +7,7 @@
 //! | [`access`] | permissions, roles, rules, the one decision, and the loaders that ask it |
 //! | [`jobs`] | the queue in the database: emit, claim, finish, sweep, and the bell |
 //! | [`journal`] | the hash-chained record of everything, and what listens to it |
-//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] [`backups`] | the product's areas |
+//! | [`auth`] [`signing`] [`oauth`] [`sso`] [`orgs`] [`members`] [`policy`] [`service_accounts`] [`realms`] [`projects`] [`templates`] [`secrets`] [`webhooks`] [`limits`] [`billing`] [`mail`] [`setup`] [`admin`] [`backups`] | the product's areas |
 //! | [`egress`] | the one outbound HTTP client |
 //! | [`foreign`] | tokens of other issuers: their settings, their keys, the check |
 //! | [`idempotency`] | answers kept for requests that are sent twice |
@@ -38,6 +38,7 @@ pub mod orgs;
 pub mod policy;
 pub mod projects;
 pub mod rates;
+pub mod realms;
 pub mod request_metrics;
 pub mod secrets;
 pub mod service_accounts;

@@ -20,6 +20,7 @@ mod m20260801_000001_limits;
 mod m20260802_000001_billing;
 mod m20260901_000001_oauth;
 mod m20260902_000001_federation;
+mod m20260903_000001_realms;
 mod m20261001_000001_dead_jobs;
 mod m20261101_000001_request_metrics;
 mod m20261201_000001_backups;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260802_000001_billing::Migration),
             Box::new(m20260901_000001_oauth::Migration),
             Box::new(m20260902_000001_federation::Migration),
+            Box::new(m20260903_000001_realms::Migration),
             Box::new(m20261001_000001_dead_jobs::Migration),
             Box::new(m20261101_000001_request_metrics::Migration),
             Box::new(m20261201_000001_backups::Migration),

@@ -26,6 +26,7 @@ mod orgs;
 mod policy;
 mod projects;
 mod rates;
+mod realms;
 mod reference;
 mod request_metrics;
 mod secrets;

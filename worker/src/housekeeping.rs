@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::auth::throttle;
+use domain::auth::{realm_token, throttle};
 use domain::billing::inbox;
 use domain::crypto::key_store::KeyStore;
 use domain::idempotency;
@@ -112,6 +112,7 @@ async fn prune(db: &Db) -> Result<u64> {
         + request_metrics::prune(&tx).await?
         + inbox::prune(&tx).await?
         + oauth::prune(&tx).await?
+        + realm_token::prune(&tx).await?
         + sso::prune(&tx).await?
         + trade::prune(&tx).await?;
     tx.commit_bookkeeping().await?;

@@ -9,7 +9,7 @@ use domain::backups::Plan;
 use domain::crypto::RootKeyring;
 use domain::crypto::key_store::KeyStore;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
-use domain::jobs::{Bell, LocalBell};
+use domain::jobs::LocalBell;
 use domain::kernel::config::{Config, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Result, Rng};
 use domain::metrics::Registry;
@@ -112,47 +112,44 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
         let address = served.map_err(|error| Error::internal(format!("STRONGROOM_METRICS_LISTEN: {error}")))?;
         tracing::info!(%address, "metrics are shown");
     }
+    let deps = Deps {
+        db: db.clone(),
+        keys: Arc::new(keys),
+        // Nobody can ring in another process: the sweeper alone finds the jobs.
+        bell: Arc::new(LocalBell::default()),
+        egress: Egress::new(
+            EgressPolicy {
+                allow: config.egress_allow.clone(),
+            },
+            Timeouts::default(),
+        )?,
+        mailer: Mailer::from_config(config)?,
+        billing: billing::open(config, db.clock(), db.rng())?,
+        backups,
+        base_url: config.base_url.clone(),
+        name: name.clone(),
+        limits: Slots::default(),
+        registry: registry.clone(),
+    };
     if let Some(url) = &config.redis {
         let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
-        work(config, &db, keys, bell.clone(), name, registry, backups, shutdown).await?;
+        let rung = Deps {
+            bell: bell.clone(),
+            ..deps
+        };
+        work(rung, shutdown).await?;
         if let Some(bell) = Arc::into_inner(bell) {
             bell.close().await;
         }
     } else {
-        // Nobody can ring in another process: the sweeper alone finds the jobs.
-        let bell = Arc::new(LocalBell::default());
-        work(config, &db, keys, bell, name, registry, backups, shutdown).await?;
+        work(deps, shutdown).await?;
     }
     db.close().await;
     Ok(())
 }
 
-async fn work(
-    config: &Config,
-    db: &Db,
-    keys: KeyStore,
-    bell: Arc<dyn Bell>,
-    name: String,
-    registry: Registry,
-    backups: Arc<Plan>,
-    shutdown: CancellationToken,
-) -> Result<()> {
-    let allow = config.egress_allow.clone();
-    let billing = billing::open(config, db.clock(), db.rng())?;
-    let worker = Worker::new(Deps {
-        db: db.clone(),
-        keys: Arc::new(keys),
-        bell,
-        egress: Egress::new(EgressPolicy { allow }, Timeouts::default())?,
-        mailer: Mailer::from_config(config)?,
-        billing,
-        backups,
-        base_url: config.base_url.clone(),
-        name,
-        limits: Slots::default(),
-        registry,
-    });
-    worker.run(shutdown.clone()).await;
+async fn work(deps: Deps, shutdown: CancellationToken) -> Result<()> {
+    Worker::new(deps).run(shutdown.clone()).await;
     if shutdown.is_cancelled() {
         Ok(())
     } else {

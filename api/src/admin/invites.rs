@@ -36,6 +36,8 @@ pub struct AdminInvite {
     pub email: Option<String>,
     /// Name of the role that it gives.
     pub role: String,
+    /// Whether whoever accepts becomes a user of the organisation's realm, and no member.
+    pub realm: bool,
     /// How it stands.
     pub status: InviteStatus,
     /// How often it was accepted.
@@ -62,6 +64,7 @@ impl From<invite::Invite> for AdminInvite {
             role_id: _,
             role: _,
             env_classes: _,
+            for_realm,
             max_uses,
             uses,
             invited_by: _,
@@ -78,6 +81,7 @@ impl From<invite::Invite> for AdminInvite {
             project: project.map(Into::into),
             email,
             role,
+            realm: for_realm,
             status: status.into(),
             uses,
             max_uses,

@@ -14,7 +14,8 @@ use crate::http::time::Time;
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Actor {
-    /// `user`, `service_account`, `superuser` for a person who looks after the instance, or `system`.
+    /// `user`, `service_account`, `realm_user` of the organisation's own application, `superuser` for a person
+    /// who looks after the instance, or `system`.
     #[oai(rename = "type")]
     pub kind: String,
     /// Id of the account or service account; absent for the system.

@@ -10,6 +10,7 @@ use poem_openapi::{ApiResponse, Object};
 use super::invite_dto::{InviteStatus, Inviter};
 use crate::auth::dto::{OrgReference, Session, Transport, User};
 use crate::http::time::Time;
+use crate::realms::dto::RealmUser;
 
 /// Where an invitation leads.
 #[derive(Clone, Debug, Object)]
@@ -45,6 +46,8 @@ pub struct Invitation {
     pub email: Option<String>,
     /// Name of the role that it gives.
     pub role: String,
+    /// Whether whoever accepts becomes a user of the organisation's own application, and makes no account here.
+    pub realm: bool,
     /// How it stands. An invitation that nobody who may invite stands behind any more is revoked.
     pub status: InviteStatus,
     /// Who invites; absent when that account is gone.
@@ -55,7 +58,8 @@ pub struct Invitation {
     pub expires_at: Time,
     /// Whether that lies in the past.
     pub is_expired: bool,
-    /// Whether the invited address has an account, so that its person signs in to accept; absent for an open link.
+    /// Whether the invited address has an account, so that its person signs in to accept, or is a user of the realm already;
+    /// absent for an open link.
     pub account_exists: Option<bool>,
 }
 
@@ -76,6 +80,7 @@ impl From<Shown> for Invitation {
             role_id: _,
             role: _,
             env_classes: _,
+            for_realm,
             max_uses: _,
             uses: _,
             invited_by: _,
@@ -91,6 +96,7 @@ impl From<Shown> for Invitation {
             project: project.map(Into::into),
             email,
             role,
+            realm: for_realm,
             status: status.into(),
             invited_by: inviter.map(Into::into),
             created_at: created_at.into(),
@@ -105,6 +111,8 @@ impl From<Shown> for Invitation {
 #[derive(Default, Object)]
 #[oai(deny_unknown_fields)]
 pub struct InviteAcceptance {
+    /// The address of whoever accepts an open link into a realm.
+    pub email: Option<String>,
     /// The password of the new account: 8 to 1024 bytes, and hard to guess.
     #[oai(write_only)]
     pub password: Option<String>,
@@ -135,6 +143,8 @@ pub struct AcceptedInvite {
     pub role: String,
     /// The new account.
     pub user: Option<User>,
+    /// The new user of the realm. It signs in at `/v1/orgs/{org}/tokens`.
+    pub realm_user: Option<RealmUser>,
     /// The personal organisation of the new account.
     pub personal_org: Option<OrgReference>,
     /// New account, bearer transport: send it as `Authorization: Bearer`.
@@ -157,11 +167,20 @@ impl AcceptedInvite {
             org: invite.org.into(),
             project: invite.project.map(Into::into),
             user: None,
+            realm_user: None,
             personal_org: None,
             access_token: None,
             token_type: None,
             expires_in: None,
             refresh_token: None,
+        }
+    }
+
+    /// By somebody who is a user of the realm now.
+    pub fn of_realm(invite: invite::Invite, user: RealmUser) -> Self {
+        Self {
+            realm_user: Some(user),
+            ..Self::of_member(invite)
         }
     }
 
@@ -190,7 +209,7 @@ impl AcceptedInvite {
 
 #[derive(Clone, ApiResponse)]
 pub enum InviteAccepted {
-    /// The caller, or the new account, is a member now.
+    /// The caller, or the new account, is a member now; or there is a new user of the realm.
     #[oai(status = 201)]
     Accepted(Json<AcceptedInvite>, #[oai(header = "Set-Cookie")] Option<String>),
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::auth::register::Registration;
 use domain::kernel::{Problem, Reads, Secret};
 use domain::members::accepting;
+use domain::realms::invitation::{self, Newcomer};
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -42,7 +43,8 @@ impl InvitationsApi {
     /// For the signed-in person, if the invited address is one of theirs and verified; the token of the mail verifies it
     /// too. An open link takes anybody with a verified address. Not signed in, the token of the mail makes an account of
     /// the invited address where there is none, verified, with its personal organisation, and signs in. Anybody else is
-    /// asked to sign in first.
+    /// asked to sign in first. An invitation into a realm makes a user of it instead, whoever is signed in: its
+    /// `first_name` and `last_name` become the user's name.
     #[oai(path = "/v1/invites/:token/accept", method = "post", operation_id = "accept_invite")]
     async fn accept_invite(
         &self,
@@ -51,8 +53,15 @@ impl InvitationsApi {
         token: Path<String>,
         body: OptionalJson<InviteAcceptance>,
     ) -> Result<InviteAccepted, ApiError> {
+        let body = body.0.unwrap_or_default();
+        if accepting::into_realm(&self.0.db, self.0.keys.token_mac(), &token)
+            .await?
+            .is_some()
+        {
+            return self.accept_into_realm(&token, body).await;
+        }
         let OptionalCaller(Some(caller)) = caller else {
-            return self.accept_as_newcomer(&token, body.0.unwrap_or_default()).await;
+            return self.accept_as_newcomer(&token, body).await;
         };
         let tx = self.0.begin_write().await?;
         let invite = accepting::accept(&tx, self.0.keys.token_mac(), &caller, &token).await?;
@@ -62,8 +71,31 @@ impl InvitationsApi {
 }
 
 impl InvitationsApi {
+    async fn accept_into_realm(&self, token: &str, body: InviteAcceptance) -> Result<InviteAccepted, ApiError> {
+        let InviteAcceptance {
+            email,
+            password,
+            first_name,
+            last_name,
+            transport: _,
+        } = body;
+        let (app, macs) = (&self.0, self.0.keys.token_mac());
+        let newcomer = Newcomer {
+            email,
+            password: password.map(Secret::new),
+            display_name: format!("{first_name} {last_name}"),
+        };
+        let checked = invitation::check(&app.db, macs, &app.passwords, token, newcomer).await?;
+        let checked = checked.ok_or_else(Problem::not_found)?;
+        let tx = app.begin_write().await?;
+        let (user, invite) = invitation::accept(&tx, macs, token, checked, &origin()).await?;
+        let accepted = AcceptedInvite::of_realm(invite, user.into());
+        tx.commit(InviteAccepted::Accepted(Json(accepted), None)).await
+    }
+
     async fn accept_as_newcomer(&self, token: &str, body: InviteAcceptance) -> Result<InviteAccepted, ApiError> {
         let InviteAcceptance {
+            email: _,
             password,
             first_name,
             last_name,

@@ -110,6 +110,9 @@ pub struct NewInvite {
     pub project: Option<String>,
     /// The classes of environment in which the role is to read secrets. Absent: those of the role.
     pub env_classes: Option<Vec<EnvClass>>,
+    /// Whether whoever accepts becomes a user of the organisation's realm, and no member. Then `role` is needed, a role of
+    /// your application. No if absent.
+    pub realm: Option<bool>,
     /// Hours until it ends, 1 to 720. Absent: a week.
     pub expires_in_hours: Option<i64>,
     /// How often an open link can be accepted, 1 to 1000. Absent: once, like every invitation to an address.
@@ -124,6 +127,7 @@ impl NewInvite {
             role,
             project,
             env_classes,
+            realm,
             expires_in_hours,
             max_uses,
         } = self;
@@ -134,7 +138,11 @@ impl NewInvite {
             expires_in_hours,
             max_uses,
         };
-        (project, in_place.into())
+        let new = inviting::NewInvite {
+            for_realm: realm.unwrap_or(false),
+            ..in_place.into()
+        };
+        (project, new)
     }
 }
 
@@ -167,6 +175,7 @@ impl From<NewProjectInvite> for inviting::NewInvite {
             email,
             role,
             env_classes: env_classes.map(|list| list.into_iter().map(DomainClass::from).collect()),
+            for_realm: false,
             expires_in_hours,
             max_uses,
         }
@@ -191,6 +200,8 @@ pub struct Invite {
     pub role_id: String,
     /// The classes of environment in which the role will read secrets; absent: those of the role.
     pub env_classes: Option<Vec<EnvClass>>,
+    /// Whether whoever accepts becomes a user of the organisation's realm, and no member.
+    pub realm: bool,
     /// How it stands.
     pub status: InviteStatus,
     /// How often it was accepted.
@@ -217,6 +228,7 @@ impl From<invite::Invite> for Invite {
             role_id,
             role: _,
             env_classes,
+            for_realm,
             max_uses,
             uses,
             invited_by: _,
@@ -236,6 +248,7 @@ impl From<invite::Invite> for Invite {
             role,
             role_id: role_id.to_string(),
             env_classes: env_classes.map(listed),
+            realm: for_realm,
             status: status.into(),
             uses,
             max_uses,
@@ -269,6 +282,8 @@ pub struct CreatedInvite {
     pub role_id: String,
     /// The classes of environment in which the role will read secrets; absent: those of the role.
     pub env_classes: Option<Vec<EnvClass>>,
+    /// Whether whoever accepts becomes a user of the organisation's realm, and no member.
+    pub realm: bool,
     /// How it stands.
     pub status: InviteStatus,
     /// How often it was accepted.
@@ -294,6 +309,7 @@ impl CreatedInvite {
             role,
             role_id,
             env_classes,
+            realm,
             status,
             uses,
             max_uses,
@@ -311,6 +327,7 @@ impl CreatedInvite {
             role,
             role_id,
             env_classes,
+            realm,
             status,
             uses,
             max_uses,

@@ -73,6 +73,9 @@ pub struct OrgPatch {
     pub join_role: Option<String>,
     /// Whether its people must sign in with a second factor.
     pub require_mfa: Option<bool>,
+    /// Whether it has users of its own, for its own application. Switched off, they are kept and their tokens stop
+    /// working.
+    pub realm_enabled: Option<bool>,
 }
 
 impl From<OrgPatch> for OrganisationPatch {
@@ -85,6 +88,7 @@ impl From<OrgPatch> for OrganisationPatch {
             join_domains,
             join_role,
             require_mfa,
+            realm_enabled,
         } = patch;
         Self {
             name,
@@ -94,6 +98,7 @@ impl From<OrgPatch> for OrganisationPatch {
             join_domains,
             join_role,
             require_mfa,
+            realm_enabled,
         }
     }
 }
@@ -122,6 +127,8 @@ pub struct Org {
     pub join_role: String,
     /// Whether its people must sign in with a second factor.
     pub require_mfa: bool,
+    /// Whether it has users of its own, for its own application.
+    pub realm_enabled: bool,
     /// What its people keep with it.
     pub metadata: BTreeMap<String, Value>,
     /// When it was made.
@@ -146,6 +153,7 @@ impl From<Organisation> for Org {
                     role: join_role,
                 },
             require_mfa,
+            realm_enabled,
             metadata,
             created_at,
             updated_at,
@@ -161,6 +169,7 @@ impl From<Organisation> for Org {
             join_domains: domains,
             join_role: BuiltinRole::reference(join_role),
             require_mfa,
+            realm_enabled,
             metadata: metadata.into_iter().collect(),
             created_at: created_at.into(),
             updated_at: updated_at.into(),

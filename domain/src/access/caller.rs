@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::facts::{Actor, Principal};
 use super::recall::Recall;
-use crate::kernel::id::{CredentialId, OrgId, UserId};
+use crate::kernel::id::{CredentialId, OrgId, RealmUserId, UserId};
 use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 
 /// The kinds of principal as the journal names them.
@@ -15,6 +15,8 @@ use crate::kernel::{Problem, ProblemCode, Result, Timestamp};
 pub enum ActorKind {
     User,
     ServiceAccount,
+    /// A user of an organisation's own realm.
+    RealmUser,
     /// A person who looks after the instance, and acts as that.
     Superuser,
     /// Strongroom itself: the worker, the command line.
@@ -26,6 +28,7 @@ impl ActorKind {
         match self {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
+            Self::RealmUser => "realm_user",
             Self::Superuser => "superuser",
             Self::System => "system",
         }
@@ -63,6 +66,15 @@ impl Origin {
     #[must_use]
     pub fn by_user(mut self, id: UserId, email: &str) -> Self {
         self.actor = ActorKind::User;
+        self.actor_id = Some(id.0);
+        self.actor_label = Some(email.to_owned());
+        self
+    }
+
+    /// An act of a user of a realm.
+    #[must_use]
+    pub fn by_realm_user(mut self, id: RealmUserId, email: &str) -> Self {
+        self.actor = ActorKind::RealmUser;
         self.actor_id = Some(id.0);
         self.actor_label = Some(email.to_owned());
         self

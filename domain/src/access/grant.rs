@@ -35,7 +35,7 @@ permitted! {
     SecretsList, SecretsRead, SecretsWrite, SecretsDelete, WebhooksRead, WebhooksManage, AuditRead, TokensManage,
     MembersRead, MembersInvite, MembersRemove, MembersSetRole, RolesManage, AclManage, ServiceAccountsManage,
     AccessRead, ProjectsArchive, SecretsBulkDelete, KeysRotate, KeysVerify, TemplatesRead, TemplatesManage, EventsRead,
-    BillingRead, BillingManage,
+    BillingRead, BillingManage, UsersRead, UsersManage,
 }
 
 /// An organisation in which the caller may do `A`.

@@ -21,6 +21,7 @@ pub mod role;
 pub mod sight;
 pub mod superior;
 pub mod superuser;
+pub mod trial;
 pub mod vouch;
 
 pub use caller::{ActorKind, Caller, CredentialKind, Mark, Origin};

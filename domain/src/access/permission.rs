@@ -101,6 +101,8 @@ permissions! {
     BillingManage = "billing:manage", Org;
     SsoManage = "sso:manage", Org;
     TokensManage = "tokens:manage", Org;
+    UsersRead = "users:read", Org;
+    UsersManage = "users:manage", Org;
 }
 
 // A `GrantSet` keeps one bit for each permission.

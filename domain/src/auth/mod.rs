@@ -21,6 +21,7 @@ pub mod password_reset;
 pub mod pending;
 pub mod personal_token;
 pub mod profile;
+pub mod realm_token;
 pub mod recipient;
 pub mod recovery;
 pub mod refresh;

@@ -25,6 +25,8 @@ const LANES: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     Password,
+    /// The password of a user of a realm.
+    RealmPassword,
     SecondFactor,
     /// A code that was mailed.
     MailedCode,
@@ -36,6 +38,7 @@ impl Attempt {
     const fn purpose(self) -> &'static str {
         match self {
             Self::Password => "throttle:password",
+            Self::RealmPassword => "throttle:realm_password",
             Self::SecondFactor => "throttle:second_factor",
             Self::MailedCode => "throttle:mailed_code",
             Self::VerificationMail => "throttle:verification_mail",

@@ -36,7 +36,7 @@ struct Id {
 }
 
 #[derive(FromQueryResult)]
-struct Sealed {
+struct OneValue {
     org_id: OrgId,
     project_id: ProjectId,
     environment_id: EnvId,
@@ -105,7 +105,7 @@ async fn open_values(from: &Snapshot, keys: &KeyStore) -> Result<u64, Fault> {
          WHERE e.project_id = $1 AND v.sealed_value IS NOT NULL LIMIT 1";
     let mut opened = 0;
     for Id { id } in ids(from, "SELECT id FROM projects ORDER BY id").await? {
-        let found = Sealed::find_by_statement(from.sql(sql, [id.into()]));
+        let found = OneValue::find_by_statement(from.sql(sql, [id.into()]));
         let Some(sealed) = found.one(from.conn()).await? else {
             continue;
         };
@@ -115,8 +115,8 @@ async fn open_values(from: &Snapshot, keys: &KeyStore) -> Result<u64, Fault> {
     Ok(opened)
 }
 
-async fn open(from: &Snapshot, keys: &KeyStore, sealed: &Sealed) -> Result<(), Fault> {
-    let Sealed {
+async fn open(from: &Snapshot, keys: &KeyStore, sealed: &OneValue) -> Result<(), Fault> {
+    let OneValue {
         org_id,
         project_id,
         environment_id,

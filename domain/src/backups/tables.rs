@@ -68,6 +68,8 @@ pub const TABLES: &[&str] = &[
     "sso_sessions",
     "federated_identities",
     "used_assertions",
+    "realm_users",
+    "realm_user_roles",
     // Filled last: rows of the others advance it.
     "access_epochs",
 ];

@@ -48,6 +48,8 @@ token_kinds! {
     AuthorizationCode = "srm_cod_",
     /// Renews the access of an OAuth client.
     ClientRefresh = "srm_crt_",
+    /// Renews the access of a user of a realm.
+    RealmRefresh = "srm_rrt_",
     /// Waits for the approval of a device.
     Device = "srm_dev_",
     /// An invitation to an organisation.

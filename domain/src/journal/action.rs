@@ -104,6 +104,15 @@ actions! {
     ServiceAccountDeleted = "service_account.deleted", true, "A service account was deleted with its keys, roles and rules.";
     ServiceAccountKeyCreated = "service_account.key_created", true, "A key of a service account was made.";
     ServiceAccountKeyRevoked = "service_account.key_revoked", true, "A key of a service account was revoked.";
+    RealmUserCreated = "realm_user.created", false, "A user of the organisation's realm was made.";
+    RealmUserUpdated = "realm_user.updated", false, "A user of the realm changed, or was switched on or off.";
+    RealmUserDeleted = "realm_user.deleted", false, "A user of the realm was deleted with its roles and tokens.";
+    RealmUserRoleAdded = "realm_user.role_added", false, "A user of the realm was given a role of the application.";
+    RealmUserRoleRemoved = "realm_user.role_removed", false, "A role of the application was taken from a user of the realm.";
+    RealmTokensIssued = "realm.tokens_issued", false, "A user of the realm signed in, or a service account traded its key for a token.";
+    RealmTokensRefreshed = "realm.tokens_refreshed", false, "A user of the realm renewed its tokens.";
+    RealmTokensRevoked = "realm.tokens_revoked", false, "Tokens of the realm were given up.";
+    RealmReuseDetected = "realm.reuse_detected", false, "A refresh token of the realm was used twice; all that came of that sign-in was ended.";
     BillingCheckoutStarted = "billing.checkout_started", false, "Somebody went to buy a plan.";
     BillingPortalOpened = "billing.portal_opened", false, "Somebody went to manage what was bought.";
     BillingPlanChanged = "billing.plan_changed", true, "The organisation is on another plan.";

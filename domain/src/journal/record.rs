@@ -10,7 +10,8 @@ use super::{Action, chain, fan_out};
 use crate::access::Origin;
 use crate::kernel::id::{
     AclRuleId, BackupId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId,
-    ProjectId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId, WebhookId,
+    ProjectId, RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId,
+    WebhookId,
 };
 use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 
@@ -33,6 +34,7 @@ pub enum Target {
     ServiceAccount(ServiceAccountId),
     OAuthClient(OAuthClientId),
     OAuthGrant(OAuthGrantId),
+    RealmUser(RealmUserId),
     Job(JobId),
     SsoProvider(Uuid),
     SsoIdentity(SsoIdentityId),
@@ -58,6 +60,7 @@ impl Target {
             Self::ServiceAccount(id) => ("service_account", id.0),
             Self::OAuthClient(id) => ("oauth_client", id.0),
             Self::OAuthGrant(id) => ("oauth_grant", id.0),
+            Self::RealmUser(id) => ("realm_user", id.0),
             Self::Job(id) => ("job", id.0),
             Self::SsoProvider(id) => ("sso_provider", id),
             Self::SsoIdentity(id) => ("sso_identity", id.0),
@@ -86,6 +89,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
         "service_account" => ServiceAccountId(id).to_string(),
         "oauth_client" => OAuthClientId(id).to_string(),
         "oauth_grant" => OAuthGrantId(id).to_string(),
+        "realm_user" => RealmUserId(id).to_string(),
         "job" => JobId(id).to_string(),
         "sso_identity" => SsoIdentityId(id).to_string(),
         "backup" => BackupId(id).to_string(),

@@ -114,6 +114,8 @@ macro_rules! typed_ids {
 typed_ids! {
     /// A person's account.
     UserId = "usr",
+    /// A user of an organisation's own realm: no account of this platform.
+    RealmUserId = "usr",
     /// One e-mail address of an account.
     EmailId = "eml",
     /// An organisation: the tenant.

@@ -14,13 +14,13 @@ use crate::kernel::{Error, Reads, Result, WriteTx};
 /// How many there are now; `$1` is the organisation, `$2` now. `None` for what counters count.
 fn counting(key: LimitKey) -> Option<&'static str> {
     match key {
-        // Whoever is a member needs no second seat for an invitation to one more place, nor does who has two of them.
+        // Users of a realm are no members. Whoever is a member needs no second seat for an invitation to one more place, nor does who has two of them.
         LimitKey::Members => Some(
             "SELECT (SELECT COUNT(DISTINCT m.subject_id) FROM memberships m WHERE m.org_id = $1
                     AND m.subject_type = 'user' AND (m.expires_at IS NULL OR m.expires_at > $2))
-                + (SELECT COUNT(*) FROM invites i WHERE i.org_id = $1 AND i.canonical IS NULL
+                + (SELECT COUNT(*) FROM invites i WHERE i.org_id = $1 AND i.canonical IS NULL AND NOT i.for_realm
                     AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2)
-                + (SELECT COUNT(DISTINCT i.canonical) FROM invites i WHERE i.org_id = $1
+                + (SELECT COUNT(DISTINCT i.canonical) FROM invites i WHERE i.org_id = $1 AND NOT i.for_realm
                     AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2
                     AND NOT EXISTS (SELECT 1 FROM user_emails e JOIN memberships m ON m.subject_id = e.user_id
                         WHERE e.canonical = i.canonical AND e.verified_at IS NOT NULL AND m.org_id = $1

@@ -24,10 +24,11 @@ use crate::auth::{recipient, verification, verified_address};
 use crate::crypto::key_store::KeyStore;
 use crate::crypto::token::TokenMacKey;
 use crate::journal::{self, Action};
-use crate::kernel::id::{EmailId, UserId};
+use crate::kernel::id::{EmailId, RealmUserId, UserId};
 use crate::kernel::text::Email;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::limits::{self, LimitKey};
+use crate::realms::invitation;
 
 /// An invitation as whoever holds its token sees it.
 pub struct Shown {
@@ -49,6 +50,7 @@ pub async fn show(from: &impl Reads, macs: &TokenMacKey, token: &str) -> Result<
     }
     let account_exists = match &invite.canonical {
         None => None,
+        Some(canonical) if invite.for_realm => Some(invitation::is_user(from, invite.org.id, canonical).await?),
         Some(canonical) => Some(recipient::owner_of(from, canonical).await?.is_some()),
     };
     Ok(Shown {
@@ -122,8 +124,16 @@ async fn claimed_address(from: &impl Reads, user: UserId, invite: &Invite, proof
     }
 }
 
-/// What an invitation gives, if it can be accepted.
+/// What an invitation to become a member gives, if it can be accepted.
 async fn open(from: &impl Reads, invite: &Invite) -> Result<Assignment> {
+    if invite.for_realm {
+        return Err(Problem::not_found().into());
+    }
+    usable(from, invite).await
+}
+
+/// What an invitation gives, if it can be accepted.
+async fn usable(from: &impl Reads, invite: &Invite) -> Result<Assignment> {
     let unusable = |detail| problem(ProblemCode::InviteUnusable, detail);
     match invite.status {
         InviteStatus::Pending => {}
@@ -135,10 +145,8 @@ async fn open(from: &impl Reads, invite: &Invite) -> Result<Assignment> {
     gives.ok_or_else(|| unusable("Whoever invited you may no longer give this. Ask for a new invitation."))
 }
 
-/// Takes a use and gives the role.
-async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignment, user: UserId) -> Result<()> {
-    // The seat of an invitation to an address passes to whoever accepts; an open link takes one for each.
-    let seats = limits::hold(tx, invite.org.id, LimitKey::Members).await?;
+/// Takes a use.
+async fn take(tx: &WriteTx, invite: &Invite) -> Result<()> {
     let sql = "UPDATE invites SET uses = uses + 1
         WHERE id = $1 AND token_mac = $2 AND uses < max_uses AND revoked_at IS NULL AND expires_at > $3";
     let values = [invite.id.into(), invite.token_mac.clone().into(), tx.now().into()];
@@ -147,9 +155,55 @@ async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignmen
         let detail = "The invitation was taken up or taken back meanwhile.";
         return Err(problem(ProblemCode::InviteUnusable, detail));
     }
+    Ok(())
+}
+
+/// Takes a use and gives the role.
+async fn enter(tx: &WriteTx, origin: &Origin, invite: &Invite, given: &Assignment, user: UserId) -> Result<()> {
+    // The seat of an invitation to an address passes to whoever accepts; an open link takes one for each.
+    let seats = limits::hold(tx, invite.org.id, LimitKey::Members).await?;
+    take(tx, invite).await?;
     let (who, by) = (Principal::User(user), Principal::User(invite.invited_by));
     membership::put(tx, invite.scope(), who, given, by).await?;
     seats.settle(tx).await?;
+    let entry = inviting::entry(invite, Action::InviteAccepted).with("user_id", user.to_string());
+    journal::record(tx, origin, entry).await?;
+    Ok(())
+}
+
+/// An invitation into a realm that can be accepted; `None` when the token is of another, or of none.
+///
+/// # Errors
+/// `invite_unusable`.
+pub async fn into_realm(from: &impl Reads, macs: &TokenMacKey, token: &str) -> Result<Option<Invite>> {
+    let found = invite_token::find(from, macs, token).await?;
+    let Some((invite, _)) = found.filter(|(invite, _)| invite.for_realm) else {
+        return Ok(None);
+    };
+    usable(from, &invite).await?;
+    Ok(Some(invite))
+}
+
+/// Takes a use of an invitation into a realm. Which of its tokens it was makes no difference: whoever invites could as well
+/// make the user. The caller makes it, and then calls [`entered_realm`].
+///
+/// # Errors
+/// `not_found`; `invite_unusable`.
+pub async fn take_into_realm(tx: &WriteTx, macs: &TokenMacKey, token: &str) -> Result<(Invite, Assignment)> {
+    let (invite, _) = taken(tx, macs, token).await?;
+    if !invite.for_realm {
+        return Err(Problem::not_found().into());
+    }
+    let given = usable(tx, &invite).await?;
+    take(tx, &invite).await?;
+    Ok((invite, given))
+}
+
+/// Journals that somebody has come into a realm.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn entered_realm(tx: &WriteTx, origin: &Origin, invite: &Invite, user: RealmUserId) -> Result<()> {
     let entry = inviting::entry(invite, Action::InviteAccepted).with("user_id", user.to_string());
     journal::record(tx, origin, entry).await?;
     Ok(())

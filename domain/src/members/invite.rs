@@ -84,6 +84,8 @@ pub struct Invite {
     /// `None` when the role is gone.
     pub role: Option<AssignableRole>,
     pub env_classes: Option<ClassSet>,
+    /// Whoever accepts becomes a user of the realm and not a member.
+    pub for_realm: bool,
     pub max_uses: i32,
     pub uses: i32,
     pub invited_by: UserId,
@@ -114,6 +116,7 @@ struct Row {
     role_audience: Option<String>,
     role_permissions: Option<String>,
     env_classes: Option<String>,
+    for_realm: bool,
     max_uses: i32,
     uses: i32,
     invited_by: UserId,
@@ -132,7 +135,7 @@ struct Row {
 const SELECT: &str =
     "SELECT i.id, i.org_id, o.slug AS org_slug, o.name AS org_name, i.project_id, p.slug AS project_slug,
         p.name AS project_name, i.address, i.canonical, i.role_id, r.name AS role_name, r.audience AS role_audience,
-        r.permissions AS role_permissions, i.env_classes, i.max_uses, i.uses, i.invited_by, e.address AS inviter_email,
+        r.permissions AS role_permissions, i.env_classes, i.for_realm, i.max_uses, i.uses, i.invited_by, e.address AS inviter_email,
         u.first_name AS inviter_first_name, u.last_name AS inviter_last_name,
         CASE WHEN i.uses >= i.max_uses THEN 'accepted' WHEN i.revoked_at IS NOT NULL THEN 'revoked'
              WHEN i.expires_at <= $1 THEN 'expired' ELSE 'pending' END AS status,
@@ -165,6 +168,7 @@ impl Row {
             role_audience,
             role_permissions,
             env_classes,
+            for_realm,
             max_uses,
             uses,
             invited_by,
@@ -195,6 +199,7 @@ impl Row {
             role_id,
             role: AssignableRole::stored(role_id, role_name, role_audience, role_permissions)?,
             env_classes: classes.map_err(|_| broken())?,
+            for_realm,
             max_uses,
             uses,
             invited_by,
@@ -251,10 +256,10 @@ impl Invite {
         if !subject::is_active(from, self.invited_by).await? {
             return Ok(None);
         }
-        let needed: &[Permission] = if given.role.is_app {
-            &[Permission::MembersInvite, Permission::MembersSetRole]
-        } else {
-            &[Permission::MembersInvite]
+        let needed: &[Permission] = match (self.for_realm, given.role.is_app) {
+            (true, _) => &[Permission::MembersInvite, Permission::UsersManage],
+            (false, true) => &[Permission::MembersInvite, Permission::MembersSetRole],
+            (false, false) => &[Permission::MembersInvite],
         };
         let (who, Scope { org, project }) = (Principal::User(self.invited_by), self.scope());
         let still = vouch::may_give(from, who, (org, project), needed, &given.grants()).await?;
@@ -365,11 +370,23 @@ pub async fn org_of(from: &impl Reads, id: &str) -> Result<OrgId> {
 ///
 /// # Errors
 /// [`Error::Db`].
-pub(super) async fn is_out(from: &impl Reads, scope: Scope, canonical: &str, but: Option<InviteId>) -> Result<bool> {
+pub(super) async fn is_out(
+    from: &impl Reads,
+    scope: Scope,
+    for_realm: bool,
+    canonical: &str,
+    but: Option<InviteId>,
+) -> Result<bool> {
     let sql = "SELECT COUNT(*) AS n FROM invites WHERE canonical = $1 AND scope_id = $2 AND id <> $3
-        AND revoked_at IS NULL AND uses < max_uses AND expires_at > $4";
+        AND revoked_at IS NULL AND uses < max_uses AND expires_at > $4 AND for_realm = $5";
     let but = but.map_or_else(Uuid::nil, |id| id.0);
-    let values = [canonical.into(), scope.id().into(), but.into(), from.now().into()];
+    let values = [
+        canonical.into(),
+        scope.id().into(),
+        but.into(),
+        from.now().into(),
+        for_realm.into(),
+    ];
     let count = Count::find_by_statement(from.sql(sql, values)).one(from.conn()).await?;
     Ok(count.is_some_and(|count| count.n > 0))
 }

@@ -14,7 +14,7 @@ use super::membership::{self, Scope};
 use super::place::{self, Place};
 use crate::access::grant::{self, MembersInvite};
 use crate::access::role::RoleLevel;
-use crate::access::{BuiltinRole, Caller, EnvClass, OrgAccess, Principal, ProjectAccess};
+use crate::access::{BuiltinRole, Caller, EnvClass, OrgAccess, Permission, Principal, ProjectAccess};
 use crate::auth::recipient;
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
@@ -22,6 +22,7 @@ use crate::kernel::id::{InviteId, UserId};
 use crate::kernel::text::{self, Email};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::limits::{self, LimitKey};
+use crate::realms::{invitation, realm};
 
 const HOUR: u64 = 3600;
 /// Longest life of an invitation, hours: thirty days.
@@ -39,6 +40,8 @@ pub struct NewInvite {
     /// Name or id; `None` = member of an organisation, developer of a project.
     pub role: Option<String>,
     pub env_classes: Option<Vec<EnvClass>>,
+    /// Whoever accepts becomes a user of the organisation's realm and not a member.
+    pub for_realm: bool,
     pub expires_in_hours: Option<i64>,
     pub max_uses: Option<i64>,
 }
@@ -98,12 +101,16 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
         email,
         role,
         env_classes,
+        for_realm,
         expires_in_hours,
         max_uses,
     } = new;
     let email = email.map(|email| text::email("email", &email)).transpose()?;
     let max_uses = uses(email.as_ref(), max_uses)?;
     let expires_at = tx.now() + lifetime(expires_in_hours)?;
+    if for_realm {
+        require_realm(tx, scope, role.as_deref()).await?;
+    }
     let request = RoleRequest {
         role: role.unwrap_or_else(|| default_role(scope).name.to_owned()),
         env_classes,
@@ -111,9 +118,9 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
     };
     let given = request.check(tx, scope).await?;
     require_fitting(email.as_ref(), &given)?;
-    given.require_may_give(tx, caller, &place)?;
+    require_may_offer(tx, caller, &place, for_realm, &given)?;
     if let Some(email) = &email {
-        require_newcomer(tx, scope, &email.canonical, None).await?;
+        require_newcomer(tx, scope, for_realm, &email.canonical, None).await?;
     }
     let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;
     let id: InviteId = tx.new_id()?;
@@ -127,6 +134,7 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
         canonical: Set(email.as_ref().map(|email| email.canonical.clone())),
         role_id: Set(given.role.id),
         env_classes: Set(given.env_classes.map(|classes| classes.to_string())),
+        for_realm: Set(for_realm),
         token_mac: Set(macs.mac(&drawn.shown).to_vec()),
         max_uses: Set(max_uses),
         uses: Set(0),
@@ -139,6 +147,40 @@ pub async fn create<P: Place<Proof = MembersInvite>>(
     entity::Entity::insert(row).exec_without_returning(tx.conn()).await?;
     seats.settle(tx).await?;
     issue(tx, caller, scope, id, drawn, Action::InviteCreated).await
+}
+
+/// Users of a realm hold roles of the application, in the organisation, and only where there is a realm.
+async fn require_realm(tx: &WriteTx, scope: Scope, role: Option<&str>) -> Result<()> {
+    if scope.project.is_some() {
+        return Err(Problem::field("project", "conflict", "must be absent: a realm is the organisation's").into());
+    }
+    if realm::find(tx, scope.org).await?.is_none() {
+        let detail = "The organisation has no users of its own. Set its `realm_enabled` first.";
+        return Err(Problem::new(ProblemCode::Conflict, detail).into());
+    }
+    if role.is_none() {
+        return Err(Problem::field("role", "required", "must be a role of your application").into());
+    }
+    Ok(())
+}
+
+/// Nobody invites to more than they hold. What the application's roles mean here is nothing, so that giving them to a user
+/// of the realm takes no more than managing those.
+fn require_may_offer<P: Place<Proof = MembersInvite>>(
+    tx: &WriteTx,
+    caller: &Caller,
+    place: &P,
+    for_realm: bool,
+    given: &Assignment,
+) -> Result<()> {
+    if !for_realm {
+        return given.require_may_give(tx, caller, place);
+    }
+    if !given.role.is_app {
+        let message = "must be a role of your application: one of the organisation's with `audience: app`";
+        return Err(Problem::field("role", "conflict", message).into());
+    }
+    place.require(Permission::UsersManage)
 }
 
 fn draw(tx: &WriteTx, macs: &TokenMacKey, id: InviteId, is_mailed: bool) -> Result<Drawn> {
@@ -229,8 +271,22 @@ fn require_fitting(email: Option<&Email>, given: &Assignment) -> Result<()> {
 }
 
 /// Asks that nobody of this address is in the place, or invited to it, and that it was not written to too often.
-async fn require_newcomer(tx: &WriteTx, scope: Scope, canonical: &str, but: Option<InviteId>) -> Result<()> {
-    let owner = recipient::owner_of(tx, canonical).await?;
+async fn require_newcomer(
+    tx: &WriteTx,
+    scope: Scope,
+    for_realm: bool,
+    canonical: &str,
+    but: Option<InviteId>,
+) -> Result<()> {
+    let owner = if for_realm {
+        if invitation::is_user(tx, scope.org, canonical).await? {
+            let detail = "A user of the realm has this address already.";
+            return Err(Problem::new(ProblemCode::AlreadyMember, detail).into());
+        }
+        None
+    } else {
+        recipient::owner_of(tx, canonical).await?
+    };
     if let Some(owner) = owner.filter(|owner| owner.verified_at.is_some()) {
         let held = membership::held(tx, scope.org, Principal::User(owner.user)).await?;
         if held.iter().any(|held| held.at == scope.project) {
@@ -238,7 +294,7 @@ async fn require_newcomer(tx: &WriteTx, scope: Scope, canonical: &str, but: Opti
             return Err(Problem::new(ProblemCode::AlreadyMember, detail).into());
         }
     }
-    if invite::is_out(tx, scope, canonical, but).await? {
+    if invite::is_out(tx, scope, for_realm, canonical, but).await? {
         let detail = "An invitation to this address is out already. Send it again, or revoke it first.";
         return Err(Problem::new(ProblemCode::AlreadyInvited, detail).into());
     }
@@ -265,7 +321,7 @@ pub async fn resend<P: Place<Proof = MembersInvite>>(
     let given = found.gives().ok_or_else(revoked)?;
     let scope = found.scope();
     if scope == place.scope() {
-        given.require_may_give(tx, caller, &place)?;
+        require_may_offer(tx, caller, &place, found.for_realm, &given)?;
     } else {
         // Seen from the organisation, and to one of its projects: what is given there counts.
         let (org, project) = (found.org.id.to_string(), found.project.as_ref());
@@ -274,7 +330,7 @@ pub async fn resend<P: Place<Proof = MembersInvite>>(
         given.require_may_give(tx, caller, &inner)?;
     }
     if let Some(canonical) = &found.canonical {
-        require_newcomer(tx, scope, canonical, Some(found.id)).await?;
+        require_newcomer(tx, scope, found.for_realm, canonical, Some(found.id)).await?;
     }
     // One that had ended takes a seat again.
     let seats = limits::hold(tx, scope.org, LimitKey::Members).await?;

@@ -53,7 +53,7 @@ struct Count {
     n: i64,
 }
 
-/// Who is in a place, people before invitations; `$1` is its id, `$2` now.
+/// Who is in a place, people before invitations to become one of them; `$1` is its id, `$2` now.
 const ENTRIES: &str =
     "SELECT 0 AS pending, p.kind, p.id, e.address AS email, e.canonical, u.first_name, u.last_name, s.name,
         p.created_at
@@ -64,7 +64,7 @@ const ENTRIES: &str =
     LEFT JOIN service_accounts s ON p.kind = 'service_account' AND s.id = p.id
     UNION ALL
     SELECT 1, 'invite', i.id, i.address, i.canonical, NULL, NULL, NULL, i.created_at FROM invites i
-    WHERE i.scope_id = $1 AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2";
+    WHERE i.scope_id = $1 AND i.revoked_at IS NULL AND i.uses < i.max_uses AND i.expires_at > $2 AND NOT i.for_realm";
 
 /// A filter on the entries; `$3` is a pattern in lower case.
 const SEARCHED: &str = "coalesce(x.canonical, '') LIKE $3 ESCAPE '!'

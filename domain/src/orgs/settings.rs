@@ -25,6 +25,8 @@ pub struct OrganisationPatch {
     /// Name or id.
     pub join_role: Option<String>,
     pub require_mfa: Option<bool>,
+    /// Switched off, its users are kept, and get no tokens.
+    pub realm_enabled: Option<bool>,
 }
 
 /// # Errors
@@ -57,6 +59,7 @@ fn names(patch: &OrganisationPatch) -> Vec<&'static str> {
         join_domains,
         join_role,
         require_mfa,
+        realm_enabled,
     } = patch;
     let fields = [
         ("name", name.is_some()),
@@ -66,6 +69,7 @@ fn names(patch: &OrganisationPatch) -> Vec<&'static str> {
         ("join_domains", join_domains.is_some()),
         ("join_role", join_role.is_some()),
         ("require_mfa", require_mfa.is_some()),
+        ("realm_enabled", realm_enabled.is_some()),
     ];
     fields
         .into_iter()
@@ -100,6 +104,9 @@ fn row(
     }
     if let Some(require_mfa) = patch.require_mfa {
         row.require_mfa = Set(require_mfa);
+    }
+    if let Some(realm_enabled) = patch.realm_enabled {
+        row.realm_enabled = Set(realm_enabled);
     }
     if let Some(Joining { policy, domains, role }) = joining {
         row.join_policy = Set(policy.as_str().to_owned());

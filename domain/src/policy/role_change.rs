@@ -177,7 +177,7 @@ pub async fn update(
 /// What would lose a role with its deletion.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 struct Usage {
-    /// People and service accounts that hold it.
+    /// People, service accounts and users of the realm that hold it.
     holders: i64,
     /// Invitations that would give it.
     invites: i64,
@@ -186,7 +186,8 @@ struct Usage {
 }
 
 async fn usage(tx: &WriteTx, role: RoleId) -> Result<Usage> {
-    let sql = "SELECT (SELECT COUNT(DISTINCT subject_id) FROM memberships WHERE role_id = $1) AS holders,
+    let sql = "SELECT (SELECT COUNT(DISTINCT subject_id) FROM memberships WHERE role_id = $1)
+                + (SELECT COUNT(*) FROM realm_user_roles WHERE role_id = $1) AS holders,
             (SELECT COUNT(*) FROM invites
              WHERE role_id = $1 AND revoked_at IS NULL AND uses < max_uses AND expires_at > $2) AS invites,
             (SELECT COUNT(*) FROM orgs WHERE join_role_id = $1)
@@ -204,7 +205,7 @@ fn in_use(usage: Usage) -> Problem {
         joins,
     } = usage;
     let detail = format!(
-        "{holders} people or service accounts hold this role, {invites} invitations and {joins} join policies give it. \
+        "{holders} people, service accounts or users of the realm hold this role, {invites} invitations and {joins} join policies give it. \
          Give them another, or repeat with `force=true` to take it from all of them."
     );
     Problem::new(ProblemCode::InUse, detail)

@@ -546,6 +546,7 @@ fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
     let kind = match caller.origin.actor {
         ActorKind::User | ActorKind::Superuser => "user",
         ActorKind::ServiceAccount => "service_account",
+        ActorKind::RealmUser => "realm_user",
         ActorKind::System => "system",
     };
     let id = caller

@@ -18,4 +18,4 @@ pub use claims::{Claims, Expectation, Typ};
 pub use jwk::Jwk;
 pub use keys::{KeyShown, State, list};
 pub use rotation::{forget, rotate, tend};
-pub use signer::{Signer, jwks, verify};
+pub use signer::{Signer, jwks, opened, verify};

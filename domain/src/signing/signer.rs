@@ -82,6 +82,16 @@ impl Signer {
 /// [`Error::Db`], which says nothing about the token.
 pub async fn verify(from: &impl Reads, token: &str, expected: &Expectation<'_>) -> Result<Option<Claims>> {
     let Expectation { iss, aud, typ } = *expected;
+    let claims = opened(from, token, typ).await?;
+    Ok(claims.filter(|claims| claims.meet(iss, aud, from.now())))
+}
+
+/// The claims of a token of a kind that we signed, from whomever and for whomever: it is not to be taken before
+/// [`Claims::meet`] says so.
+///
+/// # Errors
+/// [`Error::Db`], which says nothing about the token.
+pub async fn opened(from: &impl Reads, token: &str, typ: Typ) -> Result<Option<Claims>> {
     let Some(parsed) = Parsed::read(token).filter(|parsed| parsed.typ().eq_ignore_ascii_case(typ.as_str())) else {
         return Ok(None);
     };
@@ -91,8 +101,7 @@ pub async fn verify(from: &impl Reads, token: &str, expected: &Expectation<'_>) 
     }) else {
         return Ok(None);
     };
-    let claims = parsed.opened_with(&key);
-    Ok(claims.filter(|claims| claims.meet(iss, aud, from.now())))
+    Ok(parsed.opened_with(&key))
 }
 
 /// The published set of keys (RFC 7517).

@@ -441,6 +441,15 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::FederatedIdentityDeleted
         | Action::ServiceAccountTokenIssued
         | Action::OrgPurged
+        | Action::RealmUserCreated
+        | Action::RealmUserUpdated
+        | Action::RealmUserDeleted
+        | Action::RealmUserRoleAdded
+        | Action::RealmUserRoleRemoved
+        | Action::RealmTokensIssued
+        | Action::RealmTokensRefreshed
+        | Action::RealmTokensRevoked
+        | Action::RealmReuseDetected
         | Action::BillingCheckoutStarted
         | Action::BillingPortalOpened
         | Action::BillingUpdated
@@ -457,6 +466,9 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::WebhookTested
         | Action::WebhookSecretRotated
         | Action::WebhookResent
-        | Action::WebhookRecoveryStarted => None,
+        | Action::WebhookRecoveryStarted
+        | Action::BackupRequested
+        | Action::BackupRestoreRequested
+        | Action::BackupDeleted => None,
     }
 }

@@ -118,11 +118,12 @@ fn hashed(key: &str, names: &Secret<Vec<u8>>) -> Result<String> {
 
 /// The actor's id in its public form.
 pub fn actor_id(row: &event::Model) -> Option<String> {
-    use crate::kernel::id::{ServiceAccountId, UserId};
+    use crate::kernel::id::{RealmUserId, ServiceAccountId, UserId};
     let id = row.actor_id?;
     match row.actor_type.as_str() {
         "user" | "superuser" => Some(UserId(id).to_string()),
         "service_account" => Some(ServiceAccountId(id).to_string()),
+        "realm_user" => Some(RealmUserId(id).to_string()),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::kernel::id::{
     AclRuleId, CredentialId, DeliveryId, EmailId, EnvId, EventId, FederatedIdentityId, InviteId, OAuthClientId, OrgId,
-    ProjectId, RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
+    ProjectId, RealmUserId, RoleId, ServiceAccountId, SessionId, SsoIdentityId, TypedId, UserId, WebhookId,
 };
 use harness::client::Client;
 use harness::matrix::{Place, Side};
@@ -160,6 +160,11 @@ const NO_NAMES: &[&str] = &[
     "redirect_uris",
     "grant_types",
     "signing_alg",
+    "realm_enabled",
+    "realm",
+    "grant_type",
+    "client_secret",
+    "resource.key",
 ];
 /// Names that are one for the whole instance or within what the caller sees already, so that taking one tells of it;
 /// and accounts, which belong to no organisation, so that anybody's can be added to one.
@@ -187,6 +192,9 @@ const NAMES: &[&str] = &[
     "against",
     "environment",
     "environments",
+    "resource.org",
+    "resource.project",
+    "resource.environment",
 ];
 
 /// An id of the same kind that nobody has: the next number.
@@ -228,6 +236,10 @@ fn spellings(param: &str, foreign: &Side) -> Vec<(String, String)> {
         "client" => vec![id(
             foreign.oauth_client.clone(),
             ghost::<OAuthClientId>(&foreign.oauth_client),
+        )],
+        "user" => vec![id(
+            foreign.realm_user.clone(),
+            ghost::<RealmUserId>(&foreign.realm_user),
         )],
         "session" => vec![id(foreign.session.clone(), ghost::<SessionId>(&foreign.session))],
         "id" => vec![id(foreign.token.clone(), ghost::<CredentialId>(&foreign.token))],
@@ -339,7 +351,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key", "invite", "federated_identity", "identity",
+            "service_account", "service_key", "invite", "federated_identity", "identity", "user",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");
@@ -430,6 +442,31 @@ on_both! {
         for (theirs, nobodys) in spellings("env", &stage.world.foreign) {
             let pair = [theirs, nobodys].map(|env| (format!("{path}&environment={env}"), None));
             assert_eq!(same(&stage, stage.world.owner.client(), list, pair).await.0, 404);
+        }
+    }
+
+    async fn a_question_about_a_token_in_another_tenants_places_is_answered_like_one_of_nothing(t: TestApp) {
+        let stage = Stage::new(t).await;
+        let operation = OPERATIONS.iter().find(|operation| operation.id == "authorize").expect("an operation");
+        let own = stage.world.owner.token(json!({ "name": "shown" })).await;
+        let harness::client::Credential::Bearer(token) = &own.credential else { panic!("a token") };
+        for param in ["org", "project", "env"] {
+            for names in spellings(param, &stage.world.foreign) {
+                let field = if param == "env" { "environment" } else { param };
+                let ask = |name: String| {
+                    let mut resource = json!({ "org": "acme", "project": "web" });
+                    resource[field] = json!(name);
+                    if param == "org" {
+                        resource = json!({ "org": name });
+                    }
+                    let permission = if param == "org" { "org:read" } else { "projects:read" };
+                    let permission = if param == "env" { "envs:read" } else { permission };
+                    ("/v1/authorize".to_owned(), Some(json!({ "token": token, "permission": permission, "resource": resource })))
+                };
+                let pair = [ask(names.0), ask(names.1)];
+                let (status, body) = same(&stage, stage.world.owner.client(), operation, pair).await;
+                assert!(status == 200 && body.contains("\"allowed\":false"), "{param}: {body}");
+            }
         }
     }
 
@@ -537,9 +574,16 @@ fn bodies(stage: &Stage) -> Vec<(&'static str, [Value; 2])> {
         for id in ["create_invite", "create_project_invite"] {
             all.push((id, [role(&theirs), role(&nobodys)]));
         }
-        for id in ["update_member", "add_member_role", "update_project_member"] {
+        for id in [
+            "update_member",
+            "add_member_role",
+            "update_project_member",
+            "add_realm_user_role",
+        ] {
             all.push((id, [role(&theirs), role(&nobodys)]));
         }
+        let reader = |role: &str| json!({ "email": "new-reader@example.com", "role": role });
+        all.push(("create_realm_user", [reader(&theirs), reader(&nobodys)]));
         for id in ["update_org", "update_project"] {
             all.push((id, [joining(&theirs), joining(&nobodys)]));
         }

@@ -51,6 +51,7 @@ impl Stage {
             "restore_project" => names.insert("project", place.side.deleted.clone()),
             // One that the member holds beside another.
             "remove_member_role" => names.insert("role", "viewer".to_owned()),
+            "remove_realm_user_role" => names.insert("role", "app-editor".to_owned()),
             _ => None,
         };
         // Slugs of projects are each organisation's own.

@@ -5,7 +5,7 @@ use std::fs;
 use domain::backups::{self, Fault, Tokens};
 use domain::kernel::{Db, Reads};
 use harness::app::fresh_root_key;
-use harness::{Backend, TestApp, on_both};
+use harness::{Backend, on_both};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tempfile::TempDir;

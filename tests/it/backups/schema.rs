@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::backups::{MIGRATIONS, TABLES};
 use domain::kernel::Reads;
-use harness::{Backend, TestApp, on_both};
+use harness::{Backend, on_both};
 use sea_orm::ConnectionTrait;
 
 on_both! {

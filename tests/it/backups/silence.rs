@@ -4,7 +4,7 @@ use std::fs;
 
 use harness::app::fresh_root_key;
 use harness::people::PASSWORD;
-use harness::{Authenticator, Backend, TestApp, on_both};
+use harness::{Authenticator, Backend, on_both};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -97,6 +97,7 @@ fn areas_do_not_touch_each_others_tables() {
         "setup",
         "signing",
         "oauth",
+        "realms",
         "sso",
         "backups",
     ];

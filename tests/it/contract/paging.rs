@@ -49,6 +49,7 @@ const LISTS: &[(&str, &str)] = &[
         "/v1/orgs/acme/projects/p0/environments/production/revisions",
     ),
     ("list_service_accounts", "/v1/orgs/acme/service-accounts"),
+    ("list_realm_users", "/v1/orgs/acme/users"),
     ("list_service_keys", "/v1/orgs/acme/service-accounts/{account}/keys"),
     (
         "list_federated_identities",
@@ -242,7 +243,11 @@ async fn fill(t: &TestApp) -> Filled {
         .await
         .expect(201)
         .at("/id");
+    let on = json!({ "realm_enabled": true });
+    client.patch("/v1/orgs/acme", on).await.expect(200).ok();
     for number in 0..ENTRIES {
+        let reader = json!({ "email": format!("reader{number}@example.com"), "display_name": "same name" });
+        client.post("/v1/orgs/acme/users", reader).await.expect(201).ok();
         acme.owner.signs_in_again().await;
         let robot = json!({ "name": format!("robot {number}"), "with_key": false });
         client.post(accounts, robot).await.ok();

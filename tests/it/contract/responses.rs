@@ -25,6 +25,7 @@ on_both! {
         walk.applications().await;
         walk.organisation().await;
         walk.machines().await;
+        walk.realm().await;
         walk.federation(&t).await;
         walk.policy().await;
         walk.members(&t).await;
@@ -309,6 +310,63 @@ impl Walk {
         self.get("list_service_keys").await;
         self.done("revoke_service_key", 204).await;
         self.done("delete_service_account", 204).await;
+    }
+
+    async fn realm(&mut self) {
+        self.does("update_org", json!({ "realm_enabled": true }), 200).await;
+        for name in ["editor", "author"] {
+            let role = json!({ "name": name, "level": "org", "audience": "app", "permissions": ["comments:write"] });
+            self.does("create_role", role, 201).await;
+        }
+        let jane = json!({
+            "email": "jane@example.com", "password": PASSWORD, "display_name": "Jane Chen", "role": "editor",
+            "metadata": { "department": "engineering" },
+        });
+        let made = self.does("create_realm_user", jane, 201).await;
+        self.names.insert("user", made.at("/id"));
+        self.does("create_realm_user", json!({ "email": "finn@example.com" }), 201)
+            .await;
+        self.get("list_realm_users").await;
+        let author = json!({ "role": "author" });
+        self.does("add_realm_user_role", author.clone(), 201).await;
+        self.does("add_realm_user_role", author, 200).await;
+        self.names.insert("role", "author".to_owned());
+        self.done("remove_realm_user_role", 204).await;
+        self.does("update_realm_user", json!({ "status": "active" }), 200).await;
+        let anyone = self.anonymous.clone();
+        let grant = json!({ "grant_type": "password", "email": "jane@example.com", "password": PASSWORD });
+        let tokens = self.call_as(&anyone, "create_realm_token", "", Some(grant), 200).await;
+        self.get("get_realm_user").await;
+        let asked = json!({ "token": tokens.at("/access_token"), "permission": "comments:write" });
+        self.does("authorize", asked, 200).await;
+        let asked = json!({ "token": "none", "permission": "org:read", "resource": { "org": "acme" } });
+        self.does("authorize", asked, 200).await;
+        let trade = json!({ "grant_type": "refresh_token", "refresh_token": tokens.at("/refresh_token") });
+        let renewed = self.call_as(&anyone, "create_realm_token", "", Some(trade), 200).await;
+        let machine = self
+            .does("create_service_account", json!({ "name": "backend" }), 201)
+            .await;
+        let grant = json!({
+            "grant_type": "client_credentials", "client_id": machine.at("/client_id"),
+            "client_secret": machine.at("/client_secret"),
+        });
+        self.call_as(&anyone, "create_realm_token", "", Some(grant), 200).await;
+        let ended = json!({ "token": renewed.at("/refresh_token") });
+        self.call_as(&anyone, "revoke_realm_token", "", Some(ended), 204).await;
+        self.newcomer_to_the_realm().await;
+        self.done("delete_realm_user", 204).await;
+    }
+
+    async fn newcomer_to_the_realm(&mut self) {
+        let anyone = self.anonymous.clone();
+        let link = json!({ "realm": true, "role": "editor", "max_uses": 2 });
+        let made = self.does("create_invite", link, 201).await;
+        self.names.insert("token", made.at("/token"));
+        self.call_as(&anyone, "get_invite", "", None, 200).await;
+        let kim = json!({ "email": "kim@example.com", "password": PASSWORD, "first_name": "Kim" });
+        self.call_as(&anyone, "accept_invite", "", Some(kim), 201).await;
+        self.names.insert("invite", made.at("/id"));
+        self.done("revoke_invite", 204).await;
     }
 
     async fn policy(&mut self) {

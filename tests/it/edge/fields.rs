@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::good_bodies::good_body;
 
 /// Everything that a change could leave behind.
-const TRACES: [&str; 18] = [
+const TRACES: [&str; 20] = [
     "journal",
     "users",
     "orgs",
@@ -25,6 +25,8 @@ const TRACES: [&str; 18] = [
     "oauth_clients",
     "oauth_grants",
     "oauth_devices",
+    "realm_users",
+    "realm_user_roles",
     "mails",
     "jobs",
 ];
@@ -200,6 +202,7 @@ struct Place {
     webhook: String,
     service_account: String,
     oauth_client: String,
+    realm_user: String,
 }
 
 impl Place {
@@ -217,7 +220,12 @@ impl Place {
         let portal =
             json!({ "name": "portal", "confidential": true, "redirect_uris": ["https://portal.example.com/cb"] });
         let portal = acme.owner.post("/v1/oauth/clients", portal).await.ok();
+        let on = json!({ "realm_enabled": true });
+        acme.owner.patch(&acme.path(""), on).await.ok();
+        let reader = json!({ "email": "reader@example.com" });
+        let reader = acme.owner.post(&acme.path("/users"), reader).await.ok();
         Self {
+            realm_user: reader.at("/id"),
             service_account: robot.at("/id"),
             oauth_client: portal.at("/id"),
             client: acme.owner.client().clone(),
@@ -250,6 +258,7 @@ impl Place {
             "{webhook}" => &self.webhook,
             "{service_account}" => &self.service_account,
             "{client}" => &self.oauth_client,
+            "{user}" => &self.realm_user,
             other => other,
         });
         segments.collect::<Vec<_>>().join("/")

@@ -6,8 +6,29 @@ use serde_json::{Value, json};
 /// # Panics
 /// When an operation has none here yet.
 pub fn good_body(id: &str) -> Value {
-    let found = of_people(id).or_else(|| of_federation(id)).or_else(|| of_projects(id));
+    let found = of_people(id)
+        .or_else(|| of_federation(id))
+        .or_else(|| of_realms(id))
+        .or_else(|| of_projects(id));
     found.unwrap_or_else(|| panic!("give the operation {id} a body here"))
+}
+
+/// Users of realms, their tokens, and questions about tokens.
+fn of_realms(id: &str) -> Option<Value> {
+    Some(match id {
+        "create_realm_user" => json!({ "email": "new@example.com" }),
+        "update_realm_user" => json!({ "display_name": "New" }),
+        "add_realm_user_role" => json!({ "role": "editor" }),
+        "create_realm_token" => {
+            json!({ "grant_type": "password", "email": "new@example.com", "password": PASSWORD })
+        }
+        "revoke_realm_token" => json!({ "token": "srm_rrt_x" }),
+        "authorize" => {
+            let resource = json!({ "org": "acme", "project": "web", "environment": "production", "key": "DB_URL" });
+            json!({ "token": "srm_pat_x", "permission": "secrets:read", "resource": resource })
+        }
+        _ => return None,
+    })
 }
 
 /// Accounts, members, roles and rules.

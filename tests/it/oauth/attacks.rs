@@ -11,10 +11,10 @@ use sha2::Sha256;
 use super::{browser, claims, head, partner};
 
 /// A token that works, taken apart.
-struct Good<'a> {
+pub struct Good<'a> {
     t: &'a TestApp,
-    token: String,
-    claims: Value,
+    pub token: String,
+    pub claims: Value,
     head: Value,
 }
 
@@ -23,7 +23,7 @@ fn part(json: &Value) -> String {
 }
 
 /// One thing changed; null takes it away.
-fn with(whole: &Value, name: &str, value: &Value) -> Value {
+pub fn with(whole: &Value, name: &str, value: &Value) -> Value {
     let mut changed: Map<String, Value> = whole.as_object().cloned().unwrap_or_default();
     if value.is_null() {
         changed.remove(name);
@@ -33,7 +33,7 @@ fn with(whole: &Value, name: &str, value: &Value) -> Value {
     changed.into()
 }
 
-async fn sign(t: &TestApp, claims: &Value, typ: Typ, alg: Alg) -> String {
+pub async fn sign(t: &TestApp, claims: &Value, typ: Typ, alg: Alg) -> String {
     let app = t.app();
     app.signer.ready(&app.db, &app.keys).await.unwrap();
     let claims = claims.as_object().cloned().unwrap_or_default();
@@ -48,7 +48,27 @@ fn hs256(head: &Value, claims: &Value, key: &[u8]) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
+impl<'a> Good<'a> {
+    pub fn of(t: &'a TestApp, token: &str) -> Self {
+        Self {
+            t,
+            claims: claims(token),
+            head: head(token),
+            token: token.to_owned(),
+        }
+    }
+}
+
 impl Good<'_> {
+    /// Whatever can be made of it that is no good, each with what it is.
+    pub async fn corpus(&self) -> Vec<(String, String)> {
+        let mut corpus = self.of_headers();
+        corpus.extend(self.of_shapes());
+        corpus.extend(self.of_public_keys().await);
+        corpus.extend(self.of_claims().await);
+        corpus
+    }
+
     fn signature(&self) -> &str {
         self.token.rsplit_once('.').unwrap().1
     }
@@ -204,12 +224,9 @@ on_both! {
         let window = browser(&t, &dana).await;
         let tokens = portal.signs_in(&t, &window, "openid offline_access org:read").await;
         let token = tokens.at("/access_token");
-        let good = Good { t: &t, claims: claims(&token), head: head(&token), token };
+        let good = Good::of(&t, &token);
         let elsewhere = TestApp::spawn(harness::Backend::Sqlite).await;
-        let mut corpus = good.of_headers();
-        corpus.extend(good.of_shapes());
-        corpus.extend(good.of_public_keys().await);
-        corpus.extend(good.of_claims().await);
+        let mut corpus = good.corpus().await;
         corpus.push(("another instance's key".into(), sign(&elsewhere, &good.claims, Typ::AccessToken, Alg::Rs256).await));
         corpus.push(("an ID token".into(), tokens.at("/id_token")));
         corpus.push(("all of an access token, as an ID token".into(), sign(&t, &good.claims, Typ::IdToken, Alg::Rs256).await));
@@ -221,6 +238,9 @@ on_both! {
             let shown = t.anonymous().bearer(token);
             shown.get("/v1/orgs").await.problem(401, "unauthenticated");
             assert_eq!(shown.get("/oauth/userinfo").await.status(), 401, "{what}");
+            let asked = json!({ "token": token, "permission": "org:read", "resource": { "org": dana.personal_org } });
+            let answer = dana.post("/v1/authorize", asked).await.expect(200);
+            assert_eq!((answer.at("/allowed"), answer.at("/reason")), ("false".into(), "invalid_token".into()), "{what}");
         }
         let works = t.anonymous().bearer(&good.token);
         works.get("/v1/orgs").await.expect(200).ok();
@@ -232,7 +252,7 @@ on_both! {
         let dana = t.person("dana").await;
         let portal = partner(&dana, json!({})).await;
         let token = portal.signs_in(&t, &browser(&t, &dana).await, "openid org:read").await.at("/access_token");
-        let good = Good { t: &t, claims: claims(&token), head: head(&token), token };
+        let good = Good::of(&t, &token);
         for alg in Alg::ALL {
             let again = sign(&t, &good.claims, Typ::AccessToken, alg).await;
             t.anonymous().bearer(&again).get("/v1/orgs").await.expect(200).ok();

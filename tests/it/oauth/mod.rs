@@ -1,6 +1,6 @@
 //! Partners' applications: clients, consent, tokens, devices, and what must not get in.
 
-mod attacks;
+pub mod attacks;
 mod clients;
 mod consent;
 mod devices;

@@ -1,19 +1,22 @@
-//! Heimdall: organisations as apps, roles of the app's own, who holds them, invitations, service credentials, the audit
-//! log, lists and problems.
+//! Heimdall: organisations as apps, their users, roles of the app's own, who holds them, tokens, the authorize endpoint,
+//! invitations, service credentials, the audit log, lists and problems.
 //!
-//! Its admin key is a personal token of an owner. A role of the app's own has the audience `app`: its permissions are the
+//! An app is an organisation whose realm is on. Its users are the realm's; people who administer it are members. Its admin
+//! key is a personal token of an owner. A role of the app's own has the audience `app`: its permissions are the
 //! app's, and grant nothing here. Its `role.assigned` is `member.added` or `member.updated` in the log; what accounts do
 //! stands in their security logs. An app is archived by deleting the organisation, which takes a session.
 //!
-//! Not walked yet: an app's own users with their passwords, signed tokens and their keys, the authorize endpoint, limits
-//! for each admin key.
+//! Its `/tokens/refresh` is the grant `refresh_token` here, its `/v1/.well-known` stands at the root, and what it calls to
+//! deactivate a user is the status `disabled`: to delete one is to forget it. Not walked here: limits for each admin key.
 
 use std::time::Duration;
 
 use harness::mailbox::{INVITE, expect_token};
 use harness::people::PASSWORD;
-use harness::{Client, TestApp, on_both};
+use harness::{Answer, Client, TestApp, on_both};
 use serde_json::{Value, json};
+
+use crate::oauth::{claims, head};
 
 use super::{ME, TOKENS, add, between, column, refused_field, register, texts};
 
@@ -22,6 +25,8 @@ const ROLES: &str = "/v1/orgs/acme-corp/roles";
 const MEMBERS: &str = "/v1/orgs/acme-corp/members";
 const INVITES: &str = "/v1/orgs/acme-corp/invites";
 const CREDENTIALS: &str = "/v1/orgs/acme-corp/service-accounts";
+const USERS: &str = "/v1/orgs/acme-corp/users";
+const APP_TOKENS: &str = "/v1/orgs/acme-corp/tokens";
 const LOG: &str = "/v1/orgs/acme-corp/audit-logs";
 
 /// The organisation of its examples. Returns its owner and their admin key.
@@ -49,6 +54,26 @@ fn editor() -> Value {
         "name": "editor", "display_name": "Editor", "level": "org", "audience": "app",
         "permissions": ["projects:read", "projects:write", "comments:read", "comments:write"],
     })
+}
+
+/// The app with its role and its first user; answers the admin key and that user's id.
+async fn app_with_jane(t: &TestApp) -> (Client, String) {
+    let (_, key) = acme_corp(t).await;
+    key.patch(ORG, json!({ "realm_enabled": true })).await.expect(200).ok();
+    key.post(ROLES, editor()).await.expect(201).ok();
+    let jane = json!({
+        "email": "jane@acme.co", "display_name": "Jane Chen", "password": PASSWORD, "role": "editor",
+        "metadata": { "department": "engineering" },
+    });
+    let made = key.post(USERS, jane).await.expect(201);
+    let id = made.at("/id");
+    (key, id)
+}
+
+/// A token for Jane's password.
+async fn janes_tokens(t: &TestApp, password: &str) -> Answer {
+    let grant = json!({ "grant_type": "password", "email": "jane@acme.co", "password": password });
+    t.anonymous().post(APP_TOKENS, grant).await
 }
 
 on_both! {
@@ -127,6 +152,110 @@ on_both! {
         let left = key.get(&format!("{MEMBERS}?search=jane")).await.expect(200);
         assert_eq!(texts(&left, ["/data/0/roles/0/name", "/data/0/roles/1/name"]), ["admin", ""]);
         key.delete(&format!("{ROLES}/editor")).await.expect(204).ok();
+    }
+
+    async fn an_app_has_users_of_its_own(t: TestApp) {
+        let (key, id) = app_with_jane(&t).await;
+        let path = format!("{USERS}/{id}");
+        let shown = key.get(&path).await.expect(200);
+        let fields = ["/id", "/email", "/display_name", "/roles/0", "/status", "/metadata/department"];
+        assert_eq!(texts(&shown, fields), [id.as_str(), "jane@acme.co", "Jane Chen", "editor", "active", "engineering"]);
+        assert!(shown.at("/org_id").starts_with("org_") && !shown.at("/created_at").is_empty());
+        refused_field(key.post(USERS, json!({ "display_name": "Nobody" })).await, "email");
+        key.post(USERS, json!({ "email": "jane@acme.co" })).await.problem(409, "email_taken");
+        key.post(USERS, json!({ "email": "bob@acme.co" })).await.expect(201).ok();
+        assert_eq!(column(&key.get(USERS).await.expect(200), "email"), ["jane@acme.co", "bob@acme.co"]);
+        let renamed = json!({ "display_name": "Jane C.", "metadata": { "department": "product" } });
+        let renamed = key.patch(&path, renamed).await.expect(200);
+        assert_eq!(texts(&renamed, ["/display_name", "/metadata/department"]), ["Jane C.", "product"]);
+        key.post(ROLES, json!({ "name": "chief", "level": "org", "audience": "app", "permissions": ["news:write"] })).await.expect(201).ok();
+        let roles = format!("{path}/roles");
+        assert_eq!(key.post(&roles, json!({ "role": "chief" })).await.expect(201).at("/roles/0"), "chief");
+        let log = key.get(&format!("{LOG}?action=realm_user.role_added&limit=10")).await.expect(200);
+        let event = ["/data/0/resource_type", "/data/0/resource_id", "/data/0/metadata/role", "/data/0/ip_address"];
+        assert_eq!(texts(&log, event), ["realm_user", id.as_str(), "chief", "127.0.0.1"]);
+        key.delete(&format!("{roles}/chief")).await.expect(204).ok();
+        assert_eq!(key.patch(&path, json!({ "status": "disabled" })).await.expect(200).at("/status"), "disabled");
+        janes_tokens(&t, PASSWORD).await.problem(401, "invalid_credentials");
+        key.delete(&path).await.expect(204).ok();
+        key.get(&path).await.problem(404, "not_found");
+    }
+
+    async fn a_password_is_traded_for_a_signed_token_with_claims(t: TestApp) {
+        let (key, id) = app_with_jane(&t).await;
+        let tokens = janes_tokens(&t, PASSWORD).await.expect(200);
+        assert_eq!(texts(&tokens, ["/token_type", "/expires_in"]), ["Bearer", "3600"]);
+        let (token, refresh) = (tokens.at("/access_token"), tokens.at("/refresh_token"));
+        let (head, said) = (head(&token), claims(&token));
+        assert_eq!((&head["alg"], &said["sub"], &said["org"]), (&json!("RS256"), &json!(id), &json!("acme-corp")));
+        assert_eq!(said["roles"], json!(["editor"]));
+        assert_eq!(said["permissions"], json!(["comments:read", "comments:write", "projects:read", "projects:write"]));
+        let keys = t.anonymous().get("/.well-known/jwks.json").await.expect(200).json();
+        let kids: Vec<_> = keys["keys"].as_array().into_iter().flatten().map(|key| key["kid"].clone()).collect();
+        assert!(kids.contains(&head["kid"]), "{kids:?}");
+        janes_tokens(&t, "wrong horse").await.problem(401, "invalid_credentials");
+        let trade = async |refresh: &str| {
+            let grant = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
+            t.anonymous().post(APP_TOKENS, grant).await
+        };
+        let next = trade(&refresh).await.expect(200);
+        let body = json!({ "token": next.at("/refresh_token") });
+        t.anonymous().post(&format!("{APP_TOKENS}/revoke"), body).await.expect(204).ok();
+        trade(&next.at("/refresh_token")).await.problem(401, "unauthenticated");
+        let events = key.get(&format!("{LOG}?actor_id={id}")).await.expect(200);
+        let mut actions = column(&events, "action");
+        actions.sort();
+        assert_eq!(actions, ["realm.tokens_issued", "realm.tokens_refreshed", "realm.tokens_revoked"]);
+    }
+
+    async fn a_token_and_a_permission_are_checked_from_what_is_so_now(t: TestApp) {
+        let (key, id) = app_with_jane(&t).await;
+        let token = janes_tokens(&t, PASSWORD).await.expect(200).at("/access_token");
+        let check = async |token: &str, permission: &str| {
+            let asked = json!({ "token": token, "permission": permission });
+            let answer = key.post("/v1/authorize", asked).await.expect(200);
+            texts(&answer, ["/allowed", "/reason", "/subject/id", "/matched/name"])
+        };
+        assert_eq!(check(&token, "comments:write").await, ["true", "role", &id, "editor"]);
+        assert_eq!(check(&token, "billing:read").await, ["false", "no_grant", &id, ""]);
+        key.delete(&format!("{USERS}/{id}/roles/editor")).await.expect(204).ok();
+        assert_eq!(check(&token, "comments:write").await, ["false", "no_grant", &id, ""]);
+        assert_eq!(check("eyJhbGciOiJub25lIn0.e30.", "comments:write").await, ["false", "invalid_token", "", ""]);
+        key.patch(ORG, json!({ "realm_enabled": false })).await.expect(200).ok();
+        assert_eq!(check(&token, "comments:write").await, ["false", "invalid_token", "", ""]);
+        t.anonymous().post("/v1/authorize", json!({ "token": token, "permission": "x:y" })).await.problem(401, "unauthenticated");
+    }
+
+    async fn service_credentials_are_traded_for_a_token_too(t: TestApp) {
+        let (key, _) = app_with_jane(&t).await;
+        let billing = json!({ "name": "billing", "level": "org", "audience": "app", "permissions": ["billing:read", "billing:write"] });
+        key.post(ROLES, billing).await.expect(201).ok();
+        let made = key.post(CREDENTIALS, json!({ "name": "billing-service" })).await.expect(201);
+        let id = made.at("/client_id");
+        key.post(&format!("{MEMBERS}/{id}/roles"), json!({ "role": "billing" })).await.expect(201).ok();
+        let grant = json!({ "grant_type": "client_credentials", "client_id": id, "client_secret": made.at("/client_secret") });
+        let token = t.anonymous().post(APP_TOKENS, grant).await.expect(200).at("/access_token");
+        assert_eq!(claims(&token)["permissions"], json!(["billing:read", "billing:write"]));
+        let service = t.anonymous().api_key(&made.at("/key"));
+        let asked = json!({ "token": token, "permission": "billing:write" });
+        let answer = service.post("/v1/authorize", asked).await.expect(200);
+        assert_eq!(texts(&answer, ["/allowed", "/subject/type", "/subject/name"]), ["true", "service_account", "billing-service"]);
+    }
+
+    async fn an_invitation_brings_a_user_into_the_app(t: TestApp) {
+        let (key, _) = app_with_jane(&t).await;
+        let bob = json!({ "email": "bob@contractor.io", "role": "editor", "realm": true, "expires_in_hours": 72, "max_uses": 1 });
+        let made = key.post(INVITES, bob).await.expect(201);
+        assert_eq!(texts(&made, ["/email", "/role", "/max_uses", "/uses"]), ["bob@contractor.io", "editor", "1", "0"]);
+        assert_eq!(column(&key.get(INVITES).await.expect(200), "id"), [made.at("/id")]);
+        let accept = format!("/v1/invites/{}/accept", made.at("/token"));
+        let joined = t.anonymous().post(&accept, json!({ "password": PASSWORD })).await.expect(201);
+        assert_eq!(texts(&joined, ["/realm_user/email", "/realm_user/roles/0"]), ["bob@contractor.io", "editor"]);
+        assert_eq!(column(&key.get(USERS).await.expect(200), "email"), ["jane@acme.co", "bob@contractor.io"]);
+        let other = key.post(INVITES, json!({ "role": "editor", "realm": true })).await.expect(201);
+        key.delete(&format!("{INVITES}/{}", other.at("/id"))).await.expect(204).ok();
+        let late = json!({ "email": "eve@contractor.io", "password": PASSWORD });
+        t.anonymous().post(&format!("/v1/invites/{}/accept", other.at("/token")), late).await.problem(409, "invite_unusable");
     }
 
     async fn an_invitation_brings_somebody_in_with_a_role_of_the_app(t: TestApp) {

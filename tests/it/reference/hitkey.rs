@@ -1,15 +1,15 @@
 //! `HitKey`: registering by code or with an invitation, signing in, profile, second factor, several addresses, finding
-//! people, projects that are joined, left and handed over, the documents.
+//! people, projects that are joined, left and handed over, partners' applications, the documents.
 //!
 //! Its projects lie in no organisation; here they lie in one, whose people may join what is open. People are found by
-//! address or name, and in an organisation instead of a project.
-//!
-//! Not walked yet: being an `OAuth` provider for partner apps.
+//! address or name, and in an organisation instead of a project. Its clients know no PKCE; here every one shows it.
 
 use harness::mailbox::{INVITE, REGISTER, RESET, VERIFY, expect_code, expect_letter, expect_token, letters};
 use harness::people::PASSWORD;
 use harness::{Answer, Authenticator, Client, TestApp, on_both};
 use serde_json::json;
+
+use crate::oauth::{browser, claims, error, partner};
 
 use super::{LOGOUT, ME, NEW_PASSWORD, REGISTRATION, add, column, login, other_than, refused_field, register, texts};
 
@@ -282,6 +282,37 @@ on_both! {
         assert_eq!(erin.get(PORTAL).await.expect(200).at("/role"), "admin");
         erin.delete(PORTAL).await.problem(403, "forbidden");
         frank.delete(PORTAL).await.expect(204).ok();
+    }
+
+    async fn a_partners_application_signs_people_in(t: TestApp) {
+        let dana = t.proved_person("dana").await;
+        let app = json!({ "name": "Partner", "scopes": ["openid", "profile", "email", "offline_access"] });
+        let portal = partner(&dana, app).await;
+        let secret = portal.secret.clone().expect("a secret, shown once");
+        let listed = dana.get("/v1/oauth/clients").await.expect(200);
+        assert_eq!(column(&listed, "name"), ["Partner"]);
+        assert!(!listed.text().contains(&secret), "{}", listed.text());
+        t.anonymous().get("/v1/oauth/clients").await.problem(401, "unauthenticated");
+        let erin = t.proved_person("erin").await;
+        let window = browser(&t, &erin).await;
+        let code = portal.code(&window, &[("scope", "openid profile email offline_access")]).await;
+        let tokens = portal.trades(&t, &code).await.expect(200);
+        assert_eq!(tokens.at("/token_type"), "Bearer");
+        assert_eq!(claims(&tokens.at("/id_token"))["sub"], json!(erin.id.to_string()));
+        let info = |answer: &Answer| t.anonymous().bearer(&answer.at("/access_token"));
+        let told = info(&tokens).get("/oauth/userinfo").await.expect(200);
+        assert_eq!(texts(&told, ["/sub", "/email", "/email_verified"]), [erin.id.to_string().as_str(), "erin@example.com", "true"]);
+        // A session is no token of an application, and the other way round.
+        assert_eq!(erin.get("/oauth/userinfo").await.status(), 401);
+        info(&tokens).get(ME).await.problem(403, "insufficient_scope");
+        let next = portal.renews(&t, &tokens.at("/refresh_token")).await.expect(200);
+        info(&next).get("/oauth/userinfo").await.expect(200).ok();
+        error(&portal.trades(&t, &code).await, 400, "invalid_grant");
+        error(&portal.renews(&t, &next.at("/refresh_token")).await, 400, "invalid_grant");
+        assert_eq!(info(&next).get("/oauth/userinfo").await.status(), 401, "a code that comes twice ends it all");
+        let mut stranger = portal.clone();
+        stranger.secret = Some("srm_cs_nonsense".to_owned());
+        error(&stranger.renews(&t, &next.at("/refresh_token")).await, 401, "invalid_client");
     }
 
     async fn health_and_documents_take_no_credential(t: TestApp) {

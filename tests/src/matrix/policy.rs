@@ -66,7 +66,7 @@ struct Asked<'a> {
 fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
     let place = asked.place;
     match gate {
-        Gate::Public => None,
+        Gate::Public | Gate::Any => None,
         Gate::Invited => asked.invited(),
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),

@@ -139,6 +139,8 @@ async fn strangers(app: &TestApp, world: &World) -> Vec<Principal> {
         // Who has shown a password and not yet the second factor, and who shows what only prolongs a session.
         nobody("waiting", anonymous.bearer(&world.challenge_token)),
         nobody("refresh", anonymous.bearer(&world.outsider.refresh_token)),
+        // A user of the organisation's own application is nobody here, whatever its roles call their permissions.
+        nobody("realm", anonymous.bearer(&world.realm.access_token)),
     ]
 }
 

@@ -64,6 +64,8 @@ pub struct Side {
     pub service_account: String,
     /// An OAuth client of its owner.
     pub oauth_client: String,
+    /// A user of its realm, who holds the role `app-editor` of its application and not `app-author`.
+    pub realm_user: String,
     /// A key of that account.
     pub service_key: String,
     /// A second address of its owner, not verified.
@@ -114,6 +116,7 @@ impl Side {
             ("identity", SsoIdentityId(self.owner_id.0).to_string()),
             ("federated_identity", self.federated_identity()),
             ("client", self.oauth_client.clone()),
+            ("user", self.realm_user.clone()),
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
@@ -205,7 +208,15 @@ pub struct World {
     pub mailed: Mailed,
     /// The code of a device that waits for approval.
     pub user_code: String,
+    pub realm: RealmSeed,
     pub receiver: Receiver,
+}
+
+/// A user of the own side's realm, signed in.
+pub struct RealmSeed {
+    pub email: String,
+    pub access_token: String,
+    pub refresh_token: String,
 }
 
 impl World {
@@ -221,6 +232,10 @@ impl World {
         let (acme, globex) = (app.org("acme").await, app.org("globex").await);
         let (own, invitee) = side(&acme, &receiver, ["web", "ops", "old"], "API_KEY").await;
         let (foreign, _) = side(&globex, &receiver, ["vault", "lab", "gone"], "RIVAL_KEY").await;
+        let realm = signed_in(&acme).await;
+        // The other realm is off: it answers like none.
+        let off = json!({ "realm_enabled": false });
+        globex.owner.patch(&globex.path(""), off).await.expect(200).ok();
         let locked = app.person("locked").await;
         let (generator, _) = Authenticator::enable(locked.client(), &app.clock).await;
         let login = json!({ "email": locked.email, "password": PASSWORD, "transport": "bearer" });
@@ -234,6 +249,7 @@ impl World {
             link: link(app, &acme.owner).await,
             mailed: Mailed::collect(app, &acme.owner).await,
             user_code: device(app).await,
+            realm,
             setup_token: app.setup_token().expect("a setup token").to_owned(),
             owner: acme.owner,
             outsider: globex.owner,
@@ -426,6 +442,7 @@ async fn side(org: &Org<'_>, receiver: &Receiver, [project, hidden, deleted]: [&
         service_account: robot.at("/id"),
         service_key: robot.at("/key_id"),
         oauth_client: oauth_client(owner).await,
+        realm_user: realm_user(org).await,
         email,
         invite,
         invite_token,
@@ -456,6 +473,36 @@ async fn invited(org: &Org<'_>, project: &str) -> Invited {
         invite: made.at("/id"),
         token: expect_token(org.app, email, INVITE, 1).await,
         person,
+    }
+}
+
+/// The address of the user of an organisation's realm.
+fn realm_address(org: &Org<'_>) -> String {
+    format!("{}-reader@example.com", org.slug)
+}
+
+/// Switches the realm on, and makes two roles of its application and a user who holds one.
+async fn realm_user(org: &Org<'_>) -> String {
+    let owner = org.owner.client();
+    let on = json!({ "realm_enabled": true });
+    owner.patch(&org.path(""), on).await.expect(200).ok();
+    for name in ["app-editor", "app-author"] {
+        let role = json!({ "name": name, "level": "org", "audience": "app", "permissions": ["comments:write"] });
+        owner.post(&org.path("/roles"), role).await.expect(201).ok();
+    }
+    let reader = json!({ "email": realm_address(org), "password": PASSWORD, "role": "app-editor" });
+    owner.post(&org.path("/users"), reader).await.expect(201).at("/id")
+}
+
+/// That user, signed in.
+async fn signed_in(org: &Org<'_>) -> RealmSeed {
+    let email = realm_address(org);
+    let grant = json!({ "grant_type": "password", "email": email, "password": PASSWORD });
+    let tokens = org.app.anonymous().post(&org.path("/tokens"), grant).await.expect(200);
+    RealmSeed {
+        email,
+        access_token: tokens.at("/access_token"),
+        refresh_token: tokens.at("/refresh_token"),
     }
 }
 

@@ -15,6 +15,7 @@ mod endpoint;
 mod limits;
 mod orgs;
 mod projects;
+mod realms;
 mod secrets;
 mod templates;
 mod webhooks;
@@ -28,6 +29,8 @@ pub enum Gate {
     Public,
     /// No credential; whose it is decides what it does: it is for the person who was invited.
     Invited,
+    /// Any credential.
+    Any,
     /// Any credential of a person.
     Person,
     /// A session of a person.
@@ -176,6 +179,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let areas = [
         accounts::ROWS,
         orgs::ROWS,
+        realms::ROWS,
         projects::ROWS,
         templates::ROWS,
         secrets::ROWS,

@@ -19,6 +19,8 @@ pub struct Model {
     pub canonical: Option<String>,
     pub role_id: RoleId,
     pub env_classes: Option<String>,
+    /// Whoever accepts becomes a user of the realm and not a member.
+    pub for_realm: bool,
     pub token_mac: Vec<u8>,
     pub max_uses: i32,
     pub uses: i32,

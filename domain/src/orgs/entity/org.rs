@@ -20,6 +20,8 @@ pub struct Model {
     /// What joining gives; `None` = member.
     pub join_role_id: Option<RoleId>,
     pub require_mfa: bool,
+    /// Whether it has users of its own.
+    pub realm_enabled: bool,
     pub metadata: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

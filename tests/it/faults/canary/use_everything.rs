@@ -23,6 +23,7 @@ pub async fn use_everything(api: &Api, receiver: &Receiver, dir: &Path) -> Canar
     second_factor(&mut canaries, &anonymous).await;
     let client = tokens(&mut canaries, &person).await;
     applications(&mut canaries, &anonymous, &person).await;
+    realm(&mut canaries, &anonymous, &person).await;
     webhooks(&mut canaries, &person, receiver).await;
     invitations(&mut canaries, &anonymous, &person, dir).await;
     secrets(&mut canaries, &client).await;
@@ -312,6 +313,56 @@ async fn applications(canaries: &mut Canaries, anonymous: &Client, person: &Clie
     ))
     .await;
     canaries.refusals.push_str(&bad.expect(400).text());
+}
+
+/// A user of a realm with its password and tokens, and a machine's token.
+async fn realm(canaries: &mut Canaries, anonymous: &Client, person: &Client) {
+    let password = canaries.make("password of a user of a realm");
+    let org = json!({ "name": "Realm", "slug": "realm" });
+    person.post("/v1/orgs", org).await.expect(201).ok();
+    let on = json!({ "realm_enabled": true });
+    person.patch("/v1/orgs/realm", on).await.expect(200).ok();
+    let reader = json!({ "email": "reader@example.com", "password": password });
+    person
+        .with("Idempotency-Key", "realm user")
+        .post("/v1/orgs/realm/users", reader)
+        .await
+        .expect(201)
+        .ok();
+    let tokens = "/v1/orgs/realm/tokens";
+    let grant = json!({ "grant_type": "password", "email": "reader@example.com", "password": password });
+    let signed_in = anonymous.post(tokens, grant).await.expect(200);
+    let (access, refresh) = note_session(canaries, "user of a realm", &signed_in);
+    let trade = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
+    let once = anonymous.with("Idempotency-Key", "realm refresh");
+    let (_, last) = note_session(
+        canaries,
+        "user of a realm, again",
+        &once.post(tokens, trade).await.expect(200),
+    );
+    for asked in [&access, &refresh] {
+        let asked = json!({ "token": asked, "permission": "comments:write" });
+        person.post("/v1/authorize", asked).await.expect(200).ok();
+    }
+    let machine = person
+        .post("/v1/orgs/realm/service-accounts", json!({ "name": "robot" }))
+        .await;
+    let machine = machine.expect(201);
+    let key = canaries.note("key of a machine of a realm", machine.at("/key"));
+    let grant = json!({ "grant_type": "client_credentials", "client_id": machine.at("/id"), "client_secret": key });
+    let given = anonymous.post(tokens, grant).await.expect(200);
+    canaries.note("access token of a machine of a realm", given.at("/access_token"));
+    let wrong = canaries.make("wrong password of a user of a realm");
+    let grant = json!({ "grant_type": "password", "email": "reader@example.com", "password": wrong });
+    canaries
+        .refusals
+        .push_str(&anonymous.post(tokens, grant).await.expect(401).text());
+    let given_up = json!({ "token": last });
+    anonymous
+        .post(&format!("{tokens}/revoke"), given_up)
+        .await
+        .expect(204)
+        .ok();
 }
 
 async fn webhooks(canaries: &mut Canaries, person: &Client, receiver: &Receiver) {

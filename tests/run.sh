@@ -86,5 +86,7 @@ section "Build"
 cargo build --workspace
 
 section "Test"
+# Tests wait for servers, clocks and disks more than they compute.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) * 2))}
 # Run directly and not through "cargo run", whose variables would make the inner cargo build again.
 exec "$(target_directory)/debug/with_servers" cargo test --workspace --no-fail-fast "$@"

@@ -94,6 +94,7 @@ on_both! {
         let root = with(cookie_of(&stage, &stage.world.superuser.email).await);
         let place = stage.world.production();
         for operation in OPERATIONS.iter().filter(|operation| stage.endpoint(operation).method == Method::GET) {
+            stage.set(operation).await;
             let client = if operation.doer == Doer::Superuser { &root } else { &owner };
             let answer = stage.call(client, operation, &place).await;
             assert_eq!(answer.status(), operation.success, "{}: {}", operation.id, answer.text());

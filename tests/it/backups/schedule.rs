@@ -16,7 +16,7 @@ async fn set(backend: Backend, settings: &[(&'static str, &str)]) -> TestApp {
     let options = Options::new(backend).stopped_clock();
     let options = settings
         .iter()
-        .fold(options, |options, (name, value)| options.with(name, value));
+        .fold(options, |options, (name, value)| options.with(name, *value));
     TestApp::start(options).await
 }
 

@@ -111,7 +111,7 @@ pub const CLASSES: &[(Class, &[&str])] = &[
         &[
             "explain_access",
             "who_can",
-            "authorize",
+            "authorize_access",
             "/oauth/authorize",
             "/oauth/introspect",
             "/oauth/userinfo",

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::billing::{inbox, reconcile};
 use domain::jobs::{self, Cause, Claimed, JobKind, Verdict};
-use domain::kernel::{Db, Result, Timestamp};
+use domain::kernel::{Db, Reads, Result, Timestamp};
+use domain::limits::recount;
 use domain::metrics::{Counter, Gauge, Histogram, Registry, SECONDS};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Upper bounds for the sizes of claims.
 const SIZES: &[f64] = &[0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 /// Everything that an attempt can come to. Source: `jobs::AttemptLog`.
-const OUTCOMES: [&str; 16] = [
+const OUTCOMES: [&str; 22] = [
     "ok",
     "http",
     "timeout",
@@ -32,6 +34,12 @@ const OUTCOMES: [&str; 16] = [
     "stuck",
     "rejected",
     "deferred",
+    "unreachable",
+    "refused",
+    "superseded",
+    "coalesced",
+    "billing_disabled",
+    "stale",
 ];
 /// For outcomes that are none of these.
 const OTHER: &str = "other";
@@ -62,6 +70,9 @@ struct Figures {
     leases_expired: Counter,
     stale: Counter,
     paused: Gauge,
+    stripe_age: Gauge,
+    billing_drift: Gauge,
+    recounted: Gauge,
 }
 
 /// The figures of one worker.
@@ -95,6 +106,21 @@ impl Metrics {
             paused: registry.gauge(
                 "strongroom_breakers_open",
                 "Webhooks that nothing is sent to for now, because too many attempts failed in a row.",
+                &[],
+            ),
+            stripe_age: registry.gauge(
+                "strongroom_stripe_events_pending_age_seconds",
+                "How long the oldest of Stripe's events has waited to be applied.",
+                &[],
+            ),
+            billing_drift: registry.gauge(
+                "strongroom_billing_drift",
+                "Differences from Stripe that the nightly walk has found and put right, all in all.",
+                &[],
+            ),
+            recounted: registry.gauge(
+                "strongroom_usage_counters_repaired",
+                "Counters of limits that were wrong and put right, since this process began.",
                 &[],
             ),
         }))
@@ -167,6 +193,12 @@ impl Metrics {
             }
         }
         self.0.paused.set(float(jobs::health::paused(db).await?));
+        let waiting = inbox::waiting_since(db).await?;
+        let age = waiting.map_or(Duration::ZERO, |since| db.now().since(since));
+        self.0.stripe_age.set(age.as_secs_f64());
+        let drift: i64 = reconcile::drift(db).await?.into_values().sum();
+        self.0.billing_drift.set(float(u64::try_from(drift).unwrap_or(0)));
+        self.0.recounted.set(float(recount::repaired()));
         Ok(())
     }
 }

@@ -60,6 +60,9 @@ pub enum JobKind {
     Keys,
     /// Delivering past events once more.
     Recovery,
+    /// Asking Stripe what a customer has.
+    #[oai(rename = "stripe")]
+    Billing,
     /// Making or restoring a backup.
     Backup,
 }
@@ -71,6 +74,7 @@ impl From<JobKind> for jobs::JobKind {
             JobKind::Mail => Self::Mail,
             JobKind::Keys => Self::Keys,
             JobKind::Recovery => Self::Recovery,
+            JobKind::Billing => Self::Billing,
             JobKind::Backup => Self::Backup,
         }
     }

@@ -24,7 +24,7 @@ impl AuthorizeApi {
     /// `resource` the roles of the application are asked, where `comments:*` covers `comments:write`; with it the platform's
     /// own decision is made, and a token of a realm is good for nothing there. You may ask about tokens of organisations that
     /// you may know of, as a service account of its own, and about your own; any other is answered like no token at all.
-    #[oai(path = "/v1/authorize", method = "post", operation_id = "authorize")]
+    #[oai(path = "/v1/authorize", method = "post", operation_id = "authorize_access")]
     async fn authorize(&self, caller: Caller, body: Json<AuthorizeRequest>) -> Result<Json<Authorization>, ApiError> {
         let AuthorizeRequest {
             token,

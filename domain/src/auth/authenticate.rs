@@ -58,7 +58,7 @@ struct Row {
     last_used_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     is_superuser: Option<bool>,
-    /// Whether the owner of a personal token has a second factor; 0 for other credentials.
+    /// Whether the owner of a personal token, or of an application's, has a second factor; 0 for other credentials.
     owner_factors: i64,
     user_disabled_at: Option<Timestamp>,
     email: Option<String>,
@@ -77,7 +77,7 @@ macro_rules! select {
         concat!(
             "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
         c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
-        CASE WHEN c.kind = 'personal' THEN (SELECT COUNT(*) FROM second_factors f
+        CASE WHEN c.kind IN ('personal', 'oauth_access') THEN (SELECT COUNT(*) FROM second_factors f
             WHERE f.user_id = c.principal_id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) ELSE 0 END AS owner_factors,
         u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
         s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
@@ -284,9 +284,11 @@ fn caller(row: Row, mut origin: Origin) -> Result<Caller> {
     };
     let has_second_factor = match kind {
         CredentialKind::OAuthToken if matches!(principal, Principal::ServiceAccount(_)) => true,
-        // Of an application's token what counts is how its person was signed in when they consented.
-        CredentialKind::Session | CredentialKind::OAuthToken => {
-            Amr::from_column(row.amr.as_deref())?.has_second_factor()
+        CredentialKind::Session => Amr::from_column(row.amr.as_deref())?.has_second_factor(),
+        // Of an application's token what counts is how its person was signed in when they consented, while they have
+        // the factor.
+        CredentialKind::OAuthToken => {
+            row.owner_factors > 0 && Amr::from_column(row.amr.as_deref())?.has_second_factor()
         }
         CredentialKind::PersonalToken => row.owner_factors > 0,
         CredentialKind::ServiceKey => true,

@@ -11,6 +11,7 @@ use crate::access::{ActorKind, Origin};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{EmailId, UserId};
 use crate::kernel::{Backend, Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::oauth::{client_change, grant};
 
 /// The domain of addresses that stand in for lost ones. No mail goes there. Source: RFC 2606.
 const NOWHERE: &str = "unclaimed.invalid";
@@ -129,6 +130,9 @@ pub(super) async fn take_over(tx: &WriteTx, user: UserId) -> Result<()> {
             .execute_raw(tx.sql(sql, [user.into(), tx.now().into()]))
             .await?;
     }
+    // Whoever was in wait may have an application of their own among them, and knows its secret.
+    client_change::end_of_owner(tx, user).await?;
+    grant::end_of_user(tx, user).await?;
     pending::end_all(tx, user).await
 }
 

@@ -17,6 +17,7 @@ use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{SessionId, UserId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
+use crate::oauth::grant;
 
 /// A session, as its person sees it.
 #[derive(Clone, Debug)]
@@ -171,10 +172,11 @@ pub(super) async fn end_others(tx: &WriteTx, caller: &Caller) -> Result<()> {
                  AND (family_id IS NULL OR family_id <> (SELECT family_id FROM credentials WHERE id = $2))";
     let values = [user.into(), caller.credential.into(), tx.now().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    grant::end_of_user(tx, user).await?;
     pending::end_all(tx, user).await
 }
 
-/// Ends every session of an account, with the sign-ins that wait for a second factor; the caller has locked the account,
+/// Ends every session of an account, with what clients were let do and the sign-ins that wait for a second factor; the caller has locked the account,
 /// and journals.
 ///
 /// # Errors
@@ -185,6 +187,7 @@ pub async fn end_all(tx: &WriteTx, user: UserId) -> Result<()> {
     tx.conn()
         .execute_raw(tx.sql(sql, [user.into(), tx.now().into()]))
         .await?;
+    grant::end_of_user(tx, user).await?;
     pending::end_all(tx, user).await
 }
 

@@ -19,6 +19,7 @@ struct Newest {
 #[derive(FromQueryResult)]
 struct Kept {
     id: BackupId,
+    state: String,
     created_at: Timestamp,
     last_verified_at: Option<Timestamp>,
 }
@@ -69,6 +70,7 @@ pub async fn make_due(db: &Db, plan: &Plan) -> Result<Vec<String>> {
 /// # Errors
 /// [`crate::kernel::Error::Db`]. A file that cannot be deleted is logged.
 pub async fn let_go(db: &Db, plan: &Plan) -> Result<usize> {
+    note_given_up(db).await?;
     let surplus = surplus(db, plan).await?;
     let mut gone = 0;
     for id in surplus {
@@ -88,18 +90,39 @@ pub async fn let_go(db: &Db, plan: &Plan) -> Result<usize> {
     Ok(gone)
 }
 
+/// A job that was given up, as after a crash of every worker that tried, leaves its backup or restoration under way.
+async fn note_given_up(db: &Db) -> Result<()> {
+    let tx = db.begin_write().await?;
+    let idle = "NOT EXISTS (SELECT 1 FROM jobs WHERE kind = 'backup' AND state IN (0, 1))";
+    for sql in [
+        format!(
+            "UPDATE backups SET state = 'failed', completed_at = $1, problem = 'Its job was given up.'
+             WHERE state IN ('pending', 'running') AND created_at <= $1 AND {idle}"
+        ),
+        format!(
+            "UPDATE backups SET restore_state = 'failed'
+             WHERE restore_state IN ('pending', 'running') AND created_at <= $1 AND {idle}"
+        ),
+    ] {
+        tx.conn().execute_raw(tx.sql(&sql, [tx.now().into()])).await?;
+    }
+    tx.commit_bookkeeping().await.map(drop)
+}
+
 async fn surplus(db: &Db, plan: &Plan) -> Result<Vec<BackupId>> {
-    let sql = "SELECT id, created_at, last_verified_at FROM backups
+    let sql = "SELECT id, state, created_at, last_verified_at FROM backups
          WHERE state IN ('completed', 'failed') AND (restore_state IS NULL OR restore_state IN ('completed', 'failed'))
          ORDER BY created_at DESC, id DESC";
     let kept = Kept::find_by_statement(db.sql(sql, [])).all(db.conn()).await?;
     let proved = kept.iter().find(|one| one.last_verified_at.is_some()).map(|one| one.id);
     let now = db.now();
-    let is_surplus = |(place, one): &(u64, Kept)| {
-        let too_many = plan.keep.is_some_and(|keep| *place >= keep);
+    // One that failed takes no good one's place.
+    let mut good = 0;
+    let is_surplus = |one: &Kept| {
+        let too_many = plan.keep.is_some_and(|keep| good >= keep);
+        good += u64::from(one.state == "completed");
         let too_old = plan.keep_for.is_some_and(|time| now.since(one.created_at) > time);
         (too_many || too_old) && Some(one.id) != proved
     };
-    let surplus = (0..).zip(kept).filter(is_surplus);
-    Ok(surplus.map(|(_, one)| one.id).collect())
+    Ok(kept.into_iter().filter(is_surplus).map(|one| one.id).collect())
 }

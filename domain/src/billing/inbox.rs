@@ -316,6 +316,10 @@ pub async fn waiting_since(from: &impl Reads) -> Result<Option<Timestamp>> {
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn prune(tx: &WriteTx) -> Result<u64> {
+    // Those whose job has gone: a walk over everything finds what they told of.
+    let orphans = "UPDATE stripe_events SET status = 'dead' WHERE received_at < $1 AND status = 'pending'";
+    let values = [(tx.now() - KEPT).into()];
+    tx.conn().execute_raw(tx.sql(orphans, values)).await?;
     let sql = "DELETE FROM stripe_events WHERE received_at < $1 AND status <> 'pending'";
     let values = [(tx.now() - KEPT).into()];
     let deleted = tx.conn().execute_raw(tx.sql(sql, values)).await?;

@@ -151,7 +151,10 @@ pub async fn retry(tx: &WriteTx, id: JobId) -> Result<(JobView, String)> {
     }
     let sql = "UPDATE jobs SET state = 0, attempt = 0, crashes = 0, next_at = $2, done_at = NULL, lease_id = NULL,
             lease_until = NULL WHERE id = $1 AND state = 3";
-    let revived = tx.conn().execute_raw(tx.sql(sql, [id.into(), tx.now().into()])).await?;
+    let revived = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [id.into(), tx.queue_now().into()]))
+        .await?;
     if revived.rows_affected() == 0 {
         let detail = "Only a job that was given up can be tried again.";
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
@@ -162,7 +165,7 @@ pub async fn retry(tx: &WriteTx, id: JobId) -> Result<(JobView, String)> {
         state: JobState::Ready.as_i32(),
         attempt: 0,
         crashes: 0,
-        next_at: tx.now(),
+        next_at: tx.queue_now(),
         done_at: None,
         ..found
     };

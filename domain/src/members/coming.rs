@@ -104,7 +104,9 @@ pub async fn join_by_provider(tx: &WriteTx, org: OrgId, user: UserId, domain: &s
         return Ok(false);
     };
     let name = role.name.clone();
+    let seats = limits::hold(tx, org, LimitKey::Members).await?;
     membership::put(tx, scope, who, &Assignment::plain(role), who).await?;
+    seats.settle(tx).await?;
     let entry = Entry::in_org(org, Action::MemberJoined, subject::target(who));
     journal::record(tx, origin, entry.with("role", name)).await?;
     Ok(true)

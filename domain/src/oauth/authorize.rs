@@ -262,6 +262,10 @@ impl Request {
         orgs: &[OwnOrg],
     ) -> Result<Option<Consent>, Error> {
         let user = caller.session_user()?;
+        // Any program on the machine can pose as a client without a secret. Source: RFC 8252, 8.6.
+        if !self.client.is_confidential && !self.redirect_uri.starts_with("https://") {
+            return Ok(None);
+        }
         // A choice of several is made anew each time, unless the client has made it.
         let org = match orgs {
             [] => None,

@@ -104,7 +104,10 @@ async fn of_code(
     let shown = match used.ok_or_else(refused)? {
         Used::Now(shown) => shown,
         Used::Before(shown) => {
-            let grant = grant::find(tx, shown.grant_id).await?.ok_or_else(refused)?;
+            let grant = grant::find(tx, shown.grant_id)
+                .await?
+                .filter(|grant| shown.client_id == client.id && grant.is_live(tx.now()))
+                .ok_or_else(refused)?;
             return refresh::end(tx, &grant, client, origin).await;
         }
     };

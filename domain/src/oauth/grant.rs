@@ -130,6 +130,24 @@ pub async fn is_known(
     Ok(false)
 }
 
+/// Ends all that a person has let clients do, with every token that came of it. The caller has locked the account, and
+/// journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn end_of_user(tx: &WriteTx, user: UserId) -> Result<()> {
+    for sql in [
+        "UPDATE oauth_grants SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
+        "UPDATE credentials SET revoked_at = $2 WHERE principal_id = $1 AND revoked_at IS NULL
+            AND kind IN ('oauth_access', 'oauth_refresh')",
+    ] {
+        tx.conn()
+            .execute_raw(tx.sql(sql, [user.into(), tx.now().into()]))
+            .await?;
+    }
+    Ok(())
+}
+
 /// Stores a consent. The caller journals.
 ///
 /// # Errors

@@ -25,7 +25,6 @@ const SHARED: [(&str, &[(&str, Owner)]); 2] = [
             ("repository_id", Owner::Whole),
             ("repository_owner", Owner::Whole),
             ("repository_owner_id", Owner::Whole),
-            ("job_workflow_ref", Owner::BeforeSlash),
         ],
     ),
     (

@@ -447,7 +447,7 @@ on_both! {
 
     async fn a_question_about_a_token_in_another_tenants_places_is_answered_like_one_of_nothing(t: TestApp) {
         let stage = Stage::new(t).await;
-        let operation = OPERATIONS.iter().find(|operation| operation.id == "authorize").expect("an operation");
+        let operation = OPERATIONS.iter().find(|operation| operation.id == "authorize_access").expect("an operation");
         let own = stage.world.owner.token(json!({ "name": "shown" })).await;
         let harness::client::Credential::Bearer(token) = &own.credential else { panic!("a token") };
         for param in ["org", "project", "env"] {

@@ -25,7 +25,7 @@ on_both! {
         acme.owner.put(&env.secret("DB_URL"), body).await.ok();
         let token = acme.owner.post("/v1/auth/tokens", json!({ "name": "ci" })).await.expect(201).at("/token");
         let robot = acme.owner.post(&acme.path("/service-accounts"), json!({ "name": "robot" })).await.expect(201).at("/key");
-        let hook = json!({ "url": "http://127.0.0.1:9/", "events": ["org.restored"] });
+        let hook = json!({ "url": "http://127.0.0.1:9999/", "events": ["org.restored"] });
         let hook = acme.owner.post(&acme.path("/webhooks"), hook).await.expect(201).at("/secret");
         let dana = t.person("dana").await;
         Authenticator::enable(dana.client(), &t.clock).await;

@@ -338,9 +338,9 @@ impl Walk {
         let tokens = self.call_as(&anyone, "create_realm_token", "", Some(grant), 200).await;
         self.get("get_realm_user").await;
         let asked = json!({ "token": tokens.at("/access_token"), "permission": "comments:write" });
-        self.does("authorize", asked, 200).await;
+        self.does("authorize_access", asked, 200).await;
         let asked = json!({ "token": "none", "permission": "org:read", "resource": { "org": "acme" } });
-        self.does("authorize", asked, 200).await;
+        self.does("authorize_access", asked, 200).await;
         let trade = json!({ "grant_type": "refresh_token", "refresh_token": tokens.at("/refresh_token") });
         let renewed = self.call_as(&anyone, "create_realm_token", "", Some(trade), 200).await;
         let machine = self

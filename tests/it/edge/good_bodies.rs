@@ -23,7 +23,7 @@ fn of_realms(id: &str) -> Option<Value> {
             json!({ "grant_type": "password", "email": "new@example.com", "password": PASSWORD })
         }
         "revoke_realm_token" => json!({ "token": "srm_rrt_x" }),
-        "authorize" => {
+        "authorize_access" => {
             let resource = json!({ "org": "acme", "project": "web", "environment": "production", "key": "DB_URL" });
             json!({ "token": "srm_pat_x", "permission": "secrets:read", "resource": resource })
         }

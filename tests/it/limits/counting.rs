@@ -75,7 +75,7 @@ on_both! {
         let acme = t.org("acme").await;
         limit(&t, &acme, "webhooks", 1).await;
         limit(&t, &acme, "service_accounts", 1).await;
-        let hook = json!({ "url": "http://127.0.0.1:9/x", "events": ["*"], "enabled": false });
+        let hook = json!({ "url": "http://127.0.0.1:9999/x", "events": ["*"], "enabled": false });
         let robot = |name: &str| json!({ "name": name });
         for (path, [first, second]) in [
             (acme.path("/webhooks"), [hook.clone(), hook]),

@@ -131,7 +131,7 @@ on_both! {
         let (owner, path) = (acme.owner.client(), acme.path("/webhooks"));
         let made = race(|n| {
             let path = path.clone();
-            async move { owner.post(&path, json!({ "url": format!("http://127.0.0.1:9/{n}"), "events": ["*"], "enabled": false })).await }
+            async move { owner.post(&path, json!({ "url": format!("http://127.0.0.1:9999/{n}"), "events": ["*"], "enabled": false })).await }
         }).await;
         assert_eq!(made, ROOM);
         assert_eq!(t.number("SELECT COUNT(*) FROM webhooks").await, 10);

@@ -44,6 +44,9 @@ on_both! {
                     UNION ALL SELECT 'acl_rules' UNION ALL SELECT 'api_requests_month') k",
             )
             .await;
+        for sql in reads.iter().filter_map(|operation| operation.prepare) {
+            stage.app.sql(sql).await;
+        }
         for state in STATES {
             let org = stage.world.own.org_id;
             let sql = "INSERT INTO billing_subscriptions (org_id, stripe_subscription_id, status, per_seat,

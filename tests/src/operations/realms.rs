@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Operation] = &[
         |world, _| json!({ "token": world.realm.refresh_token }),
     ),
     ask(
-        "authorize",
+        "authorize_access",
         Gate::Any,
         |world, _| json!({ "token": world.realm.access_token, "permission": "comments:write" }),
     ),

@@ -7,7 +7,7 @@ use domain::backups::{self, Desk, Ended, Fault, Plan, Progress};
 use domain::crypto::key_store::KeyStore;
 use domain::jobs::{self, Claimed, Verdict};
 use domain::kernel::id::BackupId;
-use domain::kernel::{Db, Reads, Result};
+use domain::kernel::{Db, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::run::Ending;
@@ -84,7 +84,7 @@ impl BackUp {
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => {
-                    return Ending::new(Verdict::Continue(self.db.now()), "unfinished", None);
+                    return Ending::new(Verdict::Continue(self.db.queue_now()), "unfinished", None);
                 }
                 () = tokio::time::sleep(BEAT) => {}
             }
@@ -92,7 +92,7 @@ impl BackUp {
                 Ok(true) => {}
                 Ok(false) => {
                     let why = "the lease was lost".to_owned();
-                    return Ending::new(Verdict::Continue(self.db.now()), "stale", Some(why));
+                    return Ending::new(Verdict::Continue(self.db.queue_now()), "stale", Some(why));
                 }
                 // The next beat comes before the lease ends.
                 Err(error) => tracing::warn!(%error, "cannot renew the lease of a backup"),

@@ -9,7 +9,7 @@ use domain::billing::sync::{SyncError, Synced, sync_customer};
 use domain::billing::{Billing, price};
 use domain::jobs::{Bell, Claimed, Verdict};
 use domain::kernel::id::OrgId;
-use domain::kernel::{Db, Reads, Result};
+use domain::kernel::{Db, Result};
 
 use crate::run::{Ending, retry};
 
@@ -67,7 +67,7 @@ impl ApplyBilling {
     }
 
     fn without_key(&self) -> Ending {
-        let verdict = Verdict::Continue(self.db.now() + WITHOUT_KEY);
+        let verdict = Verdict::Continue(self.db.queue_now() + WITHOUT_KEY);
         let why = "STRONGROOM_STRIPE_SECRET_KEY is not set".to_owned();
         Ending::new(verdict, "billing_disabled", Some(why))
     }
@@ -102,7 +102,11 @@ impl ApplyBilling {
                 Ending::new(Verdict::Done, "ok", None)
             }
             Ok(Synced::NoCustomer) => Ending::cancelled("the organisation is no customer of Stripe's"),
-            Ok(Synced::Superseded) => Ending::new(Verdict::Continue(self.db.now() + AFTER_ANOTHER), "superseded", None),
+            Ok(Synced::Superseded) => Ending::new(
+                Verdict::Continue(self.db.queue_now() + AFTER_ANOTHER),
+                "superseded",
+                None,
+            ),
             Err(SyncError::Gateway(error)) => {
                 tracing::warn!(%error, job = %job.id, "Stripe cannot be asked");
                 let outcome = match error {

@@ -57,6 +57,8 @@ impl Stage {
         // Slugs of projects are each organisation's own.
         if operation.gate == Gate::Superuser {
             names.insert("project", place.side.project_id.to_string());
+            // And people of a realm, too, are an organisation's own.
+            names.insert("user", place.side.member.clone());
         }
         format!("{}{}", self.endpoint(operation).path(&names), operation.query)
     }

@@ -120,7 +120,6 @@ impl Side {
             ("email", self.email.clone()),
             ("invite", self.invite.clone()),
             ("token", self.invite_token.clone()),
-            ("user", self.member.clone()),
             ("job", self.job()),
             ("plan", "team".to_owned()),
             ("backup", self.backup.clone()),

@@ -15,7 +15,7 @@ fn every_permission_reads_back_and_takes_a_class_only_on_environments() {
             || permission == Permission::TemplatesRead;
         assert_eq!(classed.is_ok(), on_environments, "{permission}");
     }
-    assert_eq!(Permission::ALL.len(), 35);
+    assert_eq!(Permission::ALL.len(), 37);
 }
 
 #[test]

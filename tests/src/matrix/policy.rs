@@ -30,7 +30,7 @@ pub const HIDDEN: &str = "404";
 pub fn cell(answer: &Answer) -> String {
     let status = answer.status();
     match (status, answer.code().as_str()) {
-        (200..300, _) => status.to_string(),
+        (200..400, _) => status.to_string(),
         (401, "unauthenticated") => UNAUTHENTICATED.to_owned(),
         (403, "forbidden") => FORBIDDEN.to_owned(),
         (403, "insufficient_scope") => TOKEN.to_owned(),

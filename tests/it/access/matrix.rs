@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use domain::access::CredentialKind;
 use harness::matrix::policy::{cell, predicted};
 use harness::matrix::{Place, Principal, State};
 use harness::on_both;
-use harness::operations::{JOURNALED_READS, OPERATIONS, Operation};
+use harness::operations::{Gate, JOURNALED_READS, OPERATIONS, Operation};
 
 use super::Stage;
 
@@ -118,7 +119,11 @@ async fn asked(
         assert_eq!((after.changed_since(before), written), (vec![], 0), "refused: {who}");
         return (cell, after);
     }
-    if operation.mutates {
+    let is_session = principal
+        .known
+        .as_ref()
+        .is_some_and(|known| known.kind == CredentialKind::Session);
+    if operation.mutates && (operation.gate != Gate::Ending || is_session) {
         assert!(!changed.is_empty(), "nothing changed: {who}");
         assert_eq!(written, operation.journal_rows, "journal rows: {who}");
         stage.reset(operation).await;

@@ -30,7 +30,7 @@ pub const HIDDEN: &str = "404";
 pub fn cell(answer: &Answer) -> String {
     let status = answer.status();
     match (status, answer.code().as_str()) {
-        (200..400, _) => status.to_string(),
+        (200..=399, _) => status.to_string(),
         (401, "unauthenticated") => UNAUTHENTICATED.to_owned(),
         (403, "forbidden") => FORBIDDEN.to_owned(),
         (403, "insufficient_scope") => TOKEN.to_owned(),
@@ -45,7 +45,7 @@ pub fn cell(answer: &Answer) -> String {
 /// The cell that the policy wants.
 pub fn predicted(operation: &Operation, known: Option<&Known>, place: &Place, now: Timestamp) -> String {
     let success = operation.success.to_string();
-    if operation.gate == Gate::Public {
+    if matches!(operation.gate, Gate::Public | Gate::Ending) {
         return success;
     }
     let Some(known) = known else {
@@ -66,7 +66,7 @@ struct Asked<'a> {
 fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
     let place = asked.place;
     match gate {
-        Gate::Public | Gate::Any => None,
+        Gate::Public | Gate::Ending | Gate::Any => None,
         Gate::Invited => asked.invited(),
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),

@@ -220,7 +220,7 @@ pub(super) const ROWS: &[Operation] = &[
         prepare: Some(SSO),
         ..change("link_sso", Gate::Session, 200)
     },
-    change("logout_sso", Gate::Public, 200),
+    change("logout_sso", Gate::Ending, 200),
     read("list_sso_identities", Gate::Session),
     Operation {
         prepare: Some(IDENTITIES),

@@ -29,6 +29,8 @@ pub enum Gate {
     Public,
     /// No credential; whose it is decides what it does: it is for the person who was invited.
     Invited,
+    /// No credential; a session that comes with it is ended.
+    Ending,
     /// Any credential.
     Any,
     /// Any credential of a person.
@@ -84,7 +86,7 @@ pub enum Gate {
 impl Gate {
     /// Whether the operation takes no credential.
     pub fn is_public(self) -> bool {
-        matches!(self, Self::Public | Self::Invited)
+        matches!(self, Self::Public | Self::Invited | Self::Ending)
     }
 
     /// Whether the operation acts inside an environment, so that its class matters.

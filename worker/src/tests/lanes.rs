@@ -219,12 +219,16 @@ async fn one_delivery_tries_and_the_others_follow() {
 async fn a_trial_that_fails_doubles_the_pause() {
     let broken = Broken::new().await;
     assert_eq!(broken.paused_for().await, Some(Duration::from_secs(30)));
-    let before = broken.sink.hits();
-    broken.world.db.clock().advance(Duration::from_secs(31));
-    let worker = broken.world.start("one");
-    until(async || broken.paused_for().await == Some(Duration::from_mins(1))).await;
-    worker.stop().await;
-    assert_eq!(broken.sink.hits(), before + 1);
+    // Past the last one, a pause is not mistaken for the lease of the trial.
+    for (after, pause) in [(31, 60), (61, 120), (121, 240)] {
+        let before = broken.sink.hits();
+        broken.world.db.clock().advance(Duration::from_secs(after));
+        let worker = broken.world.start("one");
+        until(async || broken.sink.hits() > before).await;
+        worker.stop().await;
+        assert_eq!(broken.sink.hits(), before + 1);
+        assert_eq!(broken.paused_for().await, Some(Duration::from_secs(pause)));
+    }
 }
 
 #[tokio::test]

@@ -27,8 +27,11 @@ pub const DISABLED: &str = "501";
 pub const HIDDEN: &str = "404";
 
 /// The cell of an answer.
-pub fn cell(answer: &Answer) -> String {
+pub fn cell(operation: &Operation, answer: &Answer) -> String {
     let status = answer.status();
+    if status == operation.success {
+        return status.to_string();
+    }
     match (status, answer.code().as_str()) {
         (200..=399, _) => status.to_string(),
         (401, "unauthenticated") => UNAUTHENTICATED.to_owned(),

@@ -38,6 +38,15 @@ pub struct Principal {
     pub known: Option<Known>,
 }
 
+impl Principal {
+    /// Whether the credential is a session that is good.
+    pub fn has_session(&self) -> bool {
+        self.known
+            .as_ref()
+            .is_some_and(|known| known.kind == CredentialKind::Session)
+    }
+}
+
 /// Somebody whose credential is good.
 pub struct Known {
     pub actor: Actor,

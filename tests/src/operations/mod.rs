@@ -89,6 +89,22 @@ impl Gate {
         matches!(self, Self::Public | Self::Invited | Self::Ending)
     }
 
+    /// Whether the operation acts on an organisation, or inside one.
+    pub fn is_in_org(self) -> bool {
+        let is_outside = matches!(
+            self,
+            Self::Any
+                | Self::Person
+                | Self::Session
+                | Self::OwnToken
+                | Self::OwnFactor
+                | Self::Unbound
+                | Self::Scope(_)
+                | Self::Superuser
+        );
+        !is_outside && !self.is_public()
+    }
+
     /// Whether the operation acts inside an environment, so that its class matters.
     pub fn is_in_env(self) -> bool {
         matches!(

@@ -222,6 +222,8 @@ async fn write(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     options.mode(0o600);
     let mut file = options.open(&unfinished).await?;
     file.write_all(bytes).await?;
+    // The write goes on behind our back, and only this tells of one that failed: what follows does not.
+    file.flush().await?;
     file.sync_all().await?;
     fs::rename(&unfinished, &path).await?;
     tracing::info!(path = %path.display(), "no mail server is set: a mail was written to a file");
@@ -234,10 +236,24 @@ mod tests {
 
     #[test]
     fn a_disk_without_room_is_told_from_a_folder_that_cannot_be_written_to() {
-        for full in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem] {
+        for full in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::ReadOnlyFilesystem,
+        ] {
             assert!(unwritten(full).has_no_room, "{full}");
         }
         assert!(!unwritten(ErrorKind::PermissionDenied).has_no_room);
         assert!(!unwritten(ErrorKind::StorageFull).is_final);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_mail_that_found_no_room_is_not_taken_for_written() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join(".a.eml.unfinished")).unwrap();
+        let error = write(dir.path(), "a.eml", b"Subject: hello").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert!(!dir.path().join("a.eml").exists());
     }
 }

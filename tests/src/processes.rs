@@ -258,8 +258,8 @@ impl Installation {
 
     /// The same with its data in a folder of somebody else's.
     pub fn embedded_in(data: &Path) -> Self {
-        let url = Db::sqlite_url(&data.join("strongroom.db"));
-        Self::new(&[("STRONGROOM_DATA_DIR", &data.to_string_lossy())], Some(&url))
+        let (url, folder) = (Db::sqlite_url(&data.join("strongroom.db")), data.to_string_lossy());
+        Self::new(&[("STRONGROOM_DATA_DIR", &*folder)], Some(&url))
     }
 
     /// PostgreSQL and Redis; the workers are processes of their own.

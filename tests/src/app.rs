@@ -79,6 +79,11 @@ pub fn number_from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
+/// Whether everything must run: nothing is left out for what is missing.
+pub fn is_ci() -> bool {
+    environment("CI").is_some_and(|ci| !ci.is_empty() && ci != "false")
+}
+
 /// An empty database of this run, migrated once and copied for every test.
 async fn template_file() -> &'static Path {
     static TEMPLATE: OnceCell<(TempDir, PathBuf)> = OnceCell::const_new();

@@ -30,6 +30,8 @@ pub mod receiver;
 pub mod schema;
 pub mod sealed;
 pub mod servers;
+#[cfg(target_os = "linux")]
+pub mod small_disk;
 pub mod smtp;
 pub mod statements;
 pub mod stripe;

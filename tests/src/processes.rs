@@ -256,6 +256,12 @@ impl Installation {
         Self::new(&[], None)
     }
 
+    /// The same with its data in a folder of somebody else's.
+    pub fn embedded_in(data: &Path) -> Self {
+        let (url, folder) = (Db::sqlite_url(&data.join("strongroom.db")), data.to_string_lossy());
+        Self::new(&[("STRONGROOM_DATA_DIR", &*folder)], Some(&url))
+    }
+
     /// PostgreSQL and Redis; the workers are processes of their own.
     pub fn scaled(database_url: &str, redis_url: &str) -> Self {
         let key = crate::app::fresh_root_key();

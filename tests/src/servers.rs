@@ -3,6 +3,7 @@
 //! Their calls block; from async code use `spawn_blocking`, or a runtime with threads to spare.
 #![expect(clippy::expect_used, reason = "harness: a failure ends the test run")]
 
+mod follower;
 mod process;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,14 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub fn start_with(durability: Durability) -> Self {
+        let mut server = Self::unmade(durability);
+        server.init();
+        server.start_on_a_free_port();
+        server
+    }
+
+    /// A server with a folder and nothing in it.
+    fn unmade(durability: Durability) -> Self {
         let programs = postgres_programs().expect("PostgreSQL is not installed: initdb was not found");
         let dir = tempfile::Builder::new()
             .prefix("strongroom-pg-")
@@ -71,23 +80,24 @@ impl Postgres {
         // PostgreSQL refuses to run as root, and to use a folder that is not its own.
         let owner = Owner::for_folder(dir.path());
         if let Some(owner) = owner {
-            chown(dir.path(), Some(owner.uid), Some(owner.gid)).expect("give the folder to the server's user");
+            owner.give(dir.path());
         }
-        let mut server = Self {
+        Self {
             programs,
             owner,
             durability,
             port: 0,
             process: Mutex::new(None),
             dir,
-        };
-        server.init();
+        }
+    }
+
+    fn start_on_a_free_port(&mut self) {
         let started = (0..PORT_TRIES).any(|_| {
-            server.port = free_port();
-            server.try_start().is_ok()
+            self.port = free_port();
+            self.try_start().is_ok()
         });
-        assert!(started, "PostgreSQL does not start: {}", server.log_tail());
-        server
+        assert!(started, "PostgreSQL does not start: {}", self.log_tail());
     }
 
     fn init(&self) {
@@ -327,14 +337,14 @@ impl Drop for Redis {
 
 /// A user that a server runs as instead of root.
 #[derive(Clone, Copy)]
-struct Owner {
+pub(crate) struct Owner {
     uid: u32,
     gid: u32,
 }
 
 impl Owner {
     /// `None` when the folder, and so this process, is not root's.
-    fn for_folder(dir: &Path) -> Option<Self> {
+    pub(crate) fn for_folder(dir: &Path) -> Option<Self> {
         let uid = fs::metadata(dir).expect("look at the temporary folder").uid();
         if uid != 0 {
             return None;
@@ -344,6 +354,11 @@ impl Owner {
             .into_iter()
             .find_map(|name| Self::named(name, &users));
         Some(user.expect("PostgreSQL does not run as root: the user postgres or nobody must exist"))
+    }
+
+    /// Makes it the owner of a file or folder.
+    pub(crate) fn give(self, path: &Path) {
+        chown(path, Some(self.uid), Some(self.gid)).expect("give a file to the server's user");
     }
 
     fn named(name: &str, users: &str) -> Option<Self> {

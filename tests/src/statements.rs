@@ -11,6 +11,8 @@ use sea_orm::ConnectionTrait;
 
 /// Behind the URL of a database: every statement of its connections is logged. Only a superuser may ask for it.
 pub const LOGGED: &str = "?options[log_statement]=all";
+/// What every new connection is asked, whoever needs it: it is no operation's.
+const OF_A_CONNECTION: &str = "SELECT pg_is_in_recovery()";
 /// Time without a new line after which an operation's log is taken to be whole.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -172,6 +174,9 @@ pub fn sorted(statements: Vec<Statement>) -> Sent {
     let mut sent = Sent::default();
     let mut open: BTreeMap<String, usize> = BTreeMap::new();
     for statement in statements {
+        if statement.sql == OF_A_CONNECTION {
+            continue;
+        }
         let word = statement.sql.split_whitespace().next().unwrap_or_default();
         match word.to_ascii_uppercase().as_str() {
             "BEGIN" | "START" => {
@@ -204,6 +209,7 @@ mod tests {
         2026-11-22 15:00:00.001 GMT [8] LOG:  execute <unnamed>: UPDATE t SET a = $1\n\
         2026-11-22 15:00:00.001 GMT [8] DETAIL:  parameters: $1 = 'x'\n\
         2026-11-22 15:00:00.002 GMT [8] LOG:  statement: COMMIT\n\
+        2026-11-22 15:00:00.003 GMT [9] LOG:  execute sqlx_s_1: SELECT pg_is_in_recovery()\n\
         2026-11-22 15:00:00.003 GMT [8] LOG:  statement: SELECT 2\n";
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::jobs::{self, Finished};
-use domain::kernel::{Db, Error, ProblemCode, Result, Timestamp};
+use domain::kernel::{Db, Result, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A result, kept until it is written or too old to be.
 pub(crate) struct Kept {
     pub(crate) finished: Finished,
-    /// Shortly before the lease ends.
+    /// Shortly before the lease ends. While the database is away nobody else can take the job over, and it is kept longer.
     pub(crate) until: Timestamp,
     /// Of a lane that gives one job after the other: held until this is written.
     pub(crate) seat: Option<Seat>,
@@ -54,23 +54,14 @@ impl Finisher {
         }
     }
 
-    /// Writes a batch. While the database fails, the batch is kept and tried again until its leases are about to end.
+    /// Writes a batch. While the database is away, or has no room, the batch is kept and tried again; results that it does
+    /// not take for another reason are kept until their leases are about to end.
     async fn flush(&self, mut batch: Vec<Kept>) {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = self.write(&batch).await {
             tracing::warn!(%error, results = batch.len(), "cannot write results");
-            if batch.len() > 1 && !is_passing(error) {
-                batch = self.write_singly(batch).await;
-            }
-            let now = self.db.queue_now();
-            let kept = batch.len();
-            batch.retain(|result| now < result.until);
-            if batch.len() < kept {
-                let dropped = kept - batch.len();
-                tracing::error!(
-                    dropped,
-                    "results were dropped: their leases end, and the jobs will run again"
-                );
+            if !error.is_passing() {
+                batch = self.without_the_hopeless(batch).await;
             }
             if batch.is_empty() {
                 return;
@@ -90,6 +81,23 @@ impl Finisher {
         Ok(())
     }
 
+    /// Writes what can be written, and lets go of what will never be. Returns those that are left.
+    async fn without_the_hopeless(&self, mut batch: Vec<Kept>) -> Vec<Kept> {
+        if batch.len() > 1 {
+            batch = self.write_singly(batch).await;
+        }
+        let (now, left) = (self.db.queue_now(), batch.len());
+        batch.retain(|result| now < result.until);
+        let dropped = left - batch.len();
+        if dropped > 0 {
+            tracing::error!(
+                dropped,
+                "results were dropped: their leases end, and the jobs will run again"
+            );
+        }
+        batch
+    }
+
     /// One result that cannot be written must not hold up the others. Returns those that are left.
     async fn write_singly(&self, batch: Vec<Kept>) -> Vec<Kept> {
         let mut left = Vec::new();
@@ -106,9 +114,4 @@ impl Finisher {
 /// Whether a lane waits for one of these to be written: it is not kept waiting for company.
 fn has_waiting(batch: &[Kept]) -> bool {
     batch.iter().any(|kept| kept.seat.is_some())
-}
-
-/// Whether the database, and not the batch, is the trouble.
-fn is_passing(error: Error) -> bool {
-    error.into_problem().code == ProblemCode::Unavailable
 }

@@ -1,5 +1,6 @@
 //! Sends mails by SMTP, or writes them into a folder when there is no mail server.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,8 @@ const SIGN_IN_FAILED: [u16; 4] = [530, 534, 535, 538];
 pub struct MailError {
     /// Whether another try is pointless.
     pub is_final: bool,
+    /// Whether neither the mail nor its way is to blame: there is no room for the file.
+    pub has_no_room: bool,
     /// The server's reply code.
     pub status: Option<u16>,
     /// For the log of attempts: `rejected`, `deferred`, `timeout`, `connect` or `internal`.
@@ -106,7 +109,7 @@ impl Mailer {
         match &self.way {
             Way::Files(dir) => write(dir, &file_name(id, at), &message.formatted())
                 .await
-                .map_err(|error| failed("internal", format!("the file could not be written: {}", error.kind()))),
+                .map_err(|error| unwritten(error.kind())),
             Way::Smtp(transport) => match tokio::time::timeout(WALL, transport.send(message)).await {
                 Ok(sent) => sent.map(|_| ()).map_err(|error| refused(&error)),
                 Err(_) => Err(failed("timeout", "the mail server took too long".to_owned())),
@@ -158,9 +161,21 @@ fn clear(kind: ContentType, text: &str) -> SinglePart {
 fn failed(outcome: &'static str, text: String) -> MailError {
     MailError {
         is_final: false,
+        has_no_room: false,
         status: None,
         outcome,
         text,
+    }
+}
+
+/// A file that could not be written.
+fn unwritten(kind: ErrorKind) -> MailError {
+    MailError {
+        has_no_room: matches!(
+            kind,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        ),
+        ..failed("internal", format!("the file could not be written: {kind}"))
     }
 }
 
@@ -176,6 +191,7 @@ fn refused(error: &smtp::Error) -> MailError {
     let is_final = error.is_permanent() && !SIGN_IN_FAILED.contains(&status);
     MailError {
         is_final,
+        has_no_room: false,
         status: Some(status),
         outcome: if is_final { "rejected" } else { "deferred" },
         text: format!("the mail server answered {status}"),
@@ -206,8 +222,38 @@ async fn write(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     options.mode(0o600);
     let mut file = options.open(&unfinished).await?;
     file.write_all(bytes).await?;
+    // The write goes on behind our back, and only this tells of one that failed: what follows does not.
+    file.flush().await?;
     file.sync_all().await?;
     fs::rename(&unfinished, &path).await?;
     tracing::info!(path = %path.display(), "no mail server is set: a mail was written to a file");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_from_a_folder_that_cannot_be_written_to() {
+        for full in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::ReadOnlyFilesystem,
+        ] {
+            assert!(unwritten(full).has_no_room, "{full}");
+        }
+        assert!(!unwritten(ErrorKind::PermissionDenied).has_no_room);
+        assert!(!unwritten(ErrorKind::StorageFull).is_final);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_mail_that_found_no_room_is_not_taken_for_written() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join(".a.eml.unfinished")).unwrap();
+        let error = write(dir.path(), "a.eml", b"Subject: hello").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert!(!dir.path().join("a.eml").exists());
+    }
 }

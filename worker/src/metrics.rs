@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Upper bounds for the sizes of claims.
 const SIZES: &[f64] = &[0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 /// Everything that an attempt can come to. Source: `jobs::AttemptLog`.
-const OUTCOMES: [&str; 22] = [
+const OUTCOMES: [&str; 23] = [
     "ok",
     "http",
     "timeout",
@@ -26,6 +26,7 @@ const OUTCOMES: [&str; 22] = [
     "connect",
     "blocked",
     "internal",
+    "put_off",
     "panic",
     "poison",
     "cancelled",

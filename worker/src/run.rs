@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{self, AttemptLog, Claimed, Finished, LEASE, Verdict};
-use domain::kernel::{Db, Reads, Timestamp};
+use domain::kernel::{Db, Error, Reads, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -25,6 +25,8 @@ const FRESH: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_millis(100);
 /// What a result may take of the lease after the run; then the sweeper gives the job to somebody else.
 const WRITE_MARGIN: Duration = Duration::from_secs(5);
+/// When a job is looked at again that was put off because the database, or the disk, is the trouble.
+const SOON: Duration = Duration::from_secs(10);
 /// Wait of a retry when there are no random numbers to compute one.
 const PLAIN_RETRY: Duration = Duration::from_mins(1);
 
@@ -62,6 +64,20 @@ impl Ending {
     /// What it was for is gone.
     pub(crate) fn cancelled(why: &str) -> Self {
         Self::new(Verdict::Cancelled, "cancelled", Some(why.to_owned()))
+    }
+
+    /// An error of ours: the job is put off while the database is the trouble, and tried again by schedule otherwise.
+    pub(crate) fn failed(db: &Db, job: &Claimed, error: &Error) -> Self {
+        if error.is_passing() {
+            return Self::put_off(db, "the database was away, or had no room");
+        }
+        Self::fault(db, job)
+    }
+
+    /// Nothing is wrong with the job: it goes on a little later, and this run used up no try.
+    pub(crate) fn put_off(db: &Db, why: &str) -> Self {
+        let verdict = Verdict::Continue(db.queue_now() + SOON);
+        Self::new(verdict, "put_off", Some(why.to_owned()))
     }
 
     /// A failure that is ours, tried again by schedule. The cause is in the log of the process only.

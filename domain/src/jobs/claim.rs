@@ -289,11 +289,11 @@ pub async fn renew(db: &Db, job: &Claimed) -> Result<bool> {
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn has_soon(from: &impl Reads, kind: JobKind, lane: &str, within: Duration) -> Result<bool> {
+pub async fn has_soon(tx: &WriteTx, kind: JobKind, lane: &str, within: Duration) -> Result<bool> {
     let lane = format!("{}{lane}", kind.lane_prefix());
     let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 AND next_at <= $2
         UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
-    let values = [lane.into(), (from.now() + within).into()];
-    let soon = from.conn().query_one_raw(from.sql(sql, values)).await?;
+    let values = [lane.into(), (tx.queue_now() + within).into()];
+    let soon = tx.conn().query_one_raw(tx.sql(sql, values)).await?;
     Ok(soon.is_some())
 }

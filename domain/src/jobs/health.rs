@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::entity::health;
 use super::{Cause, breaker};
 use crate::kernel::id::WebhookId;
-use crate::kernel::{Backend, Error, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
 /// How deliveries to an endpoint have been going.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,9 +75,9 @@ pub async fn forgive(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn paused(from: &impl Reads) -> Result<u64> {
+pub async fn paused(db: &Db) -> Result<u64> {
     let sql = "SELECT COUNT(*) AS n FROM webhook_health WHERE breaker_until > $1";
-    let row = from.conn().query_one_raw(from.sql(sql, [from.now().into()])).await?;
+    let row = db.conn().query_one_raw(db.sql(sql, [db.queue_now().into()])).await?;
     let paused: Option<i64> = row.map(|row| row.try_get("", "n")).transpose()?;
     Ok(paused.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::id::EnvId;
 use super::queue_clock::QueueClock;
-use super::{Billing, Clock, Error, Result, Rng, Timestamp};
+use super::{Billing, Clock, Error, Result, Rng, Timestamp, pool};
 
 /// How long a query waits for a free connection, or a write for SQLite's write lock.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,7 +93,9 @@ impl Db {
                 news,
             });
         }
-        let pool = Database::connect(postgres_options(url)).await?;
+        let mut options = postgres_options(url);
+        pool::only_primary(&mut options);
+        let pool = Database::connect(options).await?;
         let db = Self {
             read: pool.clone(),
             write: pool,
@@ -160,6 +162,15 @@ impl Db {
     /// of their machines say.
     pub fn queue_now(&self) -> Timestamp {
         self.queue_clock.now()
+    }
+
+    /// The time to tell those outside, who hold it against their own: that of the database where several machines share
+    /// one, whatever their clocks say; of this machine where it is alone.
+    pub fn agreed_now(&self) -> Timestamp {
+        match self.backend {
+            Backend::Postgres => self.queue_now(),
+            Backend::Sqlite => self.clock.now(),
+        }
     }
 
     /// Asks PostgreSQL what time it is. SQLite serves one process, which needs nobody to agree with.
@@ -310,6 +321,7 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .pragma("cache_size", "-20000")
                 .pragma("secure_delete", "ON")
         });
+    pool::only_idle(&mut options);
     options
 }
 

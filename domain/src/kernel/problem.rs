@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use sea_orm::DbErr;
 use serde_json::{Map, Value};
 
+use super::db_fault;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! problem_codes {
@@ -233,11 +235,19 @@ impl Error {
         }
     }
 
+    /// Whether the database as a whole is the trouble, and not what was asked of it: the same may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Db(error) => db_fault::is_passing(error),
+            Self::Problem(_) | Self::Internal(_) => false,
+        }
+    }
+
     /// The problem to tell the caller of; faults of ours become `internal`, `unavailable` or `insufficient_storage`.
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
-            Self::Db(error) => from_db(&error),
+            Self::Db(error) => db_fault::problem(&error),
             Self::Internal(_) => Problem::new(
                 ProblemCode::Internal,
                 "The fault is ours. Quote the request id when you report it.",
@@ -250,45 +260,6 @@ impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))
     }
-}
-
-fn from_db(error: &DbErr) -> Problem {
-    let text = error.to_string();
-    let full = ["disk is full", "No space left", "could not extend file"]
-        .iter()
-        .any(|mark| text.contains(mark));
-    if full {
-        return Problem::new(
-            ProblemCode::InsufficientStorage,
-            "The server has no room left. Nothing was changed.",
-        );
-    }
-    let passing = matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
-        || [
-            "database is locked",
-            "terminating connection",
-            "the database system is",
-            "Connection reset",
-            "connection closed",
-            "Connection refused",
-            "Broken pipe",
-            "expected to read",
-            "PoolTimedOut",
-            "disk I/O error",
-        ]
-        .iter()
-        .any(|mark| text.contains(mark));
-    if passing {
-        return Problem::new(
-            ProblemCode::Unavailable,
-            "The database cannot be reached. Nothing was changed; try again.",
-        )
-        .with("retry_after", 1);
-    }
-    Problem::new(
-        ProblemCode::Internal,
-        "The fault is ours. Quote the request id when you report it.",
-    )
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl<'a> Reencryption<'a> {
         };
         if let Some(emptied_at) = key.emptied_at {
             self.walked.insert(key.id);
-            if self.db.now() >= emptied_at + CACHE_TTL {
+            if self.db.queue_now() >= emptied_at + CACHE_TTL {
                 self.destroy(org, key).await?;
             }
         } else {

@@ -1,9 +1,11 @@
-//! Measures the product beside its limits, in the same minutes and on the same cores: `bench [--quick]`.
+//! Measures the product beside its limits, in the same minutes and on the same cores: `bench [--quick] [webhooks]`.
 //!
 //! It starts everything itself: PostgreSQL with fsync on, Redis, the programs `strongroom-api` and
 //! `strongroom-worker` that lie beside it, a sink for webhooks, and the limits. It prints a table, writes
-//! `target/bench.json` and, after a full run, `docs/PROOF.md`. One wrong body voids the run; one error fails it.
+//! `target/bench.json` and, after a full run, `docs/PROOF.md`. One wrong body voids the run; one error fails it. Asked for
+//! `webhooks` it measures those alone, and only prints.
 
+mod backlog;
 mod capture;
 mod cpu;
 mod drive;
@@ -48,6 +50,10 @@ pub struct Plan {
     pub deliveries: u64,
     /// How long writes are timed.
     pub latency: Duration,
+    /// Deliveries that wait while claims are timed.
+    pub backlog: u64,
+    /// Deliveries that wait for an endpoint that is dead.
+    pub dead: u64,
 }
 
 impl Plan {
@@ -58,6 +64,8 @@ impl Plan {
         drains: 3,
         deliveries: 20_000,
         latency: Duration::from_secs(5),
+        backlog: 1_000_000,
+        dead: 100_000,
     };
     const QUICK: Self = Self {
         rounds: 2,
@@ -66,6 +74,8 @@ impl Plan {
         drains: 1,
         deliveries: 1_000,
         latency: Duration::from_secs(1),
+        backlog: 20_000,
+        dead: 2_000,
     };
 }
 
@@ -98,26 +108,49 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Everything,
+    Webhooks,
+}
+
 async fn run(arguments: &[OsString]) -> Outcome<()> {
     let first = arguments.first().and_then(|argument| argument.to_str());
     let rest = arguments.get(1..).unwrap_or_default();
     match first {
         Some(bare::SERVE) => bare::serve_bytes(rest).await,
         Some(bare::POST) => bare::post_bytes(rest).await,
-        Some("--quick") => bench(&Plan::QUICK, true).await,
-        None => bench(&Plan::FULL, false).await,
-        Some(other) => Err(format!("{other}: usage: bench [--quick]").into()),
+        _ => {
+            let (quick, part) = chosen(arguments)?;
+            let plan = if quick { Plan::QUICK } else { Plan::FULL };
+            bench(&plan, quick, part).await
+        }
     }
 }
 
-async fn bench(plan: &Plan, quick: bool) -> Outcome<()> {
+fn chosen(arguments: &[OsString]) -> Outcome<(bool, Part)> {
+    let (mut quick, mut part) = (false, Part::Everything);
+    for argument in arguments {
+        match argument.to_str() {
+            Some("--quick") => quick = true,
+            Some("webhooks") => part = Part::Webhooks,
+            _ => return Err(format!("{}: usage: bench [--quick] [webhooks]", argument.display()).into()),
+        }
+    }
+    Ok((quick, part))
+}
+
+async fn bench(plan: &Plan, quick: bool, part: Part) -> Outcome<()> {
     stack::sibling("strongroom-api").and(stack::sibling("strongroom-worker"))?;
     let mut report = Report {
         quick,
+        part,
         began: table::now(),
         load_before: cpu::load_average(),
         rows: Vec::new(),
         latencies: Vec::new(),
+        claims: Vec::new(),
         starts: Vec::new(),
     };
     let servers = tokio::task::spawn_blocking(|| Servers {
@@ -126,16 +159,16 @@ async fn bench(plan: &Plan, quick: bool) -> Outcome<()> {
     });
     let servers = Arc::new(servers.await?);
     let sink = Sink::start().await?;
-    let postgres = Site::new(Backend::Postgres, &servers).await?;
-    let (fixture, sql) = operations::learn(&postgres, &sink).await?;
-    let sqlite = Site::new(Backend::Sqlite, &servers).await?;
-    let api = sqlite.api().await?;
-    let small = Fixture::make(&api, &sink.url).await?;
-    api.stop().await?;
-    let translated = sql.translated(&postgres, &sqlite).await?;
-    report.starts.push(start::bare(plan).await?);
-    measure(plan, &postgres, (&fixture, &sql), &sink, &mut report).await?;
-    measure(plan, &sqlite, (&small, &translated), &sink, &mut report).await?;
+    match part {
+        Part::Everything => everything(plan, &servers, &sink, &mut report).await?,
+        Part::Webhooks => {
+            for backend in [Backend::Postgres, Backend::Sqlite] {
+                let site = Site::new(backend, &servers).await?;
+                let fixture = filled(&site, &sink).await?;
+                deliveries(plan, &site, &fixture, &sink, &mut report).await?;
+            }
+        }
+    }
     report.rows.sort_by_key(|row| table::order(row.measure));
     println!("{}", report.markdown(plan));
     report.write(plan)?;
@@ -143,6 +176,25 @@ async fn bench(plan: &Plan, quick: bool) -> Outcome<()> {
         [] => Ok(()),
         [first, ..] => Err(format!("{} errors, the first: {first}", report.errors().len()).into()),
     }
+}
+
+/// Puts something into a site and ends its API again.
+async fn filled(site: &Site, sink: &Sink) -> Outcome<Fixture> {
+    let api = site.api().await?;
+    let fixture = Fixture::make(&api, &sink.url).await?;
+    api.stop().await?;
+    Ok(fixture)
+}
+
+async fn everything(plan: &Plan, servers: &Arc<Servers>, sink: &Sink, report: &mut Report) -> Outcome<()> {
+    let postgres = Site::new(Backend::Postgres, servers).await?;
+    let (fixture, sql) = operations::learn(&postgres, sink).await?;
+    let sqlite = Site::new(Backend::Sqlite, servers).await?;
+    let small = filled(&sqlite, sink).await?;
+    let translated = sql.translated(&postgres, &sqlite).await?;
+    report.starts.push(start::bare(plan).await?);
+    measure(plan, &postgres, (&fixture, &sql), sink, report).await?;
+    measure(plan, &sqlite, (&small, &translated), sink, report).await
 }
 
 /// Everything on one site.
@@ -160,6 +212,20 @@ async fn measure(
     let db = site.db().await?;
     let bench = Bench::new(plan, site, (fixture, sql), copy, &api);
     report.rows.extend(bench.all(&db).await?);
+    drop(bench);
+    db.close().await;
+    api.stop().await?;
+    if let Some(worker) = worker {
+        worker.stop().await?;
+    }
+    deliveries(plan, site, fixture, sink, report).await
+}
+
+/// What becomes of events on one site.
+async fn deliveries(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, report: &mut Report) -> Outcome<()> {
+    sink.expect("/latency", &fixture.webhook_secret);
+    let (api, worker) = site.all().await?;
+    let db = site.db().await?;
     fixture.webhook(&api, true).await;
     for rate in [50, 200] {
         report
@@ -168,16 +234,19 @@ async fn measure(
         measure::idle(&db).await?;
     }
     fixture.webhook(&api, false).await;
-    drop(bench);
     db.close().await;
     api.stop().await?;
     if let Some(worker) = worker {
         worker.stop().await?;
     }
+    report
+        .latencies
+        .extend(backlog::neighbours(plan, site, fixture, sink).await?);
     for endpoints in [1, ENDPOINTS] {
         report
             .rows
             .push(webhooks::drain(plan, site, fixture, sink, endpoints).await?);
     }
+    report.claims.push(backlog::claims(plan, site, fixture, sink).await?);
     sink.check()
 }

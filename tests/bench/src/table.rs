@@ -7,11 +7,12 @@ use std::process::Command;
 use domain::kernel::{Clock, Timestamp};
 use serde_json::{Value, json};
 
+use crate::backlog::Claims;
 use crate::drive::Round;
 use crate::measure::Row;
 use crate::start::Start;
 use crate::webhooks::Latency;
-use crate::{CONCURRENCY, Outcome, Plan, cpu};
+use crate::{CONCURRENCY, Outcome, Part, Plan, cpu};
 
 const BEGIN: &str = "<!-- bench: begin; written by the program bench, do not edit -->";
 const END: &str = "<!-- bench: end -->";
@@ -35,10 +36,12 @@ const PEERS: &[(&str, &str)] = &[
 /// Everything that was measured.
 pub struct Report {
     pub quick: bool,
+    pub part: Part,
     pub began: Timestamp,
     pub load_before: String,
     pub rows: Vec<Row>,
     pub latencies: Vec<Latency>,
+    pub claims: Vec<Claims>,
     pub starts: Vec<Start>,
 }
 
@@ -147,6 +150,7 @@ impl Report {
         self.rates(&mut text);
         self.parts(&mut text);
         self.latency(&mut text);
+        self.claims(&mut text);
         self.start(&mut text);
         text
     }
@@ -217,15 +221,35 @@ impl Report {
 
     fn latency(&self, text: &mut String) {
         text.push_str(
-            "| Write → receipt | On | from the answer: p50 / p99 ms | from when the write was due: p50 / p99 ms |\n",
+            "| Write → receipt | On | from the answer: p50 / p99 ms | from when the write was due: p50 / p99 ms | Goal |\n",
         );
-        text.push_str("|---|---|---:|---:|\n");
+        text.push_str("|---|---|---:|---:|---|\n");
         for latency in &self.latencies {
             let ((half, most), (due_half, due_most)) = (latency.from_commit, latency.from_due);
             let _ = writeln!(
                 text,
-                "| {} events at {}/s | {} | {half:.1} / {most:.1} | {due_half:.1} / {due_most:.1} |",
-                latency.count, latency.rate, latency.backend
+                "| {} events at {}/s{} | {} | {half:.1} / {most:.1} | {due_half:.1} / {due_most:.1} | {} |",
+                latency.count, latency.rate, latency.beside, latency.backend, latency.goal
+            );
+        }
+        text.push('\n');
+    }
+
+    fn claims(&self, text: &mut String) {
+        text.push_str("| Claims in a backlog | On | a claim: p50 / p99 ms | a sweep: p50 / p99 ms | Goal |\n");
+        text.push_str("|---|---|---:|---:|---|\n");
+        for claims in &self.claims {
+            let Claims {
+                backend,
+                jobs,
+                lanes,
+                claim,
+                sweep,
+            } = claims;
+            let _ = writeln!(
+                text,
+                "| {jobs} jobs in {lanes} lanes | {backend} | {:.1} / {:.1} | {:.1} / {:.1} | a claim's p99 ≤ 20 |",
+                claim.0, claim.1, sweep.0, sweep.1
             );
         }
         text.push('\n');
@@ -254,9 +278,16 @@ impl Report {
         });
         let latencies = self.latencies.iter().map(|one| {
             json!({
-                "backend": one.backend, "per_second": one.rate, "count": one.count,
+                "backend": one.backend, "per_second": one.rate, "beside": one.beside, "count": one.count,
                 "from_commit_ms": { "p50": one.from_commit.0, "p99": one.from_commit.1 },
                 "from_due_ms": { "p50": one.from_due.0, "p99": one.from_due.1 },
+            })
+        });
+        let claims = self.claims.iter().map(|one| {
+            json!({
+                "backend": one.backend, "jobs": one.jobs, "lanes": one.lanes,
+                "claim_ms": { "p50": one.claim.0, "p99": one.claim.1 },
+                "sweep_ms": { "p50": one.sweep.0, "p99": one.sweep.1 },
             })
         });
         let starts = self
@@ -267,12 +298,17 @@ impl Report {
             "machine": cpu::machine(), "at": self.began.to_string(), "commit": commit(), "profile": profile(),
             "load_before": self.load_before, "quick": self.quick, "rounds": plan.rounds, "round_s": plan.round.as_secs(),
             "rows": rows.collect::<Vec<_>>(), "latencies": latencies.collect::<Vec<_>>(),
+            "claims": claims.collect::<Vec<_>>(),
             "starts": starts.collect::<Vec<_>>(),
         })
     }
 
-    /// Writes `bench.json` beside the profiles' folders and, after a full run, the figures into the document.
+    /// Writes `bench.json` beside the profiles' folders and, after a full run, the figures into the document. A part of a
+    /// run is not written.
     pub fn write(&self, plan: &Plan) -> Outcome<()> {
+        if self.part != Part::Everything {
+            return Ok(());
+        }
         let target = profile_folder();
         let json = serde_json::to_string_pretty(&self.json(plan))?;
         std::fs::write(target.with_file_name("bench.json"), json)?;

@@ -61,7 +61,7 @@ pub async fn drain(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, end
 }
 
 /// Makes endpoints and ends the API again.
-async fn register(site: &Site, fixture: &Fixture, sink: &Sink, endpoints: usize) -> Outcome<Vec<WebhookId>> {
+pub async fn register(site: &Site, fixture: &Fixture, sink: &Sink, endpoints: usize) -> Outcome<Vec<WebhookId>> {
     let api = site.api().await?;
     let owner = client(&api).bearer(&fixture.token);
     let mut hooks = Vec::new();
@@ -132,11 +132,17 @@ async fn queue(db: &Db, deliveries: u64, hooks: &[WebhookId], round: u32) -> Out
     Ok(())
 }
 
+/// Events a second at which there is a goal for their receipt.
+const GOAL_RATE: u32 = 200;
+
 /// Time from a write to its receipt.
 #[derive(Clone, Debug)]
 pub struct Latency {
     pub backend: &'static str,
     pub rate: u32,
+    /// What else there was, after the rate: `, beside …`.
+    pub beside: String,
+    pub goal: String,
     /// From the answer to the writer, median and 99th percentile, milliseconds.
     pub from_commit: (f64, f64),
     /// From the moment at which the write was due.
@@ -194,9 +200,16 @@ pub async fn latency(
         times.sort_unstable();
         Ok((percentile(&times, 50), percentile(&times, 99)))
     };
+    let goal = if rate == GOAL_RATE {
+        "≤ 10 / ≤ 100 from the answer"
+    } else {
+        ""
+    };
     Ok(Latency {
         backend: site.name(),
         rate,
+        beside: String::new(),
+        goal: goal.to_owned(),
         from_commit: times(|(_, _, answered)| *answered)?,
         from_due: times(|(_, due, _)| *due)?,
         count: written.len(),

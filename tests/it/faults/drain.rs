@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use harness::processes::{self, Api, Installation, Tenant, number, within};
-use harness::{Answer, Client, app};
+use harness::{Answer, Client, Receiver, app};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use super::{OPEN_JOBS, assert_delivered};
 
 const CLIENTS: usize = 200;
 /// Clients of the rolling restart.
@@ -17,10 +19,10 @@ const WORKING: usize = 24;
 /// How often each process is replaced.
 const ROUNDS: usize = 2;
 
-/// One request of the `n`-th client: every fourth one changes something.
-async fn request(tenant: &Tenant, n: usize) -> Result<Answer, String> {
+/// One request of the `n`-th client, which has made so many: every fourth client changes something.
+async fn request(tenant: &Tenant, n: usize, made: usize) -> Result<Answer, String> {
     let path = format!("{}KEY_{n}", tenant.secrets);
-    let body = json!({ "value": "v" }).to_string().into_bytes();
+    let body = json!({ "value": format!("value {made}") }).to_string().into_bytes();
     let (method, body) = if n.is_multiple_of(4) {
         (Method::PUT, Some(("application/json", body)))
     } else {
@@ -42,7 +44,7 @@ async fn request(tenant: &Tenant, n: usize) -> Result<Answer, String> {
 /// Asks on until the process says that it ends; tells how often it was answered.
 async fn until_told(tenant: Tenant, n: usize) -> Result<usize, String> {
     for answered in 1.. {
-        let answer = request(&tenant, n).await?;
+        let answer = request(&tenant, n, answered).await?;
         if answer.header("connection") == Some("close") {
             return Ok(answered);
         }
@@ -55,12 +57,23 @@ async fn is_ready(url: &str) -> bool {
     answer.is_ok_and(|answer| answer.status() == 200)
 }
 
-/// Two hundred clients at work while the process is told to stop.
-async fn stop_under_load(installation: Installation) {
+/// Two hundred clients at work while the API is told to stop, and the worker too, if it is a process of its own.
+async fn stop_under_load(installation: Installation, is_embedded: bool) {
     let api = installation.api().await;
-    let tenant = Tenant::create(&api.url, "acme", None).await;
+    let worker = if is_embedded {
+        None
+    } else {
+        Some(installation.worker().await)
+    };
+    let receiver = Receiver::start().await;
+    // Slow enough that deliveries are under way when the signal comes.
+    receiver.answer(204, Duration::from_millis(20));
+    let tenant = Tenant::create(&api.url, "acme", Some(&receiver)).await;
     let mut clients: JoinSet<Result<usize, String>> = (0..CLIENTS).map(|n| until_told(tenant.clone(), n)).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
+    if let Some(worker) = &worker {
+        worker.signal("TERM");
+    }
     api.process.signal("TERM");
     within(Duration::from_millis(1500), "it is not ready any more", || async {
         !is_ready(&api.url).await
@@ -80,13 +93,36 @@ async fn stop_under_load(installation: Installation) {
         number(&db, counted).await >= i64::try_from(answered).expect("a number"),
         "what was counted is written down"
     );
+    if let Some(worker) = worker {
+        assert_eq!(worker.wait().await.code(), Some(0), "{}", worker.log());
+    }
+    assert_undoubled(&installation, is_embedded, &tenant, &receiver).await;
+}
+
+/// Others go on with the jobs that were left, and nothing is delivered twice.
+async fn assert_undoubled(installation: &Installation, is_embedded: bool, tenant: &Tenant, receiver: &Receiver) {
+    let db = installation.db().await;
+    let leased = "SELECT COUNT(*) FROM jobs WHERE state = 1";
+    assert_eq!(number(&db, leased).await, 0, "no lease is left behind");
+    let next = if is_embedded {
+        installation.api().await.process
+    } else {
+        installation.worker().await
+    };
+    within(Duration::from_mins(1), "every job ends", || async {
+        number(&db, OPEN_JOBS).await == 0
+    })
+    .await;
+    assert_eq!(assert_delivered(receiver, tenant, &db).await, 0, "nothing came twice");
+    assert_eq!(next.terminate().await, 0, "{}", next.log());
 }
 
 #[test]
 fn two_hundred_clients_lose_no_request_while_an_embedded_server_stops() {
-    processes::run(stop_under_load(
-        Installation::embedded().with("STRONGROOM_DRAIN_DELAY", "4"),
-    ));
+    processes::run(async {
+        let installation = Installation::embedded().with("STRONGROOM_DRAIN_DELAY", "4");
+        stop_under_load(installation, true).await;
+    });
 }
 
 #[test]
@@ -94,7 +130,7 @@ fn two_hundred_clients_lose_no_request_while_an_api_stops() {
     processes::run(async {
         let database = app::postgres_database().await;
         let installation = Installation::scaled(&database, &app::redis_url());
-        stop_under_load(installation.with("STRONGROOM_DRAIN_DELAY", "4")).await;
+        stop_under_load(installation.with("STRONGROOM_DRAIN_DELAY", "4"), false).await;
     });
 }
 
@@ -201,7 +237,7 @@ async fn work(balancer: Arc<Balancer>, tenant: Tenant, n: usize) -> Result<usize
     let mut done = 0;
     while !balancer.is_over() {
         let url = balancer.pick().ok_or("nobody is ready")?;
-        request(&tenant.at(&url), n).await?;
+        request(&tenant.at(&url), n, done).await?;
         done += 1;
     }
     Ok(done)

@@ -43,6 +43,20 @@ async fn assert_unmoved(tenant: &Tenant, receiver: &Receiver, db: &Db) {
     assert_eq!(number(db, odd).await, 0, "no lease ended early");
 }
 
+/// Asserts that what workers date with their wrong clocks is dated right: receivers refuse what is minutes old, or to come.
+fn assert_dated_right(tenant: &Tenant, receiver: &Receiver) {
+    let received = receiver.received();
+    assert!(!received.is_empty());
+    for one in received {
+        assert!(
+            one.is_signed_with(&tenant.signing_secret),
+            "dated {}, and it is {:?}",
+            one.header("webhook-timestamp"),
+            one.at
+        );
+    }
+}
+
 /// Turns the clock while deliveries are under way, and writes by the new time.
 async fn turn_and_write(clock: &WrongClock, tenant: &Tenant, receiver: &Receiver, db: &Db) {
     for (offset, name) in [("+1h", "FORWARD"), ("-1h", "BACK"), ("+0", "RIGHT")] {
@@ -82,6 +96,7 @@ fn the_clock_of_one_of_two_workers_is_turned() {
         let receiver = Receiver::start().await;
         let tenant = Tenant::create(&api.url, "acme", Some(&receiver)).await;
         turn_and_write(&clock, &tenant, &receiver, &installation.db().await).await;
+        assert_dated_right(&tenant, &receiver);
     });
 }
 
@@ -95,5 +110,6 @@ fn the_clock_of_the_only_worker_is_turned() {
         let receiver = Receiver::start().await;
         let tenant = Tenant::create(&api.url, "acme", Some(&receiver)).await;
         turn_and_write(&clock, &tenant, &receiver, &installation.db().await).await;
+        assert_dated_right(&tenant, &receiver);
     });
 }

@@ -24,14 +24,14 @@ const HANGING: usize = 30;
 const ORG_CAP: usize = 32;
 
 /// A tenant with endpoints that each want the changes of one key.
-struct Others {
+pub struct Others {
     tenant: Tenant,
     receiver: Receiver,
     count: usize,
 }
 
 impl Others {
-    async fn create(api: &Api, count: usize) -> Self {
+    pub async fn create(api: &Api, count: usize) -> Self {
         let receiver = Receiver::start().await;
         let tenant = Tenant::create(&api.url, "acme", None).await;
         for n in 0..count {
@@ -48,7 +48,7 @@ impl Others {
     }
 
     /// Changes one key after the other for so long; answers how long each took to arrive, the shortest first.
-    async fn watch(&self, time: Duration) -> Vec<Duration> {
+    pub async fn watch(&self, time: Duration) -> Vec<Duration> {
         let (begun, before) = (Instant::now(), self.receiver.received().len());
         let mut written = 0;
         while begun.elapsed() < time {
@@ -74,7 +74,7 @@ fn share(sorted: &[Duration], percent: usize) -> Duration {
 
 /// Asserts that others take no longer than they did alone. A machine that runs other tests too has its outliers; alone,
 /// for longer, the 99th of a hundred counts.
-fn assert_unmoved(alone: &[Duration], beside: &[Duration]) {
+pub fn assert_unmoved(alone: &[Duration], beside: &[Duration]) {
     println!("p50 {:?} alone, {:?} beside it", share(alone, 50), share(beside, 50));
     println!("p99 {:?} alone, {:?} beside it", share(alone, 99), share(beside, 99));
     if seconds().is_some() {

@@ -1,5 +1,5 @@
-//! What must hold when things break: processes killed and paused, Redis wiped, PostgreSQL restarted. Each fault has a
-//! short form for CI; `just faults` makes them longer. Modules of this one are named without their path.
+//! What must hold when things break: processes killed and paused, Redis wiped, PostgreSQL restarted, disks full. Each
+//! fault has a short form for CI; `just faults` makes them longer. Modules of this one are named without their path.
 //!
 //! | | Fault | Proven by |
 //! |---|---|---|
@@ -9,12 +9,12 @@
 //! | F4 | API killed | `kill::*` |
 //! | F5 | worker killed | `kill::*`, without Redis too |
 //! | F6 | worker frozen beyond its lease | `worker::a_worker_frozen_beyond_its_lease_changes_nothing_when_it_thaws` |
-//! | F7 | SIGTERM under load | `worker::{workers_asked_to_stop_under_load_finish_and_repeat_nothing, an_embedded_worker_asked_to_stop_under_load_repeats_nothing}` |
+//! | F7 | SIGTERM under load | `worker::{workers_asked_to_stop_under_load_finish_and_repeat_nothing, an_embedded_worker_asked_to_stop_under_load_repeats_nothing}`; of the API and a worker beside two hundred clients: `drain::*` |
 //! | F8 | four workers and sweepers, rings in plenty | `worker::four_workers_and_rings_in_plenty_attempt_each_job_once` |
-//! | F9 | PostgreSQL restarted, connections cut | `postgres::*` |
+//! | F9 | PostgreSQL restarted, connections cut, failed over, made read-only | `postgres::*`, `failover::*` |
 //! | F10 | answer lost, request repeated | `cut::{a_change_whose_answer_was_lost_…, of_simultaneous_repetitions_…}` |
 //! | F11 | receivers that hang, drip, never end | `receivers::*` |
-//! | F12 | one dead endpoint with a backlog | `lanes_dead::a_dead_endpoint_…`; its breaker: `lanes_breaker::*`; its rate: `lanes_rate::*` |
+//! | F12 | one dead endpoint with a backlog | `lanes_dead::a_dead_endpoint_…`; its breaker: `lanes_breaker::*`; its rate: `lanes_rate::*`; endpoints that are slow: `lanes_slow::*` |
 //! | F13 | an organisation whose endpoints all hang | `lanes_dead::an_organisation_…` |
 //! | F14 | poison | `lanes_poison::*`; broken payloads and panics: `worker::tests::faults` |
 //! | F15 | clocks turned | `lanes_clock::*` |
@@ -24,17 +24,22 @@
 //! | F19 | recovery killed | `recovery::*`; at every step: `worker::tests::recovery` |
 //! | F20 | feed read while many write, ponder and give up | `crate::webhooks::feed::a_thousand_events_of_many_writers_…` |
 //! | F21 | ordered endpoint whose first event fails | `lanes_ordered::*` |
-//! | F22 | events of Stripe: repeated, disordered, forged, late | with billing |
+//! | F22 | events of Stripe: repeated, disordered, forged, late, and processes killed | `stripe::*`; in every order: `crate::billing::any_delivery`; every forgery: `crate::billing::signatures` |
 //! | F23 | mail servers that are busy, greylist, refuse, forget, hang | `worker::tests::mail` |
 //! | F24 | canaries | `canary::*` |
-//! | F25 | database locked for long | `sqlite::*` |
+//! | F25 | database locked for long, disk full | `sqlite::*`, `disk_full::*`, `domain::kernel::pool::tests` |
 //! | F26 | a change given up after it asked for a delivery | `cut::a_change_that_is_given_up_…` |
+//! | | sign-ins and reads at ten times the limits | `flood::*` for those beside it; where it is refused: `crate::rates::flood`, `rates::*` |
 
 mod backup;
 mod canary;
 mod cut;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod drain;
 mod edits;
+mod failover;
+mod flood;
 mod hanging;
 mod keys;
 mod kill;
@@ -45,6 +50,7 @@ mod lanes_dead;
 mod lanes_ordered;
 mod lanes_poison;
 mod lanes_rate;
+mod lanes_slow;
 mod limits;
 mod load;
 mod postgres;
@@ -57,6 +63,7 @@ mod rotation;
 mod signing;
 mod sqlite;
 mod start;
+mod stripe;
 mod watch;
 mod worker;
 

@@ -49,7 +49,7 @@ fn a_restart_under_load_answers_503_and_recovers_by_itself() {
 }
 
 /// A connection to another database of the server, which nobody cuts.
-async fn outside(postgres: &Postgres) -> DatabaseConnection {
+pub async fn outside(postgres: &Postgres) -> DatabaseConnection {
     let mut options = ConnectOptions::new(postgres.url("template1"));
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.expect("connect to PostgreSQL")

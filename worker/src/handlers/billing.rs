@@ -38,7 +38,7 @@ impl ApplyBilling {
             Ok(None) => return Ending::new(Verdict::Done, "coalesced", None),
             Err(error) => {
                 tracing::warn!(%error, event_id, "cannot load an event of Stripe's");
-                return Ending::fault(&self.db, job);
+                return Ending::failed(&self.db, job, &error);
             }
         };
         let work = async {
@@ -117,7 +117,7 @@ impl ApplyBilling {
             }
             Err(SyncError::Domain(error)) => {
                 tracing::warn!(%error, job = %job.id, "cannot write down what Stripe says");
-                Ending::fault(&self.db, job)
+                Ending::failed(&self.db, job, &error)
             }
         }
     }

@@ -119,7 +119,8 @@ impl DeliverWebhook {
             body,
             secrets,
         } = parcel;
-        let (id, at) = (event.to_string(), self.db.now().secs());
+        // Receivers refuse what is dated long ago, or to come: the clock of this machine may be wrong.
+        let (id, at) = (event.to_string(), self.db.agreed_now().secs());
         let signatures = signature::sign(&secrets.signing, &secrets.keys, &id, at, &body);
         let headers = vec![
             (Cow::Borrowed("content-type"), "application/json".to_owned()),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{Bell, Claimed, Verdict};
-use domain::kernel::Db;
 use domain::kernel::id::RecoveryId;
+use domain::kernel::{Db, Error};
 use domain::webhooks::recovering::{self, Next};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ impl RecoverWebhook {
                 Ok(Next::Cancelled) => return Ending::cancelled("the webhook was switched off or deleted"),
                 Err(error) => {
                     tracing::warn!(%error, recovery = %id, "cannot take a step of a recovery");
-                    return self.fault(job, id).await;
+                    return self.fault(job, id, &error).await;
                 }
             }
         }
@@ -54,9 +54,10 @@ impl RecoverWebhook {
         }
     }
 
-    /// Another try by schedule. After the last one the recovery ends too, so that another can be asked for.
-    async fn fault(&self, job: &Claimed, id: RecoveryId) -> Ending {
-        let ending = Ending::fault(&self.db, job);
+    /// Another try, by schedule unless the database is the trouble. After the last one the recovery ends too, so that
+    /// another can be asked for.
+    async fn fault(&self, job: &Claimed, id: RecoveryId, error: &Error) -> Ending {
+        let ending = Ending::failed(&self.db, job, error);
         if ending.verdict == Verdict::Dead
             && let Err(error) = recovering::give_up(&self.db, id).await
         {

@@ -42,7 +42,7 @@ impl Reencrypt {
                 Ok(Next::Gone) => return Ending::cancelled("the project is gone"),
                 Err(error) => {
                     tracing::warn!(%error, %project, "cannot seal values anew");
-                    return Ending::fault(&self.db, job);
+                    return Ending::failed(&self.db, job, &error);
                 }
             }
         }

@@ -39,7 +39,7 @@ impl SendMail {
         };
         sent.unwrap_or_else(|error| {
             tracing::warn!(%error, mail = %id, "cannot prepare a mail");
-            Ending::fault(&self.db, job)
+            Ending::failed(&self.db, job, &error)
         })
     }
 
@@ -84,10 +84,15 @@ impl SendMail {
         };
         let MailError {
             is_final,
+            has_no_room,
             status,
             outcome,
             text,
         } = error;
+        if has_no_room {
+            tracing::warn!(mail = %id, error = text, "a mail was put off");
+            return Ending::put_off(&self.db, &text);
+        }
         let verdict = if is_final {
             Verdict::Dead
         } else {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{JobState, claim};
+use domain::jobs::{JobState, Verdict, claim};
+use domain::kernel::Error;
+use sea_orm::{ConnAcquireErr, DbErr};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +14,7 @@ use super::sink::{Answer, Sink};
 use super::world::{World, until};
 use crate::finisher::Finisher;
 use crate::ring::{Limits, Ring, Seat};
-use crate::run::{Runner, Taken};
+use crate::run::{Ending, Runner, Taken};
 
 #[tokio::test]
 async fn an_unreadable_payload_is_dead_at_once_and_its_lane_goes_on() {
@@ -94,4 +96,18 @@ async fn results_are_kept_while_the_database_takes_none() {
     world.wait_for("webhook", JobState::Done, 5).await;
     worker.stop().await;
     assert_eq!(sink.hits(), 5);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_costs_a_job_no_try() {
+    let world = World::new().await;
+    world.webhook("http://127.0.0.1:65000/").await;
+    let lanes = world.emit(1).await;
+    let job = world.steal(&lanes).await.remove(0).job;
+    let away = Error::Db(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout));
+    let put_off = Ending::failed(&world.db, &job, &away);
+    assert!(matches!(put_off.verdict, Verdict::Continue(at) if at > world.db.queue_now()));
+    let broken = Error::internal("it does not add up");
+    let tried_again = Ending::failed(&world.db, &job, &broken);
+    assert!(matches!(tried_again.verdict, Verdict::Retry(_)));
 }

@@ -162,7 +162,8 @@ pub async fn add_seals(tx: &WriteTx, key: KeyId, seals: i64) -> Result<()> {
 /// # Errors
 /// [`Error::Db`].
 pub async fn note_left(tx: &WriteTx, key: KeyId, left: i64) -> Result<()> {
-    let emptied_at = (left == 0).then_some(tx.now());
+    // A job waits for it, perhaps of another process.
+    let emptied_at = (left == 0).then_some(tx.queue_now());
     let sql = "UPDATE data_keys SET failed = $2, emptied_at = $3 WHERE id = $1 AND state = 'retiring'";
     tx.conn()
         .execute_raw(tx.sql(sql, [key.into(), left.into(), emptied_at.into()]))

@@ -1,0 +1,198 @@
+//! Somebody floods the service with ten times what is allowed: sign-ins under ever new forwarding headers, and reads with
+//! one token. Whoever else pulls must not feel it. In a long run the goal counts; in CI, beside other tests, a loose one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use harness::Client;
+use harness::app;
+use harness::processes::{self, Installation, Tenant};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{limit, seconds};
+
+/// Who pulls, each with a token of its own, and how long each rests between two pulls.
+const PULLERS: usize = 8;
+const REST: Duration = Duration::from_millis(50);
+const SECRETS: usize = 100;
+/// Requests a second of the flood: ten times 300 sign-ins and 1000 reads a minute.
+const SIGN_INS: u32 = 50;
+const READS: u32 = 167;
+/// What the flood may do at first, because it rested while others were measured alone, is over after this.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// Below this a 99th of a hundred says more of the machine than of us.
+const FLOOR: Duration = Duration::from_millis(10);
+
+/// Rounds of each kind, and how long each takes.
+fn rounds() -> (usize, Duration) {
+    match seconds() {
+        Some(long) => (6, Duration::from_secs(long / 12)),
+        None => (3, Duration::from_secs(1)),
+    }
+}
+
+/// One half of the flood.
+#[derive(Default)]
+struct Flood {
+    runs: AtomicBool,
+    is_over: AtomicBool,
+    sent: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Flood {
+    /// Sends so many requests a second while it runs.
+    async fn send<F: Future<Output = u16>>(self: Arc<Self>, per_second: u32, request: impl Fn(usize) -> F) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while !self.is_over.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            if self.runs.load(Ordering::Relaxed) {
+                let n = self.sent.fetch_add(1, Ordering::Relaxed);
+                let status = request(n).await;
+                self.refused.fetch_add(usize::from(status == 429), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Tries to sign in, said to come from the `n`-th address; the status.
+async fn sign_in(client: Client, n: usize) -> u16 {
+    let ip = format!("198.51.{}.{}", n / 250 % 250, n % 250 + 1);
+    let disguised = client.with("X-Forwarded-For", &ip).with("X-Real-IP", &ip);
+    let body = json!({ "email": format!("guess-{n}@example.com"), "password": "wrong horse battery" });
+    disguised.post("/v1/auth/login", body).await.status()
+}
+
+async fn pull(client: Client, path: String) -> u16 {
+    let answer = client.try_send(Method::GET, &path, None).await;
+    answer.expect("an answer").status()
+}
+
+/// Does something, eight times at once, until it is refused; what is let through is let through before the rounds begin.
+async fn until_refused<F: Future<Output = u16> + Send + 'static>(request: impl Fn(usize) -> F) {
+    for n in 0.. {
+        let eight: JoinSet<u16> = (0..8).map(|one| request(n * 8 + one)).collect();
+        if eight.join_all().await.contains(&429) {
+            return;
+        }
+    }
+}
+
+/// A tenant with an environment of a hundred secrets, and tokens that read it.
+async fn puller(url: &str, slug: &str, tokens: usize) -> (String, Vec<Client>) {
+    let tenant = Tenant::create(url, slug, None).await;
+    let value = Value::from("x".repeat(64));
+    let secrets: Map<String, Value> = (0..SECRETS).map(|n| (format!("KEY_{n}"), value.clone())).collect();
+    let bulk = tenant.secrets.replace("/secrets/", "/bulk");
+    tenant.client.post(&bulk, json!({ "secrets": secrets })).await.ok();
+    let mut clients = Vec::new();
+    for n in 0..tokens {
+        let token = json!({ "name": format!("puller {n}") });
+        let token = tenant.person.post("/v1/auth/tokens", token).await.expect(201);
+        clients.push(tenant.client.bearer(&token.at("/token")));
+    }
+    (tenant.secrets.trim_end_matches('/').to_owned(), clients)
+}
+
+/// Pulls for so long; the 99th of a hundred waiting times.
+async fn p99(pullers: &(String, Vec<Client>), time: Duration) -> Duration {
+    let end = Instant::now() + time;
+    let (path, clients) = pullers;
+    let at_work = clients.iter().cloned().map(|client| {
+        let path = path.clone();
+        async move {
+            let mut took = Vec::new();
+            while Instant::now() < end {
+                let asked = Instant::now();
+                assert_eq!(pull(client.clone(), path.clone()).await, 200);
+                took.push(asked.elapsed());
+                tokio::time::sleep(REST).await;
+            }
+            took
+        }
+    });
+    let mut took = at_work.collect::<JoinSet<_>>().join_all().await.concat();
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+async fn beside_a_flood(installation: Installation, name: &str) {
+    // In CI the flood is the same, and the limits are met sooner.
+    let scale = if seconds().is_some() { "1" } else { "0.2" };
+    let installation = installation.with("STRONGROOM_RATE_LIMIT_SCALE", scale);
+    let api = installation.api().await;
+    let pullers = puller(&api.url, "acme", PULLERS).await;
+    let (foreign, flooder) = puller(&api.url, "zoo", 1).await;
+    let (anyone, flooder) = (Client::new(&api.url), flooder[0].clone());
+    until_refused(|n| sign_in(anyone.clone(), n)).await;
+    until_refused(|_| pull(flooder.clone(), foreign.clone())).await;
+
+    let halves = [Arc::<Flood>::default(), Arc::default()];
+    let [sign_ins, reads] = halves.clone();
+    let mut senders = JoinSet::new();
+    senders.spawn(sign_ins.send(SIGN_INS, move |n| sign_in(anyone.clone(), n)));
+    senders.spawn(reads.send(READS, move |_| pull(flooder.clone(), foreign.clone())));
+    let (rounds, time) = rounds();
+    p99(&pullers, time).await;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        alone.push(p99(&pullers, time).await);
+        for half in &halves {
+            half.runs.store(true, Ordering::Relaxed);
+        }
+        tokio::time::sleep(SETTLE).await;
+        beside.push(p99(&pullers, time).await);
+        for half in &halves {
+            half.runs.store(false, Ordering::Relaxed);
+        }
+    }
+    for half in &halves {
+        half.is_over.store(true, Ordering::Relaxed);
+    }
+    senders.join_all().await;
+    let count = |of: fn(&Flood) -> &AtomicUsize| {
+        halves
+            .iter()
+            .map(|half| of(half).load(Ordering::Relaxed))
+            .sum::<usize>()
+    };
+    let (sent, refused) = (count(|flood| &flood.sent), count(|flood| &flood.refused));
+    let (alone, beside) = (median(alone), median(beside));
+    let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+    println!(
+        "flood, {name}: pull p99 {alone:.1?} alone, {beside:.1?} beside a flood of ten times its limits, {ratio:.2} times; \
+         {rounds} rounds of {time:?} each, {sent} requests of the flood, {refused} refused"
+    );
+    assert!(refused * 10 >= sent * 7, "the flood is refused: {refused} of {sent}");
+    let most = if seconds().is_some() {
+        alone.max(FLOOR).mul_f64(1.2)
+    } else {
+        alone.mul_f64(3.0).max(Duration::from_millis(300))
+    };
+    assert!(beside <= most, "{beside:?}, and {alone:?} alone");
+}
+
+#[test]
+fn embedded() {
+    processes::run_for(limit(), async {
+        beside_a_flood(Installation::embedded(), "SQLite, embedded").await;
+    });
+}
+
+#[test]
+fn scaled() {
+    processes::run_for(limit(), async {
+        let installation = Installation::scaled(&app::postgres_database().await, &app::redis_url());
+        beside_a_flood(installation, "PostgreSQL + Redis").await;
+    });
+}

@@ -179,7 +179,8 @@ impl DeviceApi {
     /// Look at a device, and decide
     ///
     /// Without a decision it shows which application asks, from where, for what. Approved, the device acts for you, never
-    /// beyond what you may.
+    /// beyond what you may. To approve needs a sign-in or a confirmation of the last ten minutes, else 428
+    /// `step_up_required`; to look and to refuse does not.
     #[oai(path = "/v1/auth/device/approve", method = "post", operation_id = "approve_device")]
     async fn approve_device(&self, caller: Caller, body: Json<ApproveDevice>) -> Result<Json<DeviceRequest>, ApiError> {
         let ApproveDevice {

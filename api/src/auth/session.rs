@@ -103,7 +103,8 @@ impl SessionApi {
     /// Prolong a session
     ///
     /// Trades a refresh token for a new access token and a new refresh token. A token that was traded before ends
-    /// the whole session; a client whose answer was lost may repeat the trade within 30 seconds.
+    /// the whole session. A client whose answer was lost may repeat the trade within 30 seconds and is given the very same
+    /// tokens, unless one of them was used meanwhile.
     #[oai(path = "/v1/auth/token/refresh", method = "post", operation_id = "refresh_session")]
     async fn refresh_session(&self, body: Json<RefreshRequest>) -> Result<SignedIn, ApiError> {
         let tx = self.0.begin_write().await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::Caller;
 use domain::auth::account;
-use domain::kernel::{Error, Reads};
+use domain::kernel::{Error, ProblemCode, Reads};
 use domain::oauth::authorize::{self, Asked, Rejected, Request as Wanted};
 use domain::oauth::{Failure, RefusalCode};
 use poem::http::StatusCode;
@@ -137,7 +137,13 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     if !prompt.wants_consent
         && let Some(known) = wanted.known_consent(&app.db, &caller, &orgs).await?
     {
-        return Ok(approved(app, &caller, &wanted, known.org).await?);
+        return match approved(app, &caller, &wanted, known.org).await {
+            Err(error) if is_over(&error) && prompt.is_none => {
+                Err(wanted.refused(RefusalCode::LoginRequired, "Nobody is signed in."))
+            }
+            Err(error) if is_over(&error) => Ok(to_sign_in(query, true)),
+            approved => Ok(approved?),
+        };
     }
     if prompt.is_none {
         return Err(wanted.refused(RefusalCode::ConsentRequired, "The person must be asked."));
@@ -185,6 +191,11 @@ fn destination(wanted: &Wanted) -> String {
     )
 }
 
+/// Whether the session has ended while its person was asked.
+fn is_over(error: &Error) -> bool {
+    error.code() == Some(ProblemCode::Unauthenticated)
+}
+
 async fn approved(
     app: &App,
     caller: &Caller,
@@ -211,6 +222,9 @@ pub async fn decide(Data(app): Data<&Arc<App>>, request: &Request, body: String)
 
 async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, Rejected> {
     let mut form = Form::of_body(request, body).map_err(Rejected::Shown)?;
+    if !form.has("query") && form.has("response_type") {
+        return Ok(by_get(body));
+    }
     let query = form.take("query").unwrap_or_default();
     let wanted = wanted(app, &query).await?;
     let Some(caller) = visitor::visitor(app, request).await? else {
@@ -236,5 +250,16 @@ async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, R
         Err(Failure::Refused(refusal)) => return Err(Rejected::Shown(refusal)),
         Err(Failure::Fault(error)) => return Err(error.into()),
     };
-    Ok(approved(app, &caller, &wanted, org).await?)
+    match approved(app, &caller, &wanted, org).await {
+        Err(error) if is_over(&error) => Ok(to_sign_in(&query, false)),
+        approved => Ok(approved?),
+    }
+}
+
+/// A client may send what it asks as a form (OpenID Connect Core §3.1.2.1). Browsers bring no cookie along from another
+/// site then, so it is asked once more, as a query.
+fn by_get(body: &str) -> Response {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(form_urlencoded::parse(body.as_bytes()));
+    redirect(&format!("{PATH}?{}", query.finish()))
 }

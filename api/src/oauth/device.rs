@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::access::Caller;
+use domain::access::grant::require_recent_sign_in;
 use domain::auth::account;
 use domain::kernel::{Error, ProblemCode};
 use domain::oauth::device::{self, Waiting};
@@ -40,6 +41,21 @@ fn to_sign_in(query: &str) -> Response {
     redirect(&format!("/sign-in?{}", onward.finish()))
 }
 
+/// The query of the page that shows what a code is for.
+fn asking_for(code: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("user_code", code);
+    query.finish()
+}
+
+/// Whether the session has ended, or its sign-in is too old by now.
+fn wants_sign_in(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ProblemCode::Unauthenticated | ProblemCode::StepUpRequired)
+    )
+}
+
 /// Asks for the code.
 fn typed(status: StatusCode, wrong: Option<&str>) -> Response {
     let wrong = wrong.map(|text| format!("<p role=\"alert\" class=\"wrong\">{}</p>\n", escaped(text)));
@@ -69,6 +85,8 @@ async fn asking(app: &App, request: &Request) -> Result<Response, Error> {
         return Ok(typed(StatusCode::OK, None));
     };
     match device::waiting(&app.db, app.keys.token_mac(), &code).await {
+        // Who approves has just signed in: better before they have read it all than after.
+        Ok(_) if require_recent_sign_in(&app.db, &caller).is_err() => Ok(to_sign_in(query)),
         Ok(waiting) => shown(app, &caller, &waiting, &code).await,
         Err(error) if error.code() == Some(ProblemCode::NotFound) => Ok(unknown()),
         Err(error) => Err(error),
@@ -125,7 +143,7 @@ async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, E
     let mut form = Form::of_body(request, body).unwrap_or_default();
     let code = form.take("user_code").unwrap_or_default();
     let Some(caller) = visitor::visitor(app, request).await? else {
-        return Ok(to_sign_in(""));
+        return Ok(to_sign_in(&asking_for(&code)));
     };
     let proof = form.take("form");
     if !visitor::is_ours(app, request, &caller, &code, proof.as_deref()) {
@@ -149,7 +167,10 @@ async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, E
         Err(Failure::Refused(refusal)) => return Ok(typed(StatusCode::BAD_REQUEST, Some(&refusal.description))),
         Err(Failure::Fault(error)) => return Err(error),
     };
-    device::approve(&tx, &caller, &waiting, org).await?;
+    match device::approve(&tx, &caller, &waiting, org).await {
+        Err(error) if wants_sign_in(&error) => return Ok(to_sign_in(&asking_for(&code))),
+        approved => approved?,
+    }
     answer::commit(app, tx).await?;
     let text = "The device is connected. You can close this page.";
     Ok(message(StatusCode::OK, "Done", text))

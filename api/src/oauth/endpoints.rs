@@ -84,7 +84,9 @@ fn shown(issued: &Issued) -> Value {
     show("access_token", access_token.as_str().into());
     show("token_type", "Bearer".into());
     show("expires_in", (*expires_in).into());
-    show("scope", scope.as_str().into());
+    if !scope.is_empty() {
+        show("scope", scope.as_str().into());
+    }
     if let Some(token) = refresh_token {
         show("refresh_token", token.expose().into());
     }

@@ -64,9 +64,13 @@ impl Form {
 pub fn proof(request: &Request, form: &mut Form) -> Result<Proof, Refusal> {
     let (client_id, secret) = (form.take("client_id"), form.take("client_secret"));
     let mut headers = request.headers().get_all(header::AUTHORIZATION).iter();
-    let (Some(given), None) = (headers.next(), headers.next()) else {
-        let secret = secret.map(Secret::new);
-        return Ok(Proof { client_id, secret });
+    let given = match (headers.next(), headers.next()) {
+        (Some(given), None) => given,
+        (None, _) => {
+            let secret = secret.map(Secret::new);
+            return Ok(Proof { client_id, secret });
+        }
+        (Some(_), Some(_)) => return Err(Refusal::request("Send one Authorization header.")),
     };
     if secret.is_some() {
         return Err(Refusal::request(
@@ -160,6 +164,10 @@ mod tests {
             shown(Some(&header("a:b")), "client_id=c"),
             Err(RefusalCode::InvalidRequest)
         );
+        let twice = Request::builder().header("authorization", header("a:b"));
+        let twice = twice.header("authorization", header("c:d")).finish();
+        let refused = proof(&twice, &mut Form::default()).map_err(|refusal| refusal.code);
+        assert_eq!(refused.err(), Some(RefusalCode::InvalidRequest));
         for bad in ["Bearer x", "Basic", "Basic !", &header("ab"), &header("a:b&x=c")] {
             assert_eq!(shown(Some(bad), ""), Err(RefusalCode::InvalidClient), "{bad}");
         }

@@ -10,6 +10,7 @@ mod consent;
 mod device;
 mod endpoints;
 mod form;
+pub mod grants;
 mod html;
 mod sign_in;
 pub(crate) mod visitor;
@@ -24,10 +25,10 @@ use crate::app::App;
 use crate::http::routes::RouteTable;
 
 /// The operations of this area.
-pub type Apis = clients::ClientsApi;
+pub type Apis = (clients::ClientsApi, grants::GrantsApi);
 
 pub fn apis(app: &Arc<App>) -> Apis {
-    clients::ClientsApi(app.clone())
+    (clients::ClientsApi(app.clone()), grants::GrantsApi(app.clone()))
 }
 
 /// Adds the endpoints and pages to the routes.

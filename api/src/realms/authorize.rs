@@ -24,6 +24,11 @@ impl AuthorizeApi {
     /// `resource` the roles of the application are asked, where `comments:*` covers `comments:write`; with it the platform's
     /// own decision is made, and a token of a realm is good for nothing there. You may ask about tokens of organisations that
     /// you may know of, as a service account of its own, and about your own; any other is answered like no token at all.
+    ///
+    /// What narrows the credential that you ask with narrows what you may ask. With scopes it needs `access:read` among
+    /// them. A place beyond the organisation or the patterns that it is bound to is answered like no token at all too; with
+    /// patterns, or of a service account of one project, it does not reach the roles of the application, which are of the
+    /// whole organisation.
     #[oai(path = "/v1/authorize", method = "post", operation_id = "authorize_access")]
     async fn authorize(&self, caller: Caller, body: Json<AuthorizeRequest>) -> Result<Json<Authorization>, ApiError> {
         let AuthorizeRequest {

@@ -25,8 +25,9 @@ impl RealmTokensApi {
     ///
     /// For a user's address and password, for a service account's id and key, or for a refresh token. An unknown address
     /// and a wrong password are answered alike, and wrong passwords are followed by delays of up to a minute. A refresh token
-    /// that was traded before ends all that came of its sign-in; a client whose answer was lost may repeat the trade within
-    /// 30 seconds. An organisation without a realm answers as if it were absent.
+    /// that was traded before ends all that came of its sign-in. A client whose answer was lost may repeat the trade within
+    /// 30 seconds and is given the same refresh token, unless that was used meanwhile. A token for a key ends with the key at
+    /// the latest, and a token of `exchange_token` is no key. An organisation without a realm answers as if it were absent.
     #[oai(path = "/v1/orgs/:org/tokens", method = "post", operation_id = "create_realm_token")]
     async fn create_realm_token(
         &self,

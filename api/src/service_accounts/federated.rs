@@ -224,7 +224,8 @@ impl FederatedIdentitiesApi {
     /// Trade a token of another issuer for one of a service account
     ///
     /// Each token once, at most an hour after it was made. Whatever does not fit, the answer is the same. The new token
-    /// lives 15 minutes and may do what the service account may.
+    /// lives 15 minutes, however soon the other one ends, and may do what the service account may; it is refused once its
+    /// rule is deleted, and is not traded for others.
     #[oai(path = "/v1/auth/token/exchange", method = "post", operation_id = "exchange_token")]
     async fn exchange_token(&self, body: Json<TokenExchange>) -> Result<Json<ExchangedToken>, ApiError> {
         let TokenExchange { service_account, token } = body.0;

@@ -82,7 +82,7 @@ impl ServiceKeysApi {
 
     /// Revoke a key of a service account
     ///
-    /// It is refused from the next request on. Other keys go on.
+    /// It is refused from the next request on, with every token that it was traded for. Other keys go on.
     #[oai(
         path = "/v1/orgs/:org/service-accounts/:service_account/keys/:service_key",
         method = "delete",

@@ -225,6 +225,14 @@ fn ceiling_reaches(actor: &Actor, resource: &Resource<'_>) -> bool {
                 .any(|pattern| pattern.could_match_inside(resource)))
 }
 
+/// Whether the credential's organisation and patterns take in the very resource of a question about the permission,
+/// whatever its scopes say. What lies beyond them is not for whoever shows it to ask about.
+pub fn takes_in(actor: &Actor, permission: Permission, resource: &Resource<'_>) -> bool {
+    let (ceiling, fit) = (&actor.ceiling, fit_for(permission, resource));
+    ceiling.org.is_none_or(|org| org == resource.org)
+        && (ceiling.patterns.is_empty() || ceiling.patterns.iter().any(|pattern| fit(pattern, resource)))
+}
+
 /// The facts that count for one principal at one resource now.
 struct Live<'a> {
     principal: Principal,

@@ -1,9 +1,10 @@
-//! What a credential comes to in a place, for whoever was shown it and asks before they act on it.
+//! What a credential comes to in a place, for whoever was shown it and asks before they act on it, as far as their own
+//! credential reaches.
 
 use std::sync::Arc;
 
 use super::caller::Caller;
-use super::decide::{Decision, Matched, decide_for};
+use super::decide::{Decision, Matched, decide_for, takes_in};
 use super::facts::{EnvRef, Facts, ProjectRef, Resource};
 use super::load::{Loaded, OrgRow, load};
 use super::permission::Permission;
@@ -17,16 +18,20 @@ pub struct Trial {
     pub decision: Option<Decision>,
     /// The organisation wants a second factor, and none stands behind the credential.
     pub lacks_second_factor: bool,
+    /// Whether the place lies within what the credential of whoever asks is bound to. A place that there is not lies
+    /// within no pattern.
+    pub is_within: bool,
     facts: Facts,
 }
 
-/// Decides about `path`, which is an organisation, a project of it or an environment of that, and about a key in it.
-/// `None` when there is no such organisation.
+/// Decides about `path`, which is an organisation, a project of it or an environment of that, and about a key in it, for
+/// `asker`. `None` when there is no such organisation.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn trial(
     from: &impl Reads,
+    asker: &Caller,
     shown: &Caller,
     permission: Permission,
     path: &[&str],
@@ -57,11 +62,18 @@ pub async fn trial(
         }),
         key,
     };
+    let asker = &asker.actor;
+    let is_within = if is_there {
+        takes_in(asker, permission, &resource)
+    } else {
+        asker.ceiling.patterns.is_empty() && asker.ceiling.org.is_none_or(|bound| bound == org.id)
+    };
     let decision = is_there.then(|| decide_for(&shown.actor, permission, &resource, &facts, from.now()));
     Ok(Some(Trial {
         lacks_second_factor: org.requires_second_factor && !shown.has_second_factor,
         org,
         decision,
+        is_within,
         facts: Arc::unwrap_or_clone(facts),
     }))
 }

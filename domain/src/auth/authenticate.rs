@@ -68,12 +68,14 @@ struct Row {
     account_project: Option<ProjectId>,
     account_project_deleted_at: Option<Timestamp>,
     account_ip_allow: Option<String>,
+    /// 0 once that was revoked which an application's token comes of: a consent, or a key of a service account.
+    sources: i64,
     access_epoch: Option<i64>,
     env_revision: Option<i64>,
 }
 
 macro_rules! select {
-    ($which:literal, $epoch:literal, $revision:literal) => {
+    ($which:literal, $sources:literal, $epoch:literal, $revision:literal) => {
         concat!(
             "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
         c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
@@ -82,6 +84,8 @@ macro_rules! select {
         u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
         s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
         s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow, ",
+            $sources,
+            " AS sources, ",
             $epoch,
             " AS access_epoch, ",
             $revision,
@@ -97,16 +101,32 @@ macro_rules! select {
     };
 }
 
-const BY_TOKEN: &str = select!("c.secret_mac = $1", "CAST(NULL AS bigint)", "CAST(NULL AS bigint)");
-const BY_ID: &str = select!("c.id = $1", "CAST(NULL AS bigint)", "CAST(NULL AS bigint)");
+const BY_TOKEN: &str = select!(
+    "c.secret_mac = $1",
+    "CAST(1 AS bigint)",
+    "CAST(NULL AS bigint)",
+    "CAST(NULL AS bigint)"
+);
+/// With a look at what the credential comes of: whoever revokes that need not know of it. Only what is signed comes of
+/// something, and that is looked up by its id.
+const BY_ID: &str = select!(
+    "c.id = $1",
+    "CASE WHEN c.family_id IS NULL OR c.kind NOT IN ('oauth_access', 'oauth_refresh') THEN CAST(1 AS bigint)
+         WHEN c.principal_type = 'user' THEN (SELECT COUNT(*) FROM oauth_grants g
+             WHERE g.id = c.family_id AND g.revoked_at IS NULL)
+         ELSE (SELECT COUNT(*) FROM credentials k WHERE k.id = c.family_id AND k.revoked_at IS NULL) END",
+    "CAST(NULL AS bigint)",
+    "CAST(NULL AS bigint)"
+);
 /// With what tells whether what is remembered of an environment still holds.
 const BY_TOKEN_IN_ENV: &str = select!(
     "c.secret_mac = $1",
+    "CAST(1 AS bigint)",
     "(SELECT x.epoch FROM access_epochs x WHERE x.org_id = $2)",
     "(SELECT v.revision FROM environments v WHERE v.id = $3)"
 );
 
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     Problem::new(
         ProblemCode::Unauthenticated,
         "The credential is unknown, expired or revoked. Sign in again, or use another token.",
@@ -175,6 +195,17 @@ pub async fn again(from: &impl Reads, known: &Caller) -> Result<Caller> {
     caller(row, known.origin.clone())
 }
 
+/// Whether a credential is in force, with all that it comes of and whoever's it is. To look is no use of it.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn is_in_force(from: &impl Reads, id: CredentialId) -> Result<bool> {
+    let row = Row::find_by_statement(from.sql(BY_ID, [id.into()]))
+        .one(from.conn())
+        .await?;
+    Ok(row.is_some_and(|row| is_live(&row, from.now())))
+}
+
 /// Turns a signed access token into a caller: of the person who let an application act, or of a service account. The
 /// signature alone opens nothing: the credential behind it must live too, so that it can be revoked like any other.
 /// `issuer` is this instance, which signs for itself.
@@ -207,6 +238,7 @@ fn is_live(row: &Row, now: Timestamp) -> bool {
     let past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     let has_principal = row.email.is_some() || row.account_name.is_some();
     row.revoked_at.is_none()
+        && row.sources > 0
         && !past(row.expires_at)
         && !past(row.idle_expires_at)
         && row.user_disabled_at.is_none()

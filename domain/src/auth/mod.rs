@@ -26,6 +26,7 @@ pub mod recipient;
 pub mod recovery;
 pub mod refresh;
 pub mod register;
+pub mod rotation;
 pub mod search;
 pub mod second_factor;
 pub mod service_key;

@@ -1,7 +1,8 @@
 //! The tokens of OAuth clients as credentials. Access tokens are signed, so of them only the row is here, by which they
-//! are revoked and their use is noted; refresh tokens are opaque, and each is good for one trade. Those of one consent
-//! are a family.
+//! are revoked and their use is noted; refresh tokens are opaque, and each is good for one trade: see [`super::rotation`].
+//! Those of one consent are a family, and so are those that one key of a service account was traded for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
@@ -17,6 +18,8 @@ use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
 pub const ACCESS: &str = "oauth_access";
 /// The `kind` of rows of refresh tokens.
 const REFRESH: &str = "oauth_refresh";
+/// How the rows name clients that a token is of themselves.
+pub const CLIENT: &str = "oauth_client";
 /// Ended tokens are kept for this long, so that one that comes twice is noticed.
 const KEPT: Duration = Duration::from_hours(24);
 
@@ -34,7 +37,7 @@ impl Holder {
         match self {
             Self::User(id) => ("user", id.0),
             Self::ServiceAccount(id) => ("service_account", id.0),
-            Self::Client(id) => ("oauth_client", id.0),
+            Self::Client(id) => (CLIENT, id.0),
         }
     }
 
@@ -57,7 +60,7 @@ pub struct NewToken<'a> {
     /// What it is narrowed to; `None` = all that its holder may.
     pub grants: Option<&'a GrantSet>,
     pub org: Option<OrgId>,
-    /// The consent that it comes of.
+    /// What it comes of and ends with: a consent, or a key of a service account.
     pub family: Option<Uuid>,
     pub auth_time: Option<Timestamp>,
     /// How its person was signed in, as stored.
@@ -120,26 +123,26 @@ pub async fn insert_access(tx: &WriteTx, new: &NewToken<'_>, origin: &Origin) ->
     Ok(made.id)
 }
 
-/// Makes a refresh token. The caller journals.
+/// Stores a refresh token. The caller journals.
 ///
 /// # Errors
 /// [`Error::Db`].
 pub async fn insert_refresh(
     tx: &WriteTx,
     macs: &TokenMacKey,
+    token: &Token,
     new: &NewToken<'_>,
     origin: &Origin,
-) -> Result<(CredentialId, Token)> {
-    let token = Token::generate(tx.rng(), TokenKind::ClientRefresh)?;
+) -> Result<CredentialId> {
     let row = credential::ActiveModel {
         kind: Set(REFRESH.to_owned()),
-        secret_mac: Set(macs.mac(&token).to_vec()),
+        secret_mac: Set(macs.mac(token).to_vec()),
         prefix: Set(token.prefix().to_owned()),
         last_four: Set(token.last_four().to_owned()),
         ..row(tx, new, origin)?
     };
     let made = credential::Entity::insert(row).exec_with_returning(tx.conn()).await?;
-    Ok((made.id, token))
+    Ok(made.id)
 }
 
 /// A stored token.
@@ -155,13 +158,12 @@ pub struct Stored {
     pub replaced_by: Option<CredentialId>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
 }
 
 const SELECT: &str =
     "SELECT id, name, principal_type, principal_id, org_id, family_id, replaced_by, created_at, expires_at,
-    last_used_at, revoked_at FROM credentials";
+    revoked_at FROM credentials";
 
 impl Stored {
     /// Whether it has ended.
@@ -200,16 +202,26 @@ pub async fn find(from: &impl Reads, id: CredentialId) -> Result<Option<Stored>>
         .await?)
 }
 
-/// Notes that a refresh token was traded for another. The caller has locked the account.
+#[derive(FromQueryResult)]
+struct Used {
+    family_id: Uuid,
+    last_used_at: Timestamp,
+}
+
+/// When a token of each of a person's consents was last used or renewed, as far as tokens are kept.
 ///
 /// # Errors
 /// [`Error::Db`].
-pub async fn replaced(tx: &WriteTx, id: CredentialId, by: CredentialId) -> Result<()> {
-    let sql = "UPDATE credentials SET replaced_by = $2, last_used_at = $3 WHERE id = $1";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [id.into(), by.into(), tx.now().into()]))
-        .await?;
-    Ok(())
+pub async fn last_used(from: &impl Reads, user: UserId) -> Result<BTreeMap<Uuid, Timestamp>> {
+    let sql = "SELECT family_id, MAX(last_used_at) AS last_used_at FROM credentials
+               WHERE principal_id = $1 AND kind IN ($2, $3) AND family_id IS NOT NULL AND last_used_at IS NOT NULL
+               GROUP BY family_id";
+    let values = [user.into(), ACCESS.into(), REFRESH.into()];
+    let rows = Used::find_by_statement(from.sql(sql, values)).all(from.conn()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|used| (used.family_id, used.last_used_at))
+        .collect())
 }
 
 /// Ends one token. The caller journals.

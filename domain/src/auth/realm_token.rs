@@ -1,6 +1,7 @@
 //! The tokens of realms as credentials: they open nothing of this platform's. Access tokens are signed, so of them only
-//! the row is here, by which they are revoked; refresh tokens are opaque, and each is good for one trade. Those of one
-//! sign-in are a family.
+//! the row is here, by which they are revoked; refresh tokens are opaque, and each is good for one trade: see
+//! [`super::rotation`]. Those of one sign-in are a family, and so are those that one key of a service account was traded
+//! for.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ impl Holder {
 pub struct NewToken {
     pub holder: Holder,
     pub org: OrgId,
-    /// The sign-in that it comes of; a service account's stands alone.
+    /// What it comes of and ends with: a sign-in, or a key of a service account.
     pub family: Option<Uuid>,
     /// When the password was shown.
     pub auth_time: Option<Timestamp>,
@@ -110,26 +111,26 @@ pub async fn insert_access(tx: &WriteTx, new: &NewToken, origin: &Origin) -> Res
     Ok(made.id)
 }
 
-/// Makes a refresh token. The caller journals.
+/// Stores a refresh token. The caller journals.
 ///
 /// # Errors
 /// [`Error::Db`].
 pub async fn insert_refresh(
     tx: &WriteTx,
     macs: &TokenMacKey,
+    token: &Token,
     new: &NewToken,
     origin: &Origin,
-) -> Result<(CredentialId, Token)> {
-    let token = Token::generate(tx.rng(), TokenKind::RealmRefresh)?;
+) -> Result<CredentialId> {
     let row = credential::ActiveModel {
         kind: Set(REFRESH.to_owned()),
-        secret_mac: Set(macs.mac(&token).to_vec()),
+        secret_mac: Set(macs.mac(token).to_vec()),
         prefix: Set(token.prefix().to_owned()),
         last_four: Set(token.last_four().to_owned()),
         ..row(tx, new, origin)?
     };
     let made = credential::Entity::insert(row).exec_with_returning(tx.conn()).await?;
-    Ok((made.id, token))
+    Ok(made.id)
 }
 
 #[derive(FromQueryResult)]
@@ -141,9 +142,7 @@ struct Row {
     family_id: Option<Uuid>,
     replaced_by: Option<CredentialId>,
     auth_time: Option<Timestamp>,
-    created_at: Timestamp,
     expires_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
 }
 
@@ -156,9 +155,7 @@ pub struct Stored {
     pub family: Option<Uuid>,
     pub replaced_by: Option<CredentialId>,
     pub auth_time: Option<Timestamp>,
-    pub created_at: Timestamp,
     pub ends_at: Timestamp,
-    pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -172,9 +169,7 @@ impl Row {
             family_id,
             replaced_by,
             auth_time,
-            created_at,
             expires_at,
-            last_used_at,
             revoked_at,
         } = self;
         let broken = || Error::internal("a token of a realm is stored wrongly");
@@ -190,9 +185,7 @@ impl Row {
             family: family_id,
             replaced_by,
             auth_time,
-            created_at,
             ends_at: expires_at.ok_or_else(broken)?,
-            last_used_at,
             revoked_at,
         })
     }
@@ -206,8 +199,8 @@ impl Stored {
 }
 
 const SELECT: &str =
-    "SELECT id, principal_type, principal_id, org_id, family_id, replaced_by, auth_time, created_at, expires_at,
-    last_used_at, revoked_at FROM credentials";
+    "SELECT id, principal_type, principal_id, org_id, family_id, replaced_by, auth_time, expires_at, revoked_at
+    FROM credentials";
 
 /// A refresh token that was made here, whatever has become of it.
 ///
@@ -231,38 +224,11 @@ pub async fn find_refresh(from: &impl Reads, macs: &TokenMacKey, text: &str) -> 
 /// # Errors
 /// [`Error::Db`].
 pub async fn find_access(from: &impl Reads, id: CredentialId) -> Result<Option<Stored>> {
-    find(from, id, ACCESS).await
-}
-
-async fn find(from: &impl Reads, id: CredentialId, kind: &str) -> Result<Option<Stored>> {
     let sql = format!("{SELECT} WHERE id = $1 AND kind = $2");
-    let row = Row::find_by_statement(from.sql(&sql, [id.into(), kind.into()]))
+    let row = Row::find_by_statement(from.sql(&sql, [id.into(), ACCESS.into()]))
         .one(from.conn())
         .await?;
     row.map(Row::read).transpose()
-}
-
-/// Whether the one that a refresh token was traded for was never used, and is not older than this.
-///
-/// # Errors
-/// [`Error::Db`].
-pub async fn is_unused(tx: &WriteTx, successor: CredentialId, within: Duration) -> Result<bool> {
-    let successor = find(tx, successor, REFRESH).await?;
-    Ok(successor.is_some_and(|next| {
-        next.last_used_at.is_none() && next.revoked_at.is_none() && tx.now().since(next.created_at) <= within
-    }))
-}
-
-/// Notes that a refresh token was traded for another. The caller has locked its user.
-///
-/// # Errors
-/// [`Error::Db`].
-pub async fn replaced(tx: &WriteTx, id: CredentialId, by: CredentialId) -> Result<()> {
-    let sql = "UPDATE credentials SET replaced_by = $2, last_used_at = $3 WHERE id = $1";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [id.into(), by.into(), tx.now().into()]))
-        .await?;
-    Ok(())
 }
 
 /// Ends one token. The caller journals.

@@ -151,12 +151,16 @@ pub async fn begin_first_session(
         amr: &Amr::of(Method::Password),
         ends_at: None,
     };
-    let (session, tokens) = session::open(tx, keys.token_mac(), session, origin).await?;
+    let opened = session::open(tx, keys.token_mac(), session, origin).await?;
     let mut origin = origin.clone().by_user(id, &account.email);
-    origin.credential = Some(session);
+    origin.credential = Some(opened.access);
     let entry = Entry::of_account(id, Action::UserRegistered, Target::User(id)).with("org_id", org.id.to_string());
     journal::record(tx, &origin, entry).await?;
-    Ok(Registered { account, org, tokens })
+    Ok(Registered {
+        account,
+        org,
+        tokens: opened.tokens,
+    })
 }
 
 fn user_row(

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::entity::credential;
@@ -166,7 +166,34 @@ pub async fn revoke_all(tx: &WriteTx, account: ServiceAccountId) -> Result<()> {
     Ok(())
 }
 
-/// Makes a token of an account for one of another issuer, which a rule let stand for it. The caller journals.
+/// A key that is traded for a token that lives shorter: what comes of it is its family, and ends with it.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Tradable {
+    pub id: CredentialId,
+    expires_at: Option<Timestamp>,
+}
+
+impl Tradable {
+    /// When a token ends that would live for so long by itself.
+    pub fn end(&self, alone: Timestamp) -> Timestamp {
+        self.expires_at.map_or(alone, |end| end.min(alone))
+    }
+}
+
+/// The key of a service account that was shown, if it can be traded. A token that was itself traded for something cannot:
+/// it would go on for ever.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn tradable(from: &impl Reads, id: CredentialId) -> Result<Option<Tradable>> {
+    let sql = "SELECT id, expires_at FROM credentials WHERE id = $1 AND kind = 'service_key' AND revoked_at IS NULL";
+    Ok(Tradable::find_by_statement(from.sql(sql, [id.into()]))
+        .one(from.conn())
+        .await?)
+}
+
+/// Makes a token of an account for one of another issuer, which a rule let stand for it and which it ends with. The
+/// caller journals.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].

@@ -99,17 +99,17 @@ pub(super) async fn sign_in(
         amr,
         ends_at: None,
     };
-    let (id, tokens) = open(tx, macs, session, origin).await?;
+    let opened = open(tx, macs, session, origin).await?;
     let sql = "UPDATE users SET last_login_at = $2 WHERE id = $1";
     tx.conn()
         .execute_raw(tx.sql(sql, [account.id.into(), tx.now().into()]))
         .await?;
     let mut origin = origin.clone().by_user(account.id, &account.email);
-    origin.credential = Some(id);
+    origin.credential = Some(opened.access);
     let entry =
         Entry::of_account(account.id, Action::SessionCreated, Target::Session(family)).with("methods", amr.names());
     journal::record(tx, &origin, entry).await?;
-    Ok(tokens)
+    Ok(opened.tokens)
 }
 
 /// A session to be opened, or a part of one to be replaced.
@@ -124,22 +124,55 @@ pub(super) struct NewSession<'a> {
     pub ends_at: Option<Timestamp>,
 }
 
-/// Inserts the credentials of a session; the caller journals.
-pub(super) async fn open(
+/// The tokens of a session, before they are stored.
+pub(super) struct Pair {
+    pub(super) access: Token,
+    /// Bearer only.
+    pub(super) refresh: Option<Token>,
+}
+
+impl Pair {
+    fn draw(tx: &WriteTx, transport: Transport) -> Result<Self> {
+        let refresh = match transport {
+            Transport::Cookie => None,
+            Transport::Bearer => Some(Token::generate(tx.rng(), TokenKind::Refresh)?),
+        };
+        Ok(Self {
+            access: Token::generate(tx.rng(), TokenKind::Session)?,
+            refresh,
+        })
+    }
+}
+
+/// A session that was opened, or a part of one.
+pub(super) struct Opened {
+    /// The credential of the access token.
+    pub(super) access: CredentialId,
+    /// That of the refresh token.
+    pub(super) refresh: Option<CredentialId>,
+    pub(super) tokens: SessionTokens,
+}
+
+/// Inserts the credentials of a session, with tokens drawn by lot; the caller journals.
+pub(super) async fn open(tx: &WriteTx, macs: &TokenMacKey, session: NewSession<'_>, origin: &Origin) -> Result<Opened> {
+    let pair = Pair::draw(tx, session.transport)?;
+    open_with(tx, macs, session, pair, origin).await
+}
+
+/// The same, with these tokens.
+pub(super) async fn open_with(
     tx: &WriteTx,
     macs: &TokenMacKey,
     session: NewSession<'_>,
+    pair: Pair,
     origin: &Origin,
-) -> Result<(CredentialId, SessionTokens)> {
+) -> Result<Opened> {
     let now = tx.now();
-    let access = Token::generate(tx.rng(), TokenKind::Session)?;
+    let Pair { access, refresh } = pair;
     let ends_at = session.ends_at.unwrap_or(now + REFRESH_TTL);
-    let (expires_at, idle, refresh) = match session.transport {
-        Transport::Cookie => (now + SESSION_TTL, Some(now + IDLE_TTL), None),
-        Transport::Bearer => {
-            let refresh = Token::generate(tx.rng(), TokenKind::Refresh)?;
-            (ends_at.min(now + ACCESS_TTL), None, Some(refresh))
-        }
+    let (expires_at, idle) = match session.transport {
+        Transport::Cookie => (now + SESSION_TTL, Some(now + IDLE_TTL)),
+        Transport::Bearer => (ends_at.min(now + ACCESS_TTL), None),
     };
     let row = row(tx, macs, &session, origin, &access)?;
     let id: CredentialId = tx.new_id()?;
@@ -150,9 +183,10 @@ pub(super) async fn open(
         idle_expires_at: Set(idle),
         ..row
     }];
-    if let Some(refresh) = &refresh {
+    let refresh_id: Option<CredentialId> = refresh.as_ref().map(|_| tx.new_id()).transpose()?;
+    if let (Some(refresh), Some(id)) = (&refresh, refresh_id) {
         rows.push(credential::ActiveModel {
-            id: Set(tx.new_id()?),
+            id: Set(id),
             kind: Set("refresh".to_owned()),
             expires_at: Set(Some(ends_at)),
             idle_expires_at: Set(None),
@@ -162,14 +196,15 @@ pub(super) async fn open(
     credential::Entity::insert_many(rows)
         .exec_without_returning(tx.conn())
         .await?;
-    Ok((
-        id,
-        SessionTokens {
+    Ok(Opened {
+        access: id,
+        refresh: refresh_id,
+        tokens: SessionTokens {
             access,
             refresh,
             expires_at,
         },
-    ))
+    })
 }
 
 /// What the rows of one session have in common, with the token of one of them.

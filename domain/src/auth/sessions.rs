@@ -8,15 +8,17 @@ use uuid::Uuid;
 
 use super::account;
 use super::amr::{Amr, Method};
+use super::authenticate;
 use super::entity::credential;
 use super::pending;
+use super::second_factor;
 use super::session::Transport;
 use crate::access::Caller;
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{SessionId, UserId};
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 use crate::oauth::grant;
 
 /// A session, as its person sees it.
@@ -227,6 +229,26 @@ pub(super) async fn forget_second_factor(tx: &WriteTx, caller: &Caller) -> Resul
     let values = [caller.credential.into(), amr.to_column()?.into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(())
+}
+
+/// The caller as they are now, in a session that goes on, their account locked until the transaction ends: what ends
+/// sessions, switches accounts off or changes second factors waits, or was first. For what was asked a while ago and is
+/// decided now.
+///
+/// # Errors
+/// `unauthenticated` when the session has ended meanwhile, or does not show the second factor that the account has now;
+/// `session_required`.
+pub async fn hold(tx: &WriteTx, caller: &Caller) -> Result<Caller> {
+    let user = caller.session_user()?;
+    match account::lock(tx, user).await {
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => return Err(authenticate::refused()),
+        standing => standing?,
+    };
+    let now = authenticate::again(tx, caller).await?;
+    if second_factor::is_on(tx, user).await? && !now.has_second_factor {
+        return Err(authenticate::refused());
+    }
+    Ok(now)
 }
 
 /// How the caller's session was signed in to.

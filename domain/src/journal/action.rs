@@ -72,6 +72,7 @@ actions! {
     OAuthTokensIssued = "oauth.tokens_issued", false, "An application was given tokens.";
     OAuthTokensRefreshed = "oauth.tokens_refreshed", false, "An application renewed its tokens.";
     OAuthRevoked = "oauth.revoked", false, "An application gave up tokens.";
+    OAuthGrantRevoked = "oauth.grant_revoked", false, "A person took back what they had let an application do.";
     OAuthReuseDetected = "oauth.reuse_detected", false, "A code or refresh token of an application was used twice; all that came of it was ended.";
     OrgCreated = "org.created", true, "An organisation was made.";
     OrgUpdated = "org.updated", true, "An organisation's settings changed.";

@@ -307,7 +307,7 @@ pub async fn chosen(from: &impl Reads, caller: &Caller, name: Option<&str>) -> O
 /// Stores that the caller agreed, and makes the code.
 ///
 /// # Errors
-/// [`Error::Db`], `session_required`.
+/// [`Error::Db`]; `unauthenticated` when the session has ended meanwhile; `session_required`.
 pub async fn approve(
     tx: &WriteTx,
     macs: &TokenMacKey,
@@ -315,6 +315,7 @@ pub async fn approve(
     request: &Request,
     org: Option<OrgId>,
 ) -> crate::kernel::Result<Token> {
+    let caller = &sessions::hold(tx, caller).await?;
     let grant = of_session(tx, caller, &request.client, &request.scopes, org, request.nonce.clone()).await?;
     grant::insert(tx, &grant).await?;
     let client = request.client.id;
@@ -323,7 +324,7 @@ pub async fn approve(
     Ok(code)
 }
 
-/// A consent of the caller's, given now.
+/// A consent of the caller's, given now, in a session that is held: see [`sessions::hold`].
 pub(super) async fn of_session(
     tx: &WriteTx,
     caller: &Caller,

@@ -13,6 +13,8 @@ use crate::signing::Alg;
 
 /// The `client_id` of our own command line, which every instance knows.
 pub const CLI: &str = "strongroom-cli";
+/// Its id.
+const CLI_ID: OAuthClientId = OAuthClientId(Uuid::nil());
 
 /// A way to tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,9 +72,9 @@ pub struct Client {
 
 impl Client {
     /// Our own command line: public, and only for devices.
-    fn cli() -> Self {
+    pub(super) fn cli() -> Self {
         Self {
-            id: OAuthClientId(Uuid::nil()),
+            id: CLI_ID,
             owner: None,
             name: "Strongroom CLI".to_owned(),
             homepage: None,
@@ -140,12 +142,28 @@ pub(super) fn read(row: client::Model) -> Result<Client> {
 /// # Errors
 /// [`Error::Db`].
 pub async fn find(from: &impl Reads, client_id: &str) -> Result<Option<Client>> {
+    match id_of(client_id) {
+        Some(id) => by_id(from, id).await,
+        None => Ok(None),
+    }
+}
+
+/// The id of a `client_id`. That of our own command line goes by its name alone.
+pub(super) fn id_of(client_id: &str) -> Option<OAuthClientId> {
     if client_id == CLI {
+        return Some(CLI_ID);
+    }
+    client_id.parse::<OAuthClientId>().ok().filter(|id| *id != CLI_ID)
+}
+
+/// The client of an id, if it may be used.
+///
+/// # Errors
+/// [`Error::Db`].
+pub(super) async fn by_id(from: &impl Reads, id: OAuthClientId) -> Result<Option<Client>> {
+    if id == CLI_ID {
         return Ok(Some(Client::cli()));
     }
-    let Ok(id) = client_id.parse::<OAuthClientId>() else {
-        return Ok(None);
-    };
     let row = client::Entity::find_by_id(id).one(from.conn()).await?;
     let found = row.map(read).transpose()?;
     Ok(found.filter(|client| client.is_enabled))

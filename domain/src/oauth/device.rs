@@ -7,10 +7,11 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::exchange::{Exchanged, issue};
 use super::grant;
-use super::refresh;
 use super::refusal::{Outcome, Refusal, RefusalCode};
 use super::{Client, GrantType, Minter, Scopes, authorize, client};
+use crate::access::grant::require_recent_sign_in;
 use crate::access::{Caller, Origin};
+use crate::auth::sessions;
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
 use crate::journal;
 use crate::kernel::id::{DeviceId, OAuthClientId, OAuthGrantId, OrgId};
@@ -136,14 +137,12 @@ struct Row {
     user_agent: Option<String>,
     state: String,
     grant_id: Option<OAuthGrantId>,
-    pause: i64,
-    polled_at: Option<Timestamp>,
     created_at: Timestamp,
     expires_at: Timestamp,
 }
 
-const SELECT: &str = "SELECT id, client_id, client_name, scopes, ip, user_agent, state, grant_id, pause, polled_at,
-    created_at, expires_at FROM oauth_devices";
+const SELECT: &str = "SELECT id, client_id, client_name, scopes, ip, user_agent, state, grant_id, created_at,
+    expires_at FROM oauth_devices";
 
 /// The device of a code that a person typed, while it waits.
 ///
@@ -154,7 +153,9 @@ pub async fn waiting(from: &impl Reads, macs: &TokenMacKey, typed: &str) -> Resu
     let values = [mac(macs, typed).into(), from.now().into()];
     let row = Row::find_by_statement(from.sql(&sql, values)).one(from.conn()).await?;
     let row = row.ok_or_else(Problem::not_found)?;
-    let client = client_of(from, row.client_id).await?.ok_or_else(Problem::not_found)?;
+    let client = client::by_id(from, row.client_id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     let scopes = Scopes::from_stored(&row.scopes);
     Ok(Waiting {
         id: row.id,
@@ -168,21 +169,15 @@ pub async fn waiting(from: &impl Reads, macs: &TokenMacKey, typed: &str) -> Resu
     })
 }
 
-async fn client_of(from: &impl Reads, id: OAuthClientId) -> Result<Option<Client>> {
-    let is_ours = id.0.is_nil();
-    let name = if is_ours {
-        client::CLI.to_owned()
-    } else {
-        id.to_string()
-    };
-    client::find(from, &name).await
-}
-
-/// A person lets a device act for them, in one organisation or in all of theirs.
+/// A person lets a device act for them, in one organisation or in all of theirs. What it gets lives for months, so they
+/// have just signed in, or confirmed that it is them.
 ///
 /// # Errors
-/// `not_found` when somebody was first; `session_required`.
+/// `not_found` when somebody was first; `step_up_required`; `unauthenticated` when the session has ended meanwhile;
+/// `session_required`.
 pub async fn approve(tx: &WriteTx, caller: &Caller, device: &Waiting, org: Option<OrgId>) -> Result<()> {
+    let caller = &sessions::hold(tx, caller).await?;
+    require_recent_sign_in(tx, caller)?;
     let grant = authorize::of_session(tx, caller, &device.client, &device.scopes, org, None).await?;
     grant::insert(tx, &grant).await?;
     decide(tx, device.id, "approved", Some(grant.id)).await?;
@@ -228,9 +223,6 @@ pub(super) async fn trade(
         .ok()
         .filter(|token| token.kind() == TokenKind::Device);
     let mac = minter.keys.token_mac().mac(&token.ok_or_else(refused)?).to_vec();
-    // Written to first, so that two looks at once take turns.
-    let lock = "UPDATE oauth_devices SET device_mac = device_mac WHERE device_mac = $1";
-    tx.conn().execute_raw(tx.sql(lock, [mac.clone().into()])).await?;
     let sql = format!("{SELECT} WHERE device_mac = $1");
     let row = Row::find_by_statement(tx.sql(&sql, [mac.into()]))
         .one(tx.conn())
@@ -241,15 +233,14 @@ pub(super) async fn trade(
         return Err(Refusal::new(RefusalCode::ExpiredToken, detail).into());
     }
     match (row.state.as_str(), row.grant_id) {
-        ("waiting", _) => look(tx, &row).await,
+        ("waiting", _) => look(tx, row.id).await,
         ("denied", _) => Err(Refusal::new(RefusalCode::AccessDenied, "The person refused.").into()),
         ("approved", Some(id)) => {
-            let sql = "UPDATE oauth_devices SET state = 'used' WHERE id = $1";
-            tx.conn().execute_raw(tx.sql(sql, [row.id.into()])).await?;
-            let grant = grant::find(tx, id).await?.filter(|grant| grant.is_live(tx.now()));
-            let grant = grant.ok_or_else(refused)?;
-            let standing = refresh::standing(tx, &grant).await?.ok_or_else(refused)?;
-            if standing.disabled_at.is_some() {
+            // The account first, as whoever approves does.
+            let grant = grant::hold(tx, id).await?.ok_or_else(refused)?;
+            let sql = "UPDATE oauth_devices SET state = 'used' WHERE id = $1 AND state = 'approved'";
+            let used = tx.conn().execute_raw(tx.sql(sql, [row.id.into()])).await?;
+            if used.rows_affected() != 1 {
                 return Err(refused().into());
             }
             issue(tx, minter, client, &grant, origin).await
@@ -258,13 +249,25 @@ pub(super) async fn trade(
     }
 }
 
+#[derive(FromQueryResult)]
+struct Looked {
+    pause: i64,
+    polled_at: Option<Timestamp>,
+}
+
 /// Nobody has decided yet. A device that looks too often is told to wait longer, for good.
-async fn look(tx: &WriteTx, row: &Row) -> Outcome<Exchanged> {
-    let pause = Duration::from_secs(u64::try_from(row.pause).unwrap_or(5));
-    let is_early = row.polled_at.is_some_and(|at| tx.now().since(at) < pause);
-    let pause = if is_early { row.pause + SLOWER } else { row.pause };
+async fn look(tx: &WriteTx, id: DeviceId) -> Outcome<Exchanged> {
+    // Written to first, so that two looks at once take turns.
+    let sql = "UPDATE oauth_devices SET pause = pause WHERE id = $1 RETURNING pause, polled_at";
+    let looked = Looked::find_by_statement(tx.sql(sql, [id.into()]))
+        .one(tx.conn())
+        .await?;
+    let Looked { pause, polled_at } = looked.ok_or_else(|| Error::internal("a device went while it was looked at"))?;
+    let wait = Duration::from_secs(u64::try_from(pause).unwrap_or(5));
+    let is_early = polled_at.is_some_and(|at| tx.now().since(at) < wait);
+    let pause = if is_early { pause + SLOWER } else { pause };
     let sql = "UPDATE oauth_devices SET polled_at = $2, pause = $3 WHERE id = $1";
-    let values = [row.id.into(), tx.now().into(), pause.into()];
+    let values = [id.into(), tx.now().into(), pause.into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(Exchanged::Noted(if is_early {
         Refusal::new(

@@ -4,14 +4,15 @@ use super::code::Used;
 use super::party::Party;
 use super::refusal::{Outcome, Refusal, RefusalCode};
 use super::scopes::Word;
-use super::tokens::NewAccess;
+use super::tokens::{self, Access, NewAccess, Source};
 use super::{Client, GrantType, Issued, Minter, Scopes, code, device, grant, pkce, refresh};
 use crate::access::{Caller, GrantSet, Origin};
-use crate::auth::account;
 use crate::auth::oauth_token::Holder;
+use crate::auth::{account, service_key};
+use crate::crypto::token::{Token, TokenKind};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{OrgId, ServiceAccountId};
-use crate::kernel::{Error, Reads, WriteTx};
+use crate::kernel::{Error, WriteTx};
 use crate::signing::Alg;
 
 /// A token request.
@@ -104,10 +105,8 @@ async fn of_code(
     let shown = match used.ok_or_else(refused)? {
         Used::Now(shown) => shown,
         Used::Before(shown) => {
-            let grant = grant::find(tx, shown.grant_id)
-                .await?
-                .filter(|grant| shown.client_id == client.id && grant.is_live(tx.now()))
-                .ok_or_else(refused)?;
+            let grant = grant::hold(tx, shown.grant_id).await?;
+            let grant = grant.filter(|_| shown.client_id == client.id).ok_or_else(refused)?;
             return refresh::end(tx, &grant, client, origin).await;
         }
     };
@@ -115,20 +114,14 @@ async fn of_code(
     let fits = shown.client_id == client.id
         && form.redirect_uri.as_deref() == Some(shown.redirect_uri.as_str())
         && pkce::fits(verifier, &shown.code_challenge);
-    let grant = grant::find(tx, shown.grant_id)
-        .await?
-        .filter(|grant| grant.is_live(tx.now()));
+    let grant = grant::hold(tx, shown.grant_id).await?;
     let (true, Some(grant)) = (fits, grant) else {
         return Ok(Exchanged::Noted(refused()));
     };
-    let standing = refresh::standing(tx, &grant).await?;
-    if standing.is_none_or(|standing| standing.disabled_at.is_some()) {
-        return Ok(Exchanged::Noted(refused()));
-    }
     issue(tx, minter, client, &grant, origin).await
 }
 
-/// The first tokens of a consent.
+/// The first tokens of a consent, which is held: see [`grant::hold`].
 pub(super) async fn issue(
     tx: &WriteTx,
     minter: &Minter<'_>,
@@ -138,12 +131,20 @@ pub(super) async fn issue(
 ) -> Outcome<Exchanged> {
     let account = account::get(tx, grant.user).await?;
     let origin = origin.clone().by_user(account.id, &account.email);
-    let made = minter.of_grant(tx, client, grant, &grant.scopes, &origin).await?;
+    let refresh = if tokens::goes_on(client, grant) {
+        let token = Token::generate(tx.rng(), TokenKind::ClientRefresh)?;
+        minter.refresh(tx, client, grant, &token, &origin).await?;
+        Some(token)
+    } else {
+        None
+    };
+    let issued = minter.of_grant(tx, client, grant, &grant.scopes, refresh, &origin);
+    let issued = issued.await?;
     let entry = Entry::of_account(grant.user, Action::OAuthTokensIssued, Target::OAuthGrant(grant.id))
         .with("client_id", client.client_id())
         .with("scopes", grant.scopes.to_list());
     journal::record(tx, &origin, entry).await?;
-    Ok(Exchanged::Tokens(Box::new(made.issued)))
+    Ok(Exchanged::Tokens(Box::new(issued)))
 }
 
 /// The permissions that are asked for without a person: words of OpenID Connect are about one.
@@ -159,10 +160,11 @@ fn permissions(form: &TokenForm) -> Result<Option<Scopes>, Refusal> {
     Ok(Some(scopes))
 }
 
-fn tokens(access_token: String, scope: String, org: Option<OrgId>) -> Exchanged {
+fn alone(access: Access, scope: String, org: Option<OrgId>) -> Exchanged {
+    let Access { token, expires_in } = access;
     Exchanged::Tokens(Box::new(Issued {
-        access_token,
-        expires_in: super::tokens::ACCESS_TTL.as_secs(),
+        access_token: token,
+        expires_in,
         refresh_token: None,
         id_token: None,
         scope,
@@ -170,7 +172,8 @@ fn tokens(access_token: String, scope: String, org: Option<OrgId>) -> Exchanged 
     }))
 }
 
-/// A service account gets a token that lives for minutes instead of its key. It narrows further if it is asked to.
+/// A service account gets a token that lives for minutes instead of its key, and not longer than that. It narrows further if
+/// it is asked to.
 async fn of_account(
     tx: &WriteTx,
     minter: &Minter<'_>,
@@ -182,6 +185,10 @@ async fn of_account(
     let scopes = permissions(form)?;
     let org = caller.actor.ceiling.org;
     let org = org.ok_or_else(|| Error::internal("a service account without an organisation"))?;
+    let key = service_key::tradable(tx, caller.credential).await?.ok_or_else(|| {
+        let detail = "This is no key but a token that was traded for something. Use it as it is.";
+        Refusal::new(RefusalCode::UnauthorizedClient, detail)
+    })?;
     let client_id = id.to_string();
     let access = NewAccess {
         holder: Holder::ServiceAccount(id),
@@ -190,13 +197,13 @@ async fn of_account(
         grants: scopes.as_ref().and_then(Scopes::grants),
         scope: scopes.as_ref().map(ToString::to_string).unwrap_or_default(),
         org: Some(org),
-        grant: None,
+        source: Source::Key(key),
     };
     let token = minter.access(tx, &access, origin).await?;
     let entry = Entry::in_org(org, Action::OAuthTokensIssued, Target::ServiceAccount(id))
         .with("scopes", scopes.as_ref().map(Scopes::to_list));
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(tokens(token, access.scope, Some(org)))
+    Ok(alone(token, access.scope, Some(org)))
 }
 
 /// A client gets a token that says who it is. Here it opens nothing.
@@ -221,12 +228,12 @@ async fn of_client(
         grants: Some(&GrantSet::EMPTY),
         scope: scopes.to_string(),
         org: None,
-        grant: None,
+        source: Source::Client,
     };
     let token = minter.access(tx, &access, origin).await?;
     let entry = Entry::of_account(owner, Action::OAuthTokensIssued, Target::OAuthClient(client.id))
         .with("client_id", client_id.clone())
         .with("scopes", scopes.to_list());
     journal::record(tx, origin, entry).await?;
-    Ok(tokens(token, access.scope, None))
+    Ok(alone(token, access.scope, None))
 }

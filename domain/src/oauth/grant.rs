@@ -5,9 +5,9 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{Client, Scopes};
-use crate::auth::oauth_token;
+use crate::auth::{account, oauth_token};
 use crate::kernel::id::{OAuthClientId, OAuthGrantId, OrgId, UserId};
-use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Error, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// However often its tokens are renewed, a consent ends after this long. Source: ASVS 5.0, 10.4.8.
 pub const TTL: Duration = Duration::from_hours(90 * 24);
@@ -104,6 +104,25 @@ pub async fn find(from: &impl Reads, id: OAuthGrantId) -> Result<Option<Grant>> 
     row.map(Row::read).transpose()
 }
 
+/// A consent that holds, and whose person is let in. Their account is locked until the transaction ends: what ends
+/// consents waits, or was first. `None` for any other.
+///
+/// # Errors
+/// [`Error::Db`].
+pub(super) async fn hold(tx: &WriteTx, id: OAuthGrantId) -> Result<Option<Grant>> {
+    let Some(found) = find(tx, id).await? else {
+        return Ok(None);
+    };
+    let standing = match account::lock(tx, found.user).await {
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => return Ok(None),
+        standing => standing?,
+    };
+    if standing.disabled_at.is_some() {
+        return Ok(None);
+    }
+    Ok(find(tx, id).await?.filter(|grant| grant.is_live(tx.now())))
+}
+
 /// Whether a person has let a client do all this before, in this organisation, and that holds.
 ///
 /// # Errors
@@ -128,6 +147,37 @@ pub async fn is_known(
         }
     }
     Ok(false)
+}
+
+/// All that a person lets clients do, newest first.
+///
+/// # Errors
+/// [`Error::Db`].
+pub(super) async fn live_of_user(from: &impl Reads, user: UserId) -> Result<Vec<Grant>> {
+    let sql = format!(
+        "{SELECT} WHERE user_id = $1 AND revoked_at IS NULL AND ends_at > $2 ORDER BY created_at DESC, id DESC"
+    );
+    let rows = Row::find_by_statement(from.sql(&sql, [user.into(), from.now().into()]))
+        .all(from.conn())
+        .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Ends all that a person lets one client do, with every token that came of it; returns how many consents that were. The
+/// caller has locked the account, and journals.
+///
+/// # Errors
+/// [`Error::Db`].
+pub(super) async fn end_of_client(tx: &WriteTx, user: UserId, client: OAuthClientId) -> Result<u64> {
+    let sql = "UPDATE oauth_grants SET revoked_at = $3
+               WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND ends_at > $3";
+    let values: [sea_orm::Value; 3] = [user.into(), client.into(), tx.now().into()];
+    let ended = tx.conn().execute_raw(tx.sql(sql, values.clone())).await?;
+    let sql = "UPDATE credentials SET revoked_at = $3
+               WHERE principal_id = $1 AND kind IN ('oauth_access', 'oauth_refresh') AND revoked_at IS NULL
+                 AND family_id IN (SELECT id FROM oauth_grants WHERE user_id = $1 AND client_id = $2)";
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(ended.rows_affected())
 }
 
 /// Ends all that a person has let clients do, with every token that came of it. The caller has locked the account, and

@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::party::Party;
 use super::{grant, revoke};
+use crate::auth::authenticate;
+use crate::auth::oauth_token::CLIENT;
 use crate::crypto::token::TokenMacKey;
 use crate::kernel::id::OAuthGrantId;
 use crate::kernel::{Db, Reads, Result};
@@ -25,11 +27,8 @@ pub async fn introspect(db: &Db, macs: &TokenMacKey, issuer: &str, party: &Party
     if stored.is_over(db.now()) || stored.replaced_by.is_some() {
         return Ok(inactive());
     }
-    let grant = match stored.family_id {
-        Some(family) => grant::find(db, OAuthGrantId(family)).await?,
-        None => None,
-    };
-    if grant.as_ref().is_some_and(|grant| !grant.is_live(db.now())) {
+    // A client's own token is nobody's that could be switched off; that the client may ask tells of it.
+    if stored.principal_type != CLIENT && !authenticate::is_in_force(db, stored.id).await? {
         return Ok(inactive());
     }
     let mut told = Map::new();
@@ -49,6 +48,10 @@ pub async fn introspect(db: &Db, macs: &TokenMacKey, issuer: &str, party: &Party
     if let Some(end) = stored.expires_at {
         told.insert("exp".to_owned(), end.secs().into());
     }
+    let grant = match stored.family_id {
+        Some(family) => grant::find(db, OAuthGrantId(family)).await?,
+        None => None,
+    };
     if let Some(grant) = grant {
         told.insert("sub".to_owned(), grant.user.to_string().into());
         told.insert("scope".to_owned(), grant.scopes.to_string().into());

@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod client;
 pub mod client_change;
 mod code;
+pub mod consents;
 pub mod device;
 pub mod discovery;
 mod entity;

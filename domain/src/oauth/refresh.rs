@@ -1,22 +1,20 @@
 //! Renewing a client's tokens. Each refresh token is good for one trade; one that is traded twice was stolen, unless the
 //! answer to the first trade was lost.
 
-use std::time::Duration;
-
 use super::exchange::Exchanged;
 use super::grant::{self, Grant};
 use super::refusal::{Outcome, Refusal, RefusalCode};
+use super::tokens::goes_on;
 use super::{Client, Minter, Scopes};
 use crate::access::Origin;
-use crate::auth::account::{self, Standing};
+use crate::auth::account;
 use crate::auth::oauth_token::{self, Stored};
+use crate::auth::rotation::{Shown, Turn};
+use crate::crypto::token::TokenKind;
 use crate::journal::{self, Action, Entry, Target};
-use crate::kernel::id::{CredentialId, OAuthGrantId};
-use crate::kernel::{ProblemCode, Reads, Result, WriteTx};
+use crate::kernel::id::OAuthGrantId;
+use crate::kernel::{Reads, WriteTx};
 use crate::mail::{self, NewMail, Template, To};
-
-/// A client whose answer was lost may use its refresh token once more within this time.
-const LOST_ANSWER: Duration = Duration::from_secs(30);
 
 fn refused() -> Refusal {
     Refusal::grant("The refresh token is unknown, expired or revoked, or another client's.")
@@ -35,6 +33,20 @@ pub(super) async fn trade(
     origin: &Origin,
 ) -> Outcome<Exchanged> {
     let (stored, grant) = locked(tx, minter, client, text).await?;
+    let account = account::get(tx, grant.user).await?;
+    let origin = origin.clone().by_user(account.id, &account.email);
+    let shown = Shown {
+        id: stored.id,
+        text,
+        replaced_by: stored.replaced_by,
+    };
+    let macs = minter.keys.token_mac();
+    // Before the scopes are looked at: a thief is one whatever is asked for.
+    let (next, is_again) = match shown.turn(tx, macs, TokenKind::ClientRefresh).await? {
+        Turn::First(next) => (next, false),
+        Turn::Again(next) => (next, true),
+        Turn::Reuse => return end(tx, &grant, client, &origin).await,
+    };
     let scopes = match scope {
         None => grant.scopes.clone(),
         Some(text) => Scopes::parse(text)?,
@@ -43,21 +55,20 @@ pub(super) async fn trade(
         let detail = "A refresh token is good for no more than was agreed to.";
         return Err(Refusal::new(RefusalCode::InvalidScope, detail).into());
     }
-    let account = account::get(tx, grant.user).await?;
-    let origin = origin.clone().by_user(account.id, &account.email);
-    if let Some(successor) = stored.replaced_by {
-        if !answer_was_lost(tx, successor).await? {
-            return end(tx, &grant, client, &origin).await;
-        }
-        oauth_token::revoke(tx, successor).await?;
-    }
-    let made = minter.of_grant(tx, client, &grant, &scopes, &origin).await?;
-    let next = made.refresh.ok_or_else(refused)?;
-    oauth_token::replaced(tx, stored.id, next).await?;
-    let entry = Entry::of_account(grant.user, Action::OAuthTokensRefreshed, Target::OAuthGrant(grant.id))
+    let mut entry = Entry::of_account(grant.user, Action::OAuthTokensRefreshed, Target::OAuthGrant(grant.id))
         .with("client_id", client.client_id());
+    if is_again {
+        entry = entry.with("again", true);
+    } else {
+        let id = minter.refresh(tx, client, &grant, &next, &origin).await?;
+        shown.replaced(tx, id).await?;
+    }
+    // OpenID Connect Core §12.2: the nonce was of the sign-in.
+    let grant = Grant { nonce: None, ..grant };
+    let issued = minter.of_grant(tx, client, &grant, &scopes, Some(next), &origin);
+    let issued = issued.await?;
     journal::record(tx, &origin, entry).await?;
-    Ok(Exchanged::Tokens(Box::new(made.issued)))
+    Ok(Exchanged::Tokens(Box::new(issued)))
 }
 
 /// A refresh token of this client with its consent, both in force. The account is locked: of two that trade one token at
@@ -69,29 +80,12 @@ async fn locked(tx: &WriteTx, minter: &Minter<'_>, client: &Client, text: &str) 
         .filter(|stored| stored.name == client.client_id())
         .ok_or_else(refused)?;
     let id = OAuthGrantId(found.family_id.ok_or_else(refused)?);
-    let grant = grant::find(tx, id).await?.ok_or_else(refused)?;
-    let standing = standing(tx, &grant).await?.ok_or_else(refused)?;
+    let grant = grant::hold(tx, id).await?.ok_or_else(refused)?;
     let stored = oauth_token::find_refresh(tx, macs, text).await?.ok_or_else(refused)?;
-    let grant = grant::find(tx, id).await?.ok_or_else(refused)?;
-    if stored.is_over(tx.now()) || !grant.is_live(tx.now()) || standing.disabled_at.is_some() {
+    if stored.is_over(tx.now()) || !goes_on(client, &grant) {
         return Err(refused().into());
     }
     Ok((stored, grant))
-}
-
-/// Locks the account of a consent; `None` when it is gone.
-pub(super) async fn standing(tx: &WriteTx, grant: &Grant) -> Result<Option<Standing>> {
-    match account::lock(tx, grant.user).await {
-        Err(error) if error.code() == Some(ProblemCode::NotFound) => Ok(None),
-        standing => standing.map(Some),
-    }
-}
-
-async fn answer_was_lost(tx: &WriteTx, successor: CredentialId) -> Result<bool> {
-    let successor = oauth_token::find(tx, successor).await?;
-    Ok(successor.is_some_and(|next| {
-        next.last_used_at.is_none() && next.revoked_at.is_none() && tx.now().since(next.created_at) <= LOST_ANSWER
-    }))
 }
 
 /// Ends a consent whose code or refresh token has come twice, and tells its person.

@@ -56,19 +56,27 @@ pub async fn revoke(
     if stored.is_over(tx.now()) {
         return Ok(false);
     }
-    let family = stored.family_id.map(OAuthGrantId);
-    match (claims, family) {
-        (None, Some(grant)) => grant::end(tx, grant).await?,
+    // Of a service account's token the family is the key that it was traded for, which goes on.
+    let is_of_person = stored.principal_type == "user";
+    let consent = stored.family_id.map(OAuthGrantId).filter(|_| is_of_person);
+    match (claims, consent) {
+        (None, Some(id)) => {
+            // Held, so that no trade that is under way makes another token of it.
+            let Some(grant) = grant::hold(tx, id).await? else {
+                return Ok(false);
+            };
+            grant::end(tx, grant.id).await?;
+        }
         (Some(_), _) | (None, None) => oauth_token::revoke(tx, stored.id).await?,
     }
-    let entry = entry(&stored, family, party).with("client_id", party.client_id());
+    let entry = entry(&stored, consent, party).with("client_id", party.client_id());
     journal::record(tx, origin, entry).await?;
     Ok(true)
 }
 
-fn entry(stored: &Stored, family: Option<OAuthGrantId>, party: &Party) -> Entry {
+fn entry(stored: &Stored, consent: Option<OAuthGrantId>, party: &Party) -> Entry {
     let id = stored.principal_id;
-    let target = family.map_or(Target::Token(stored.id.0), Target::OAuthGrant);
+    let target = consent.map_or(Target::Token(stored.id.0), Target::OAuthGrant);
     match (stored.principal_type.as_str(), stored.org_id, party) {
         ("service_account", Some(org), _) => {
             Entry::in_org(org, Action::OAuthRevoked, Target::ServiceAccount(ServiceAccountId(id)))

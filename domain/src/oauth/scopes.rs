@@ -114,6 +114,16 @@ impl Scopes {
         !self.has_everything && self.words.is_subset(&others.words) && self.grants.is_subset_of(&others.grants)
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn union(&self, others: &Self) -> Self {
+        Self {
+            words: self.words.union(&others.words).copied().collect(),
+            grants: self.grants.union(&others.grants),
+            has_everything: self.has_everything || others.has_everything,
+        }
+    }
+
     /// One by one, as sent.
     pub fn to_list(&self) -> Vec<String> {
         let words = self.words.iter().map(|word| word.as_str().to_owned());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::grant::Grant;
 use super::scopes::Word;
@@ -11,10 +12,11 @@ use crate::access::{GrantSet, Origin};
 use crate::auth::account;
 use crate::auth::amr::Amr;
 use crate::auth::oauth_token::{self, Holder, NewToken};
+use crate::auth::service_key::Tradable;
 use crate::crypto::key_store::KeyStore;
 use crate::crypto::token::Token;
 use crate::kernel::id::{CredentialId, OrgId};
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Reads, Result, Timestamp, WriteTx};
 use crate::signing::{Alg, Signer, Typ};
 
 /// How long an access token lives. Whoever checks it without us believes it for this long.
@@ -43,13 +45,6 @@ pub struct Issued {
     pub org: Option<OrgId>,
 }
 
-/// Tokens with what replaces a refresh token.
-pub(super) struct Made {
-    pub(super) issued: Issued,
-    /// The credential of the refresh token.
-    pub(super) refresh: Option<CredentialId>,
-}
-
 /// Whose access token it is and what for.
 pub(super) struct NewAccess<'a> {
     pub(super) holder: Holder,
@@ -58,21 +53,70 @@ pub(super) struct NewAccess<'a> {
     pub(super) grants: Option<&'a GrantSet>,
     pub(super) scope: String,
     pub(super) org: Option<OrgId>,
-    pub(super) grant: Option<&'a Grant>,
+    pub(super) source: Source<'a>,
+}
+
+/// What a token comes of: it ends with it at the latest, and is refused once it was revoked.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Consent(&'a Grant),
+    /// Of a service account.
+    Key(Tradable),
+    /// A client's own secret, which it shows each time.
+    Client,
+}
+
+impl<'a> Source<'a> {
+    fn grant(self) -> Option<&'a Grant> {
+        match self {
+            Self::Consent(grant) => Some(grant),
+            Self::Key(_) | Self::Client => None,
+        }
+    }
+
+    fn family(self) -> Option<Uuid> {
+        match self {
+            Self::Consent(grant) => Some(grant.id.0),
+            Self::Key(key) => Some(key.id.0),
+            Self::Client => None,
+        }
+    }
+
+    /// When a token ends that would live for so long by itself.
+    fn end(self, alone: Timestamp) -> Timestamp {
+        match self {
+            Self::Consent(grant) => grant.ends_at.min(alone),
+            Self::Key(key) => key.end(alone),
+            Self::Client => alone,
+        }
+    }
+}
+
+/// A signed access token.
+pub(super) struct Access {
+    pub(super) token: String,
+    /// Seconds.
+    pub(super) expires_in: u64,
+}
+
+/// Whether a consent goes on without its person, by refresh tokens.
+pub(super) fn goes_on(client: &Client, grant: &Grant) -> bool {
+    client.may(GrantType::RefreshToken) && (grant.scopes.has(Word::OfflineAccess) || client.owner.is_none())
 }
 
 impl Minter<'_> {
     /// Makes an access token after RFC 9068. The caller journals.
-    pub(super) async fn access(&self, tx: &WriteTx, new: &NewAccess<'_>, origin: &Origin) -> Result<String> {
-        let ends_at = tx.now() + ACCESS_TTL;
+    pub(super) async fn access(&self, tx: &WriteTx, new: &NewAccess<'_>, origin: &Origin) -> Result<Access> {
+        let ends_at = new.source.end(tx.now() + ACCESS_TTL);
+        let grant = new.source.grant();
         let stored = NewToken {
             holder: new.holder,
             client: new.client_id,
             grants: new.grants,
             org: new.org,
-            family: new.grant.map(|grant| grant.id.0),
-            auth_time: new.grant.and_then(|grant| grant.auth_time),
-            amr: new.grant.and_then(|grant| grant.amr.as_deref()),
+            family: new.source.family(),
+            auth_time: grant.and_then(|grant| grant.auth_time),
+            amr: grant.and_then(|grant| grant.amr.as_deref()),
             ends_at,
         };
         let id = oauth_token::insert_access(tx, &stored, origin).await?;
@@ -85,28 +129,57 @@ impl Minter<'_> {
         claim("jti", id.to_string().into());
         claim("iat", tx.now().secs().into());
         claim("exp", ends_at.secs().into());
-        claim("scope", new.scope.clone().into());
-        if let Some(at) = new.grant.and_then(|grant| grant.auth_time) {
+        // A service account whose token narrows nothing asked for no scope, and there is no empty one.
+        if !new.scope.is_empty() {
+            claim("scope", new.scope.clone().into());
+        }
+        if let Some(at) = grant.and_then(|grant| grant.auth_time) {
             claim("auth_time", at.secs().into());
         }
         if let Some(org) = new.org {
             claim("org_id", org.to_string().into());
         }
-        self.signer
-            .sign(tx, self.keys, &claims, Typ::AccessToken, new.alg)
-            .await
+        let token = self.signer.sign(tx, self.keys, &claims, Typ::AccessToken, new.alg);
+        Ok(Access {
+            token: token.await?,
+            expires_in: ends_at.since(tx.now()).as_secs(),
+        })
     }
 
-    /// Makes the tokens that a consent is good for, those of now for `scopes`, which are among its own. The caller
-    /// journals.
+    /// Stores a refresh token of a consent; answers its credential. The caller journals.
+    pub(super) async fn refresh(
+        &self,
+        tx: &WriteTx,
+        client: &Client,
+        grant: &Grant,
+        token: &Token,
+        origin: &Origin,
+    ) -> Result<CredentialId> {
+        let client_id = client.client_id();
+        let stored = NewToken {
+            holder: Holder::User(grant.user),
+            client: &client_id,
+            grants: grant.scopes.grants(),
+            org: grant.org,
+            family: Some(grant.id.0),
+            auth_time: grant.auth_time,
+            amr: grant.amr.as_deref(),
+            ends_at: grant.ends_at,
+        };
+        oauth_token::insert_refresh(tx, self.keys.token_mac(), token, &stored, origin).await
+    }
+
+    /// Makes the tokens that a consent is good for, for `scopes`, which are among its own, to go with a refresh token that
+    /// is stored already. The caller journals.
     pub(super) async fn of_grant(
         &self,
         tx: &WriteTx,
         client: &Client,
         grant: &Grant,
         scopes: &Scopes,
+        refresh_token: Option<Token>,
         origin: &Origin,
-    ) -> Result<Made> {
+    ) -> Result<Issued> {
         let client_id = client.client_id();
         let access = NewAccess {
             holder: Holder::User(grant.user),
@@ -115,42 +188,21 @@ impl Minter<'_> {
             grants: scopes.grants(),
             scope: scopes.to_string(),
             org: grant.org,
-            grant: Some(grant),
+            source: Source::Consent(grant),
         };
-        let access_token = self.access(tx, &access, origin).await?;
-        let goes_on =
-            client.may(GrantType::RefreshToken) && (grant.scopes.has(Word::OfflineAccess) || client.owner.is_none());
-        let refresh = if goes_on {
-            let stored = NewToken {
-                holder: Holder::User(grant.user),
-                client: &client_id,
-                grants: grant.scopes.grants(),
-                org: grant.org,
-                family: Some(grant.id.0),
-                auth_time: grant.auth_time,
-                amr: grant.amr.as_deref(),
-                ends_at: grant.ends_at,
-            };
-            Some(oauth_token::insert_refresh(tx, self.keys.token_mac(), &stored, origin).await?)
-        } else {
-            None
-        };
-        let (refresh, refresh_token) = refresh.unzip();
+        let Access { token, expires_in } = self.access(tx, &access, origin).await?;
         let id_token = if scopes.has(Word::OpenId) {
             Some(self.id_token(tx, client, grant, scopes).await?)
         } else {
             None
         };
-        Ok(Made {
-            issued: Issued {
-                access_token,
-                expires_in: ACCESS_TTL.as_secs(),
-                refresh_token,
-                id_token,
-                scope: access.scope,
-                org: grant.org,
-            },
-            refresh,
+        Ok(Issued {
+            access_token: token,
+            expires_in,
+            refresh_token,
+            id_token,
+            scope: access.scope,
+            org: grant.org,
         })
     }
 

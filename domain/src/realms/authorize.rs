@@ -3,10 +3,11 @@
 
 use super::roles::{self, AppRole, Subject};
 use super::token::{self, Live};
-use crate::access::decide::{Matched, Reason};
+use crate::access::decide::{Matched, Reason, takes_in};
 use crate::access::door::door;
+use crate::access::grant::require_scope;
 use crate::access::trial::trial;
-use crate::access::{Caller, Permission, Principal};
+use crate::access::{self, Caller, Permission, Principal};
 use crate::auth::authenticate::{self, Shown};
 use crate::auth::realm_token::Holder;
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
@@ -165,10 +166,15 @@ impl Verdict {
 /// Answers somebody who was shown a token: a user's of a realm, a service account's, a person's. It takes somebody who may
 /// know of the organisation that it is about, or whose own token it is; to others every token is unknown.
 ///
+/// What narrows the asking credential narrows what it may ask: its scopes must hold `access:read`, as for any question
+/// about access, and of a place beyond its organisation and patterns it is told as much as of a place that there is not.
+/// The roles of an application are of the whole organisation, so a credential that is bound to places does not reach them.
+///
 /// # Errors
-/// `invalid_field` when the token is bound to no organisation and the question names none.
+/// `insufficient_scope`; `invalid_field` when the token is bound to no organisation and the question names none.
 pub async fn authorize(db: &Db, macs: &TokenMacKey, instance: &str, caller: &Caller, asked: &Asked) -> Result<Verdict> {
     caller.mark_decided();
+    require_scope(caller, Permission::AccessRead)?;
     let text = asked.token.expose();
     if let Some(live) = token::live(db, instance, text).await? {
         return of_realm(db, caller, live, &asked.about).await;
@@ -196,6 +202,13 @@ async fn shown(db: &Db, macs: &TokenMacKey, instance: &str, caller: &Caller, tex
     }
 }
 
+/// Whether the caller may be told about tokens of an organisation, and its credential takes in the whole of it.
+async fn may_ask_all(db: &Db, caller: &Caller, org: OrgId) -> Result<bool> {
+    // As for a permission on the organisation itself.
+    let is_within = takes_in(&caller.actor, Permission::OrgRead, &access::Resource::org(org));
+    Ok(is_within && may_ask(db, caller, org).await?)
+}
+
 /// Whether the caller may be told about tokens of an organisation.
 async fn may_ask(db: &Db, caller: &Caller, org: OrgId) -> Result<bool> {
     let is_its_machine = matches!(caller.actor.principal, Principal::ServiceAccount(_));
@@ -211,7 +224,7 @@ async fn may_ask(db: &Db, caller: &Caller, org: OrgId) -> Result<bool> {
 
 async fn of_realm(db: &Db, caller: &Caller, live: Live, about: &About) -> Result<Verdict> {
     let Live { realm, holder, label } = live;
-    if !may_ask(db, caller, realm.id).await? && !is_own(caller, holder) {
+    if !is_own(caller, holder) && !may_ask_all(db, caller, realm.id).await? {
         return Ok(Verdict::NO_TOKEN);
     }
     let subject = Subject::from(holder);
@@ -264,10 +277,13 @@ async fn of_platform(db: &Db, caller: &Caller, shown: &Caller, about: &About) ->
     match about {
         About::App(permission) => {
             let org = bound.ok_or_else(|| required("resource"))?;
-            let tried = trial(db, shown, Permission::OrgRead, &[&org.to_string()], None).await?;
+            let tried = trial(db, caller, shown, Permission::OrgRead, &[&org.to_string()], None).await?;
             let Some(tried) = tried.filter(|tried| tried.org.id == org) else {
                 return Ok(Verdict::NO_TOKEN);
             };
+            if !tried.is_within {
+                return Ok(beyond(caller, shown, whose));
+            }
             if !knows(db, caller, shown, org).await? {
                 return Ok(Verdict::NO_TOKEN);
             }
@@ -291,10 +307,13 @@ async fn of_platform(db: &Db, caller: &Caller, shown: &Caller, about: &About) ->
                 (None, None) => return Err(required("resource.org").into()),
             };
             let path = question.path(&org);
-            let tried = trial(db, shown, question.permission, &path, key.as_deref()).await?;
+            let tried = trial(db, caller, shown, question.permission, &path, key.as_deref()).await?;
             let Some(tried) = tried else {
                 return Ok(unknown_place(caller, shown, whose));
             };
+            if !tried.is_within {
+                return Ok(beyond(caller, shown, whose));
+            }
             if !knows(db, caller, shown, tried.org.id).await? {
                 return Ok(Verdict::NO_TOKEN);
             }
@@ -316,9 +335,21 @@ async fn of_platform(db: &Db, caller: &Caller, shown: &Caller, about: &About) ->
     }
 }
 
+/// Beyond what the asking credential is bound to. Of itself it is told that it may not, and of others nothing.
+fn beyond(caller: &Caller, shown: &Caller, whose: Whose) -> Verdict {
+    if caller.credential == shown.credential {
+        return Verdict::new(whose, Reason::NoGrant, None);
+    }
+    Verdict::NO_TOKEN
+}
+
 /// Where there is no such organisation, whoever asks about somebody else is told what they are told of one that is hidden
-/// from them.
+/// from them, and a credential that is bound to a place what it is told of others.
 fn unknown_place(caller: &Caller, shown: &Caller, whose: Whose) -> Verdict {
+    let ceiling = &caller.actor.ceiling;
+    if ceiling.org.is_some() || !ceiling.patterns.is_empty() {
+        return beyond(caller, shown, whose);
+    }
     if caller.actor.principal == shown.actor.principal {
         return Verdict::new(whose, Reason::NoGrant, None);
     }

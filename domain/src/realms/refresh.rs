@@ -1,20 +1,17 @@
 //! Renewing the tokens of a user. Each refresh token is good for one trade; one that is traded twice was stolen, unless
 //! the answer to the first trade was lost.
 
-use std::time::Duration;
-
 use super::realm::Realm;
 use super::tokens::{Given, SignIn, of_sign_in};
 use super::user::{self, Standing};
 use crate::access::Origin;
 use crate::auth::realm_token::{self, Holder, Stored};
+use crate::auth::rotation::{Shown, Turn};
+use crate::crypto::token::TokenKind;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::SessionId;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::oauth::Minter;
-
-/// A client whose answer was lost may use its refresh token once more within this time.
-const LOST_ANSWER: Duration = Duration::from_secs(30);
 
 fn refused() -> Error {
     let detail = "The refresh token is unknown, expired or revoked. Sign in again.";
@@ -38,23 +35,36 @@ pub(super) async fn trade(
     let entry = |action| {
         Entry::in_org(realm.id, action, Target::RealmUser(user.id)).with("session_id", SessionId(family).to_string())
     };
-    if let Some(successor) = stored.replaced_by {
-        if !realm_token::is_unused(tx, successor, LOST_ANSWER).await? {
+    let shown = Shown {
+        id: stored.id,
+        text,
+        replaced_by: stored.replaced_by,
+    };
+    let macs = minter.keys.token_mac();
+    let (next, is_again) = match shown.turn(tx, macs, TokenKind::RealmRefresh).await? {
+        Turn::First(next) => (next, false),
+        Turn::Again(next) => (next, true),
+        Turn::Reuse => {
             realm_token::revoke_family(tx, family).await?;
             journal::record(tx, &origin, entry(Action::RealmReuseDetected)).await?;
             return Ok(Given::ReuseDetected);
         }
-        realm_token::revoke(tx, successor).await?;
-    }
+    };
     let sign_in = SignIn {
         user: user.id,
         family,
         auth_time: stored.auth_time,
         ends_at: stored.ends_at,
     };
-    let (next, tokens) = of_sign_in(tx, minter, realm, &sign_in, &origin).await?;
-    realm_token::replaced(tx, stored.id, next).await?;
-    journal::record(tx, &origin, entry(Action::RealmTokensRefreshed)).await?;
+    let mut entry = entry(Action::RealmTokensRefreshed);
+    if is_again {
+        entry = entry.with("again", true);
+    } else {
+        let id = sign_in.keep(tx, minter, realm, &next, &origin).await?;
+        shown.replaced(tx, id).await?;
+    }
+    let tokens = of_sign_in(tx, minter, realm, &sign_in, next, &origin).await?;
+    journal::record(tx, &origin, entry).await?;
     Ok(Given::Tokens(tokens))
 }
 

@@ -35,7 +35,7 @@ pub enum Proved {
 /// A user who has shown its password.
 pub struct User(pub(super) Standing);
 
-fn wrong_client() -> Error {
+pub(super) fn wrong_client() -> Error {
     let detail = "The client is unknown or switched off, or its secret is wrong.";
     Problem::new(ProblemCode::InvalidCredentials, detail).into()
 }

@@ -1,6 +1,7 @@
 //! What becomes of a token of a realm that is shown again: whose it is now, and giving it up.
 
 use sea_orm::FromQueryResult;
+use uuid::Uuid;
 
 use super::realm::{self, Realm};
 use super::user;
@@ -68,7 +69,7 @@ pub async fn live(from: &impl Reads, instance: &str, text: &str) -> Result<Optio
     };
     let label = match stored.holder {
         Holder::User(id) => user_label(from, realm.id, id).await?,
-        Holder::ServiceAccount(id) => account_label(from, realm.id, id).await?,
+        Holder::ServiceAccount(id) => account_label(from, realm.id, id, stored.family).await?,
     };
     Ok(label.map(|label| Live {
         realm,
@@ -87,10 +88,18 @@ struct Account {
     name: String,
 }
 
-async fn account_label(from: &impl Reads, org: OrgId, id: ServiceAccountId) -> Result<Option<String>> {
+/// The name of a service account that is let in, unless the key was revoked that its token was traded for.
+async fn account_label(
+    from: &impl Reads,
+    org: OrgId,
+    id: ServiceAccountId,
+    key: Option<Uuid>,
+) -> Result<Option<String>> {
     let sql = "SELECT s.name FROM service_accounts s LEFT JOIN projects p ON p.id = s.project_id
-               WHERE s.id = $1 AND s.org_id = $2 AND s.disabled_at IS NULL AND p.deleted_at IS NULL";
-    let found = Account::find_by_statement(from.sql(sql, [id.into(), org.into()]))
+               WHERE s.id = $1 AND s.org_id = $2 AND s.disabled_at IS NULL AND p.deleted_at IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM credentials k WHERE k.id = $3 AND k.revoked_at IS NOT NULL)";
+    let values = [id.into(), org.into(), key.unwrap_or(Uuid::nil()).into()];
+    let found = Account::find_by_statement(from.sql(sql, values))
         .one(from.conn())
         .await?;
     Ok(found.map(|account| account.name))
@@ -120,6 +129,10 @@ pub async fn revoke(
     let Some(stored) = found.filter(ours) else {
         return Ok(false);
     };
+    if let Holder::User(id) = stored.holder {
+        // Held, so that no trade that is under way makes another token of it.
+        user::lock(tx, realm.id, id).await?;
+    }
     match stored.family.filter(|_| is_refresh) {
         Some(family) => realm_token::revoke_family(tx, family).await?,
         None => realm_token::revoke(tx, stored.id).await?,

@@ -11,11 +11,12 @@ use super::password::wrong_details;
 use super::realm::{self, Realm};
 use super::refresh;
 use super::roles::{self, AppRole};
-use super::sign_in::{Proved, User};
+use super::sign_in::{Proved, User, wrong_client};
 use super::user;
 use crate::access::{Caller, Origin};
 use crate::auth::realm_token::{self, Holder, NewToken};
-use crate::crypto::token::Token;
+use crate::auth::service_key::{self, Tradable};
+use crate::crypto::token::{Token, TokenKind};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{CredentialId, RealmUserId, ServiceAccountId, SessionId};
 use crate::kernel::{Problem, Reads, Result, Timestamp, WriteTx};
@@ -59,7 +60,7 @@ pub(super) struct SignIn {
 ///
 /// # Errors
 /// `not_found` when the realm was switched off meanwhile; `invalid_credentials` when the user was, or has another password
-/// now; `unauthenticated` for a refresh token that is none.
+/// now, and for a token of a service account that is no key; `unauthenticated` for a refresh token that is none.
 pub async fn give(tx: &WriteTx, minter: &Minter<'_>, realm: &Realm, proved: Proved, origin: &Origin) -> Result<Given> {
     let realm = realm::find(tx, realm.id).await?.ok_or_else(Problem::not_found)?;
     match proved {
@@ -86,7 +87,9 @@ async fn to_user(
         auth_time: Some(tx.now()),
         ends_at: tx.now() + REFRESH_TTL,
     };
-    let (_, tokens) = of_sign_in(tx, minter, realm, &sign_in, &origin).await?;
+    let refresh = Token::generate(tx.rng(), TokenKind::RealmRefresh)?;
+    sign_in.keep(tx, minter, realm, &refresh, &origin).await?;
+    let tokens = of_sign_in(tx, minter, realm, &sign_in, refresh, &origin).await?;
     let sql = "UPDATE realm_users SET last_login_at = $2 WHERE id = $1";
     tx.conn()
         .execute_raw(tx.sql(sql, [now.id.into(), tx.now().into()]))
@@ -105,61 +108,94 @@ async fn to_account(
     id: ServiceAccountId,
     caller: &Caller,
 ) -> Result<Given> {
-    let holder = Holder::ServiceAccount(id);
-    let access_token = access(tx, minter, realm, holder, None, &caller.origin).await?;
+    let key = service_key::tradable(tx, caller.credential).await?;
+    let source = Source::Key(id, key.ok_or_else(wrong_client)?);
+    let access = access(tx, minter, realm, source, &caller.origin).await?;
     let entry = Entry::in_org(realm.id, Action::RealmTokensIssued, Target::ServiceAccount(id))
         .with("grant_type", "client_credentials");
     journal::record(tx, &caller.origin, entry).await?;
-    Ok(Given::Tokens(RealmTokens {
-        access_token,
-        expires_in: ACCESS_TTL.as_secs(),
-        refresh_token: None,
-    }))
+    Ok(Given::Tokens(access.with(None)))
 }
 
-/// Makes the tokens of a sign-in, and answers the credential of the one that renews them. The caller journals.
+impl SignIn {
+    /// Stores a refresh token of the sign-in; answers its credential. The caller journals.
+    pub(super) async fn keep(
+        &self,
+        tx: &WriteTx,
+        minter: &Minter<'_>,
+        realm: &Realm,
+        token: &Token,
+        origin: &Origin,
+    ) -> Result<CredentialId> {
+        let new = NewToken {
+            holder: Holder::User(self.user),
+            org: realm.id,
+            family: Some(self.family),
+            auth_time: self.auth_time,
+            ends_at: self.ends_at,
+        };
+        realm_token::insert_refresh(tx, minter.keys.token_mac(), token, &new, origin).await
+    }
+}
+
+/// Makes the tokens of a sign-in, to go with the one that renews them, which is stored already. The caller journals.
 pub(super) async fn of_sign_in(
     tx: &WriteTx,
     minter: &Minter<'_>,
     realm: &Realm,
     sign_in: &SignIn,
+    refresh: Token,
     origin: &Origin,
-) -> Result<(CredentialId, RealmTokens)> {
-    let holder = Holder::User(sign_in.user);
-    let access_token = access(tx, minter, realm, holder, Some(sign_in), origin).await?;
-    let new = NewToken {
-        holder,
-        org: realm.id,
-        family: Some(sign_in.family),
-        auth_time: sign_in.auth_time,
-        ends_at: sign_in.ends_at,
-    };
-    let (id, refresh) = realm_token::insert_refresh(tx, minter.keys.token_mac(), &new, origin).await?;
-    let tokens = RealmTokens {
-        access_token,
-        expires_in: ACCESS_TTL.as_secs(),
-        refresh_token: Some(refresh),
-    };
-    Ok((id, tokens))
+) -> Result<RealmTokens> {
+    let access = access(tx, minter, realm, Source::SignIn(*sign_in), origin).await?;
+    Ok(access.with(Some(refresh)))
+}
+
+/// What a token comes of: it ends with it at the latest, and is refused once it was revoked.
+#[derive(Clone, Copy)]
+enum Source {
+    SignIn(SignIn),
+    Key(ServiceAccountId, Tradable),
+}
+
+impl Source {
+    fn new_token(self, realm: &Realm, now: Timestamp) -> NewToken {
+        let alone = now + ACCESS_TTL;
+        let (holder, family, auth_time, ends_at) = match self {
+            Self::SignIn(of) => (Holder::User(of.user), of.family, of.auth_time, of.ends_at.min(alone)),
+            Self::Key(id, key) => (Holder::ServiceAccount(id), key.id.0, None, key.end(alone)),
+        };
+        NewToken {
+            holder,
+            org: realm.id,
+            family: Some(family),
+            auth_time,
+            ends_at,
+        }
+    }
+}
+
+/// A signed access token.
+struct Access {
+    token: String,
+    /// Seconds.
+    expires_in: u64,
+}
+
+impl Access {
+    fn with(self, refresh_token: Option<Token>) -> RealmTokens {
+        RealmTokens {
+            access_token: self.token,
+            expires_in: self.expires_in,
+            refresh_token,
+        }
+    }
 }
 
 /// Makes an access token after RFC 9068, with the roles and permissions of this instant.
-async fn access(
-    tx: &WriteTx,
-    minter: &Minter<'_>,
-    realm: &Realm,
-    holder: Holder,
-    sign_in: Option<&SignIn>,
-    origin: &Origin,
-) -> Result<String> {
-    let ends_at = tx.now() + ACCESS_TTL;
-    let new = NewToken {
-        holder,
-        org: realm.id,
-        family: sign_in.map(|sign_in| sign_in.family),
-        auth_time: sign_in.and_then(|sign_in| sign_in.auth_time),
-        ends_at,
-    };
+async fn access(tx: &WriteTx, minter: &Minter<'_>, realm: &Realm, source: Source, origin: &Origin) -> Result<Access> {
+    let new = source.new_token(realm, tx.now());
+    let (holder, ends_at) = (new.holder, new.ends_at);
     let id = realm_token::insert_access(tx, &new, origin).await?;
     let roles = roles::held(tx, realm.id, holder.into()).await?;
     let mut claims = Map::new();
@@ -173,17 +209,19 @@ async fn access(
     claim("exp", ends_at.secs().into());
     claim("org", realm.slug.as_str().into());
     claim("org_id", realm.id.to_string().into());
-    if let Some(sign_in) = sign_in {
+    if let Source::SignIn(sign_in) = source {
         claim("sid", SessionId(sign_in.family).to_string().into());
     }
     if let Some(at) = new.auth_time {
         claim("auth_time", at.secs().into());
     }
     claims.extend(holdings(&roles));
-    minter
-        .signer
-        .sign(tx, minter.keys, &claims, Typ::AccessToken, Alg::Rs256)
-        .await
+    let signer = minter.signer;
+    let token = signer.sign(tx, minter.keys, &claims, Typ::AccessToken, Alg::Rs256);
+    Ok(Access {
+        token: token.await?,
+        expires_in: ends_at.since(tx.now()).as_secs(),
+    })
 }
 
 /// To whom the token was given: a service account itself, and for a user the realm's own application.

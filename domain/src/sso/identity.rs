@@ -7,7 +7,7 @@ use super::person::Person;
 use super::provider::{Place, Provider};
 use crate::access::Caller;
 use crate::access::grant;
-use crate::auth::{account, recipient};
+use crate::auth::{account, recipient, sessions};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{SsoIdentityId, UserId};
 use crate::kernel::page::{Page, PageRequest};
@@ -142,7 +142,10 @@ fn taken() -> crate::kernel::Error {
     Problem::new(ProblemCode::Conflict, detail).into()
 }
 
-/// Notes that an identity was used.
+/// Notes that an identity was used. Whoever takes it away waits, or was first.
+///
+/// # Errors
+/// `forbidden` when it was taken away meanwhile.
 pub(super) async fn touch(tx: &WriteTx, place: Place, person: &Person) -> Result<()> {
     let sql = "UPDATE sso_identities SET last_used_at = $4 WHERE provider_id = $1 AND issuer = $2 AND subject = $3";
     let values = [
@@ -151,21 +154,29 @@ pub(super) async fn touch(tx: &WriteTx, place: Place, person: &Person) -> Result
         person.subject.clone().into(),
         tx.now().into(),
     ];
-    tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    let touched = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    if touched.rows_affected() == 0 {
+        return Err(super::refusal::lost().into());
+    }
     Ok(())
 }
 
 /// Joins an identity with the account of the signed-in person who went to the provider for it.
 ///
 /// # Errors
-/// `forbidden` for another person than the one who began; `conflict` when the identity belongs to another account, or
-/// to this one already; `step_up_required`.
+/// `forbidden` for another person than the one who began, when their session has ended, and when the provider was set up
+/// differently meanwhile; `conflict` when the identity belongs to another account, or to this one already.
 pub async fn link(tx: &WriteTx, caller: &Caller, provider: &Provider, person: &Person, begun_by: UserId) -> Result<()> {
     let user = caller.session_user()?;
     if user != begun_by {
         return Err(super::refusal::lost().into());
     }
-    account::lock(tx, user).await?;
+    let held = sessions::hold(tx, caller).await;
+    let caller = &held.map_err(|error| match error.code() {
+        Some(ProblemCode::Unauthenticated) => super::refusal::lost().into(),
+        Some(_) | None => error,
+    })?;
+    super::provider::require_unchanged(tx, provider).await?;
     match owner(tx, provider.place, person).await? {
         None => {}
         Some(owner) if owner == user => {

@@ -237,6 +237,18 @@ pub async fn enabled_at(from: &impl Reads, place: Place) -> Result<Option<Provid
     Ok(find(from, place).await?.filter(|provider| provider.enabled))
 }
 
+/// That a provider is still as it was when somebody was sent there: what it said of them came by those settings.
+///
+/// # Errors
+/// `forbidden` when it was set up differently, switched off or removed meanwhile.
+pub(super) async fn require_unchanged(tx: &WriteTx, provider: &Provider) -> Result<()> {
+    let now = enabled_at(tx, provider.place).await?;
+    if now.is_some_and(|now| now.updated_at == provider.updated_at) {
+        return Ok(());
+    }
+    Err(refusal::lost().into())
+}
+
 /// Whether the instance offers single sign-on.
 ///
 /// # Errors

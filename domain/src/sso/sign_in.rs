@@ -2,7 +2,7 @@
 
 use super::identity::{self, Verdict};
 use super::person::Person;
-use super::provider::{Place, Provider};
+use super::provider::{self, Place, Provider};
 use super::session;
 use crate::access::Origin;
 use crate::auth::amr::Method;
@@ -20,7 +20,8 @@ use crate::members::coming;
 /// organisation's provider also lets people into its organisation, where its join policy would.
 ///
 /// # Errors
-/// `forbidden` and `email_unverified` when they are not let in; `invalid_credentials` when the account is switched off.
+/// `forbidden` and `email_unverified` when they are not let in, or the provider was set up differently meanwhile;
+/// `invalid_credentials` when the account is switched off.
 pub async fn sign_in(
     tx: &WriteTx,
     keys: &KeyStore,
@@ -28,6 +29,7 @@ pub async fn sign_in(
     person: &Person,
     origin: &Origin,
 ) -> Result<(Account, Begun)> {
+    provider::require_unchanged(tx, provider).await?;
     let account = match identity::verdict(tx, provider, person).await? {
         Verdict::Refused(problem) => return Err(problem.into()),
         Verdict::Known(user) => {

@@ -431,6 +431,7 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::OAuthTokensIssued
         | Action::OAuthTokensRefreshed
         | Action::OAuthRevoked
+        | Action::OAuthGrantRevoked
         | Action::OAuthReuseDetected
         | Action::UserIdentityLinked
         | Action::UserIdentityUnlinked

@@ -351,7 +351,7 @@ on_both! {
         let (place, foreign) = (stage.world.production(), stage.world.foreign.clone());
         let all = [
             "org", "member", "project", "env", "key", "webhook", "delivery", "role", "rule", "event", "email", "session", "id",
-            "service_account", "service_key", "invite", "federated_identity", "identity", "user",
+            "service_account", "service_key", "invite", "federated_identity", "identity", "user", "client",
         ];
         let swapped = swap_paths(&stage, stage.world.owner.client(), &place, &foreign, &all).await;
         assert!(swapped > 100, "{swapped}");

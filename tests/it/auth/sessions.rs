@@ -130,15 +130,42 @@ on_both! {
 }
 
 on_each_backend! {
-    async fn a_client_whose_answer_was_lost_trades_again_within_thirty_seconds(backend: Backend) {
+    async fn a_client_whose_answer_was_lost_is_given_the_very_same_within_thirty_seconds(backend: Backend) {
         let (t, dana) = stopped(backend).await;
-        let (lost, lost_refresh) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        let lost = refresh(&t, &dana.refresh_token).await.expect(200);
         t.advance(Duration::from_secs(30));
-        let (access, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        let again = refresh(&t, &dana.refresh_token).await.expect(200);
+        assert_eq!(tokens(&again), tokens(&lost), "no second line begins");
+        assert_eq!((lost.at("/expires_in"), again.at("/expires_in")), ("3600".into(), "3570".into()));
+        let live = "SELECT COUNT(*) FROM credentials WHERE kind IN ('session', 'refresh') AND revoked_at IS NULL
+            AND replaced_by IS NULL";
+        assert_eq!(t.number(live).await, 2);
+        let (access, next) = tokens(&again);
         assert!(is_signed_in(&t, &access).await);
-        assert!(!is_signed_in(&t, &lost).await, "the lost answer's tokens end");
-        refresh(&t, &lost_refresh).await.problem(401, "unauthenticated");
         let _ = refresh(&t, &next).await.expect(200);
+    }
+
+    // Whoever of the two trades what both were given first, the other's trade is noticed.
+    async fn a_thief_who_was_quick_enough_to_be_given_the_same_is_found_out_at_the_next_trade(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let (_, owners) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        let (_, thiefs) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        t.advance(HOUR);
+        let (stolen, further) = tokens(&refresh(&t, &thiefs).await.expect(200));
+        t.advance(Duration::from_secs(31));
+        refresh(&t, &owners).await.problem(401, "unauthenticated");
+        assert!(!is_signed_in(&t, &stolen).await, "whoever holds the family has lost it");
+        refresh(&t, &further).await.problem(401, "unauthenticated");
+        assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'session.reuse_detected'").await, 1);
+    }
+
+    async fn a_second_trade_is_a_theft_once_the_token_that_followed_was_traded(backend: Backend) {
+        let (t, dana) = stopped(backend).await;
+        let (_, next) = tokens(&refresh(&t, &dana.refresh_token).await.expect(200));
+        let (access, last) = tokens(&refresh(&t, &next).await.expect(200));
+        refresh(&t, &dana.refresh_token).await.problem(401, "unauthenticated");
+        assert!(!is_signed_in(&t, &access).await);
+        refresh(&t, &last).await.problem(401, "unauthenticated");
     }
 
     async fn after_thirty_seconds_a_second_trade_is_a_theft(backend: Backend) {

@@ -20,6 +20,7 @@ const LISTS: &[(&str, &str)] = &[
     ("list_orgs", "/v1/orgs"),
     ("list_tokens", "/v1/auth/tokens"),
     ("list_oauth_clients", "/v1/oauth/clients"),
+    ("list_oauth_grants", "/v1/oauth/grants"),
     ("list_roles", "/v1/orgs/acme/roles"),
     ("list_access_rules", "/v1/orgs/acme/acl"),
     ("list_members", "/v1/orgs/acme/members"),
@@ -226,6 +227,10 @@ const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, 
     SELECT p.id, p.org_id, 'http://127.0.0.1:9999', p.slug, u.id, 1, 1 FROM projects p
     JOIN orgs o ON o.id = p.org_id AND o.slug = 'acme' JOIN users u ON u.first_name = 'acme-owner'";
 
+/// Lets every OAuth client act for its maker; each consent has the id of its client.
+const GRANTS: &str = "INSERT INTO oauth_grants (id, client_id, user_id, scopes, created_at, ends_at)
+    SELECT id, id, owner_id, 'openid', 1, 9000000000000000 FROM oauth_clients";
+
 /// Fills every list of the table.
 async fn fill(t: &TestApp) -> Filled {
     let receiver = Receiver::start().await;
@@ -293,6 +298,7 @@ async fn fill(t: &TestApp) -> Filled {
         .await;
     // An identity comes of a way to a provider; these have the ids of the organisation's projects.
     t.sql(IDENTITIES).await;
+    t.sql(GRANTS).await;
     let project = client.get("/v1/orgs/acme/projects/p0").await.expect(200).at("/id");
     for number in 0..ENTRIES {
         let member = acme.member(&format!("m{number}"), "viewer").await;

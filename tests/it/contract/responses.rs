@@ -258,6 +258,9 @@ impl Walk {
         self.does("approve_device", look, 200).await;
         let approve = json!({ "user_code": begun.at("/user_code"), "decision": "approve" });
         self.does("approve_device", approve, 200).await;
+        self.get("list_oauth_grants").await;
+        self.names.insert("client", "strongroom-cli".to_owned());
+        self.done("revoke_oauth_grant", 204).await;
     }
 
     async fn organisation(&mut self) {

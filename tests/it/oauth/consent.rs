@@ -5,9 +5,10 @@ use std::time::Duration;
 use harness::app::Options;
 use harness::people::PASSWORD;
 use harness::{Authenticator, TestApp, on_both, on_each_backend};
+use reqwest::Method;
 use serde_json::json;
 
-use super::{CHALLENGE, agrees, browser, cookie, decides, hidden, partner, post, sent};
+use super::{CHALLENGE, FORM, agrees, browser, cookie, decides, hidden, partner, post, sent};
 
 on_both! {
     async fn the_page_says_who_asks_for_what_and_runs_no_script(t: TestApp) {
@@ -83,6 +84,26 @@ on_both! {
         assert_eq!(t.number("SELECT COUNT(*) FROM oauth_grants").await, 0);
         let agreed = post(&window, "/oauth/authorize", &[("query", query.as_str()), ("form", form.as_str()), ("decision", "approve")]).await;
         assert!(sent(&agreed).contains_key("code"));
+    }
+
+    // OpenID Connect Core §3.1.2.1.
+    async fn a_request_that_comes_as_a_form_is_put_as_a_query(t: TestApp) {
+        let dana = t.person("dana").await;
+        let portal = partner(&dana, json!({})).await;
+        let asked = portal.asks(&[("state", "a b&c=\u{e4}")]);
+        let (_, form) = asked.split_once('?').expect("a query");
+        let form = || form.as_bytes().to_vec();
+        let elsewhere = t.anonymous().with("Origin", "https://portal.example.com").with("Sec-Fetch-Site", "cross-site");
+        let put = elsewhere.send_bytes(Method::POST, "/oauth/authorize", FORM, form()).await.expect(303);
+        let to = put.header("location").unwrap_or_default().to_owned();
+        assert!(to.starts_with("/oauth/authorize?"), "{to}");
+        let window = browser(&t, &dana).await;
+        let same = window.send_bytes(Method::POST, "/oauth/authorize", FORM, form()).await.expect(303);
+        assert_eq!(same.header("location"), Some(to.as_str()), "nobody agrees to anything by it");
+        assert_eq!(t.number("SELECT COUNT(*) FROM oauth_grants").await, 0);
+        let sent = sent(&decides(&window, &to, "approve", &[]).await);
+        assert!(sent.contains_key("code"));
+        assert_eq!(sent["state"], "a b&c=\u{e4}");
     }
 
     async fn a_stranger_signs_in_on_the_way_without_a_script(t: TestApp) {

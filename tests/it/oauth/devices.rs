@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use harness::app::Options;
+use harness::people::PASSWORD;
 use harness::{Answer, Client, TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
 
-use super::{DEVICE_GRANT, browser, decides, error, partner, post, sent};
+use super::{DEVICE_GRANT, browser, decides, error, hidden, partner, post, sent};
 
 const CLI: &str = "strongroom-cli";
 
@@ -115,6 +116,53 @@ on_both! {
 }
 
 on_each_backend! {
+    async fn whoever_approves_a_device_has_just_signed_in(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let dana = t.person("dana").await;
+        let window = browser(&t, &dana).await;
+        t.advance(Duration::from_mins(10) + Duration::from_secs(1));
+        let begun = begin(&t, json!({})).await.expect(200);
+        let (code, device) = (begun.at("/user_code"), begun.at("/device_code"));
+        let decide = async |body: Value| dana.post("/v1/auth/device/approve", body).await;
+        let approve = json!({ "user_code": code, "decision": "approve" });
+        decide(approve.clone()).await.problem(428, "step_up_required");
+        decide(json!({ "user_code": code })).await.expect(200).ok();
+        error(&look(&t, CLI, &device).await, 400, "authorization_pending");
+        // The page leads to sign in before anything is shown, and back.
+        let path = format!("/device?user_code={code}");
+        let away = window.get(&path).await.expect(303);
+        let back = format!("/sign-in?next=%2Fdevice%3Fuser_code%3D{code}");
+        assert_eq!(away.header("location"), Some(back.as_str()));
+        dana.post("/v1/auth/sudo", json!({ "password": PASSWORD })).await.expect(200).ok();
+        decide(approve).await.expect(200).ok();
+        patient(&t).await;
+        look(&t, CLI, &device).await.expect(200).ok();
+        // To refuse takes nothing.
+        t.advance(Duration::from_mins(10) + Duration::from_secs(1));
+        let other = begin(&t, json!({})).await.expect(200);
+        decide(json!({ "user_code": other.at("/user_code"), "decision": "deny" })).await.expect(200).ok();
+        error(&look(&t, CLI, &other.at("/device_code")).await, 400, "access_denied");
+    }
+
+    async fn a_sign_in_that_grew_old_over_the_page_is_repeated_and_leads_back(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let dana = t.person("dana").await;
+        let window = browser(&t, &dana).await;
+        t.advance(Duration::from_mins(5));
+        let begun = begin(&t, json!({})).await.expect(200);
+        let code = begun.at("/user_code");
+        let path = format!("/device?user_code={code}");
+        let form = hidden(&window.get(&path).await.expect(200).text())["form"].clone();
+        t.advance(Duration::from_mins(6));
+        let pairs = [("user_code", code.as_str()), ("form", form.as_str()), ("decision", "approve")];
+        let away = post(&window, "/device", &pairs).await.expect(303);
+        let back = format!("/sign-in?next=%2Fdevice%3Fuser_code%3D{code}");
+        assert_eq!(away.header("location"), Some(back.as_str()));
+        error(&look(&t, CLI, &begun.at("/device_code")).await, 400, "authorization_pending");
+        let done = decides(&browser(&t, &dana).await, &path, "approve", &[]).await.expect(200);
+        assert!(done.text().contains("connected"), "{}", done.text());
+    }
+
     async fn whoever_looks_too_often_waits_longer_and_a_code_ends(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let dana = t.person("dana").await;

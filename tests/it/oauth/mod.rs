@@ -6,6 +6,8 @@ mod consent;
 mod devices;
 mod discovery;
 mod exchange;
+mod grants;
+mod meanwhile;
 mod peers;
 mod reach;
 mod redirects;

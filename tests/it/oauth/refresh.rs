@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::app::Options;
+use harness::app::{Options, eventually};
 use harness::mailbox::expect_letter;
 use harness::{Answer, TestApp, on_both, on_each_backend};
 use serde_json::json;
@@ -35,13 +35,47 @@ on_both! {
     async fn a_lost_answer_is_given_again_while_its_successor_was_not_used(t: TestApp) {
         let dana = t.person("dana").await;
         let portal = partner(&dana, json!({})).await;
-        let first = portal.signs_in(&t, &browser(&t, &dana).await, "openid offline_access").await;
+        let first = portal.signs_in(&t, &browser(&t, &dana).await, "openid offline_access org:read").await;
         let lost = portal.renews(&t, &next(&first)).await.expect(200);
         let again = portal.renews(&t, &next(&first)).await.expect(200);
-        assert_ne!(next(&lost), next(&again));
-        error(&portal.renews(&t, &next(&lost)).await, 400, "invalid_grant");
+        assert_eq!(next(&lost), next(&again), "no second line begins");
+        for tokens in [&lost, &again] {
+            let access = t.anonymous().bearer(&tokens.at("/access_token"));
+            access.get("/oauth/userinfo").await.expect(200).ok();
+        }
+        assert!(claims(&again.at("/id_token")).get("nonce").is_none(), "it was of the sign-in");
         portal.renews(&t, &next(&again)).await.expect(200).ok();
         error(&portal.renews(&t, &next(&first)).await, 400, "invalid_grant");
+        error(&portal.renews(&t, &next(&again)).await, 400, "invalid_grant");
+    }
+
+    async fn an_answer_whose_access_token_was_used_was_not_lost(t: TestApp) {
+        let dana = t.person("dana").await;
+        let portal = partner(&dana, json!({})).await;
+        let first = portal.signs_in(&t, &browser(&t, &dana).await, "openid offline_access org:read").await;
+        let second = portal.renews(&t, &next(&first)).await.expect(200);
+        let access = t.anonymous().bearer(&second.at("/access_token"));
+        access.get("/v1/orgs").await.expect(200).ok();
+        eventually("the use is noted", || async {
+            t.number("SELECT COUNT(*) FROM credentials WHERE kind = 'oauth_access' AND last_used_at IS NOT NULL").await == 1
+        })
+        .await;
+        error(&portal.renews(&t, &next(&first)).await, 400, "invalid_grant");
+        access.get("/v1/orgs").await.problem(401, "unauthenticated");
+        error(&portal.renews(&t, &next(&second)).await, 400, "invalid_grant");
+        assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'oauth.reuse_detected'").await, 1);
+    }
+
+    async fn a_theft_is_noticed_whatever_is_asked_for(t: TestApp) {
+        let dana = t.person("dana").await;
+        let portal = partner(&dana, json!({})).await;
+        let first = portal.signs_in(&t, &browser(&t, &dana).await, "openid offline_access").await;
+        let second = portal.renews(&t, &next(&first)).await.expect(200);
+        let third = portal.renews(&t, &next(&second)).await.expect(200);
+        let old = next(&first);
+        let more = [("grant_type", "refresh_token"), ("refresh_token", old.as_str()), ("scope", "secrets:write")];
+        error(&portal.token(&t, &more).await, 400, "invalid_grant");
+        error(&portal.renews(&t, &next(&third)).await, 400, "invalid_grant");
     }
 
     async fn of_two_that_trade_one_token_at_once_one_line_goes_on(t: TestApp) {
@@ -104,15 +138,21 @@ on_each_backend! {
         let portal = partner(&dana, json!({})).await;
         let window = browser(&t, &dana).await;
         let first = portal.signs_in(&t, &window, "openid offline_access").await;
-        portal.renews(&t, &next(&first)).await.expect(200).ok();
-        t.advance(Duration::from_secs(31));
+        let lost = portal.renews(&t, &next(&first)).await.expect(200);
+        t.advance(Duration::from_secs(30));
+        assert_eq!(next(&portal.renews(&t, &next(&first)).await.expect(200)), next(&lost));
+        t.advance(Duration::from_secs(1));
         error(&portal.renews(&t, &next(&first)).await, 400, "invalid_grant");
+        error(&portal.renews(&t, &next(&lost)).await, 400, "invalid_grant");
         let mut tokens = portal.signs_in(&t, &window, "openid offline_access").await;
         for _ in 0..89 {
             t.advance(Duration::from_hours(24));
             tokens = portal.renews(&t, &next(&tokens)).await.expect(200);
         }
-        t.advance(Duration::from_hours(24));
-        error(&portal.renews(&t, &next(&tokens)).await, 400, "invalid_grant");
+        t.advance(Duration::from_hours(24) - Duration::from_mins(5));
+        let last = portal.renews(&t, &next(&tokens)).await.expect(200);
+        assert_eq!(last.at("/expires_in"), "300", "the access token ends with it");
+        t.advance(Duration::from_mins(5));
+        error(&portal.renews(&t, &next(&last)).await, 400, "invalid_grant");
     }
 }

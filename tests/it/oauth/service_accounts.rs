@@ -1,6 +1,9 @@
 //! Service accounts trade their key for a token that lives for minutes.
 
-use harness::{Client, TestApp, on_both};
+use std::time::Duration;
+
+use harness::app::Options;
+use harness::{Client, TestApp, on_both, on_each_backend};
 use serde_json::json;
 
 use super::{claims, error, partner, post};
@@ -42,6 +45,33 @@ on_both! {
         error(&token(&t, &id, &key, "").await, 401, "invalid_client");
     }
 
+    async fn a_token_ends_with_the_key_that_it_was_traded_for(t: TestApp) {
+        let acme = t.org("acme").await;
+        let robot = json!({ "name": "robot", "role": "viewer" });
+        let robot = acme.owner.post(&acme.path("/service-accounts"), robot).await.expect(201);
+        let id = robot.at("/client_id");
+        let keys = acme.path(&format!("/service-accounts/{id}/keys"));
+        let second = acme.owner.post(&keys, json!({})).await.expect(201).at("/key");
+        let first = robot.at("/client_secret");
+        let (of_first, of_second) = (token(&t, &id, &first, "").await.expect(200), token(&t, &id, &second, "").await.expect(200));
+        let works = async |tokens: &harness::Answer| {
+            t.anonymous().bearer(&tokens.at("/access_token")).get("/v1/orgs/acme").await.status()
+        };
+        assert_eq!((works(&of_first).await, works(&of_second).await), (200, 200));
+        acme.owner.delete(&format!("{keys}/{}", robot.at("/key_id"))).await.expect(204).ok();
+        assert_eq!((works(&of_first).await, works(&of_second).await), (401, 200));
+        let ended = of_first.at("/access_token");
+        let ask = [("client_id", id.as_str()), ("client_secret", second.as_str()), ("token", ended.as_str())];
+        let told = post(&t.anonymous(), "/oauth/introspect", &ask).await.expect(200);
+        assert_eq!(told.json(), json!({ "active": false }));
+        // A token that is given up alone leaves its key as it is.
+        let access = of_second.at("/access_token");
+        let given_up = [("client_id", id.as_str()), ("client_secret", second.as_str()), ("token", access.as_str())];
+        post(&t.anonymous(), "/oauth/revoke", &given_up).await.expect(200).ok();
+        assert_eq!(works(&of_second).await, 401);
+        assert_eq!(works(&token(&t, &id, &second, "").await.expect(200)).await, 200);
+    }
+
     async fn only_its_own_key_is_taken_and_from_where_it_may_come(t: TestApp) {
         let acme = t.org("acme").await;
         let made = async |body| acme.owner.post(&acme.path("/service-accounts"), body).await.expect(201);
@@ -70,5 +100,27 @@ on_both! {
         error(&portal.token(&t, &[("grant_type", "client_credentials"), ("scope", "secrets:read")]).await, 400, "invalid_scope");
         portal.calls(&t, "/oauth/revoke", &[("token", token.as_str())]).await.expect(200).ok();
         assert_eq!(portal.calls(&t, "/oauth/introspect", &[("token", token.as_str())]).await.at("/active"), "false");
+    }
+}
+
+on_each_backend! {
+    async fn a_token_lives_no_longer_than_its_key(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let acme = t.org("acme").await;
+        let robot = json!({ "name": "robot", "role": "viewer", "expires_days": 1 });
+        let robot = acme.owner.post(&acme.path("/service-accounts"), robot).await.expect(201);
+        let (id, key) = (robot.at("/client_id"), robot.at("/client_secret"));
+        assert_eq!(token(&t, &id, &key, "").await.expect(200).at("/expires_in"), "900");
+        t.advance(Duration::from_hours(24) - Duration::from_mins(5));
+        let last = token(&t, &id, &key, "").await.expect(200);
+        assert_eq!(last.at("/expires_in"), "300");
+        let said = claims(&last.at("/access_token"));
+        assert_eq!(said["exp"].as_i64().zip(said["iat"].as_i64()).map(|(exp, iat)| exp - iat), Some(300));
+        assert!(said.get("scope").is_none() && last.json().get("scope").is_none(), "nothing narrows it: {said}");
+        let access = t.anonymous().bearer(&last.at("/access_token"));
+        t.advance(Duration::from_secs(299));
+        access.get("/v1/orgs/acme").await.expect(200).ok();
+        t.advance(Duration::from_secs(1));
+        access.get("/v1/orgs/acme").await.problem(401, "unauthenticated");
     }
 }

@@ -103,6 +103,72 @@ on_both! {
         assert_eq!(says(&dana.post("/v1/authorize", own).await.expect(200)), refused("token_org"));
     }
 
+    async fn a_credential_that_is_narrowed_by_scopes_asks_only_with_the_scope_for_it(t: TestApp) {
+        let acme = realm(&t, "acme").await;
+        user(&acme, "jane@acme.co", "editor").await;
+        let token = signs_in(&t, &acme, "jane@acme.co", PASSWORD).await.expect(200).at("/access_token");
+        let asked = json!({ "token": token, "permission": "comments:write" });
+        let without = acme.owner.token(json!({ "name": "x", "scopes": ["org:read", "users:read"] })).await;
+        for token in [asked.clone(), json!({ "token": "nonsense", "permission": "comments:write" })] {
+            without.post("/v1/authorize", token).await.problem(403, "insufficient_scope");
+        }
+        let with = acme.owner.token(json!({ "name": "x", "scopes": ["access:read"] })).await;
+        assert_eq!(says(&with.post("/v1/authorize", asked).await.expect(200)), allowed("role"));
+    }
+
+    async fn a_credential_that_is_bound_to_a_place_learns_of_no_other(t: TestApp) {
+        let acme = realm(&t, "acme").await;
+        acme.project("web").await;
+        acme.project("hidden").await;
+        user(&acme, "jane@acme.co", "editor").await;
+        let jane = signs_in(&t, &acme, "jane@acme.co", PASSWORD).await.expect(200).at("/access_token");
+        let owner = &acme.owner;
+        let wide = owner.post("/v1/auth/tokens", json!({ "name": "wide" })).await.expect(201).at("/token");
+        let bound = json!({ "name": "bound", "org": "acme", "patterns": ["web/staging"] });
+        let bound = owner.post("/v1/auth/tokens", bound).await.expect(201).at("/token");
+        let robot = json!({ "name": "robot", "project": "web", "role": "viewer" });
+        let robot = owner.post(&acme.path("/service-accounts"), robot).await.expect(201).at("/key");
+        let by_token = t.anonymous().bearer(&bound);
+        let by_robot = t.anonymous().api_key(&robot);
+        let elsewhere = owner.token(json!({ "name": "elsewhere", "org": owner.personal_org })).await;
+        let ask = async |by: &harness::Client, token: &str, resource: serde_json::Value| {
+            let permission = if resource["environment"].is_null() { "projects:read" } else { "secrets:read" };
+            let asked = json!({ "token": token, "permission": permission, "resource": resource });
+            by.post("/v1/authorize", asked).await.expect(200)
+        };
+        let at = |project: &str, environment: &str| json!({ "org": "acme", "project": project, "environment": environment });
+        let nothing = ask(&by_token, "nonsense", at("web", "staging")).await.text();
+        // Its own place, and for the machine the whole of its project.
+        assert_eq!(says(&ask(&by_token, &wide, at("web", "staging")).await), allowed("role"));
+        assert_eq!(says(&ask(&by_robot, &wide, at("web", "production")).await), allowed("role"));
+        assert_eq!(says(&ask(&by_robot, &wide, json!({ "org": "acme", "project": "web" })).await), allowed("role"));
+        // Beyond it what is there is answered like what is not, also of a wider token of the same person.
+        for (by, resource) in [
+            (&by_token, at("web", "production")),
+            (&by_token, at("web", "nowhere")),
+            (&by_token, at("hidden", "staging")),
+            (&by_token, at("absent", "staging")),
+            (&by_token, json!({ "org": "acme", "project": "web" })),
+            (&by_token, json!({ "org": owner.personal_org, "project": "web" })),
+            (&by_robot, at("hidden", "production")),
+            (&by_robot, at("absent", "production")),
+            (&elsewhere, at("web", "staging")),
+            (&elsewhere, at("absent", "staging")),
+            (&elsewhere, json!({ "org": "nowhere", "project": "web" })),
+        ] {
+            assert_eq!(ask(by, &wide, resource.clone()).await.text(), nothing, "{resource}");
+        }
+        // Of itself it is told that it may not, whether there is such a place or not.
+        for resource in [at("web", "production"), at("hidden", "staging"), at("absent", "staging"), json!({ "org": "nowhere", "project": "web" })] {
+            assert_eq!(says(&ask(&by_token, &bound, resource.clone()).await), refused("no_grant"), "{resource}");
+        }
+        // The application's roles are of the whole organisation.
+        for by in [&by_token, &by_robot, &elsewhere] {
+            assert_eq!(asks(by, &jane, "comments:write").await.text(), nothing);
+        }
+        assert_eq!(says(&asks(owner.client(), &jane, "comments:write").await), allowed("role"));
+    }
+
     async fn a_token_of_a_partners_application_is_asked_about_too(t: TestApp) {
         let acme = realm(&t, "acme").await;
         let portal = partner(&acme.owner, json!({})).await;

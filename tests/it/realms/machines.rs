@@ -36,6 +36,30 @@ on_both! {
         assert_eq!(says(&asks(acme.owner.client(), &token, "comments:read").await), refused("no_grant"));
     }
 
+    async fn a_token_ends_with_the_key_that_it_was_traded_for(t: TestApp) {
+        let acme = realm(&t, "acme").await;
+        let made = acme.owner.post(&acme.path("/service-accounts"), json!({ "name": "billing" })).await.expect(201);
+        let id = made.at("/id");
+        let account = acme.path(&format!("/service-accounts/{id}"));
+        acme.owner.post(&acme.path(&format!("/members/{id}/roles")), json!({ "role": "reader" })).await.expect(201).ok();
+        let second = acme.owner.post(&format!("{account}/keys"), json!({ "expires_days": 1 })).await.expect(201);
+        t.sql("UPDATE credentials SET expires_at = created_at + 600000000 WHERE kind = 'service_key' AND expires_at IS NOT NULL").await;
+        let trade = async |key: String| {
+            let grant = json!({ "grant_type": "client_credentials", "client_id": id, "client_secret": key });
+            tokens(&t, &acme, grant).await.expect(200)
+        };
+        let (of_first, of_second) = (trade(made.at("/key")).await, trade(second.at("/key")).await);
+        let lives: i64 = of_second.at("/expires_in").parse().expect("a number");
+        assert_eq!(of_first.at("/expires_in"), "3600");
+        assert!((1..=600).contains(&lives), "no longer than its key: {lives}");
+        let works = async |answer: &harness::Answer| {
+            says(&asks(acme.owner.client(), &answer.at("/access_token"), "comments:read").await)
+        };
+        assert_eq!((works(&of_first).await, works(&of_second).await), (allowed("role"), allowed("role")));
+        acme.owner.delete(&format!("{account}/keys/{}", made.at("/key_id"))).await.expect(204).ok();
+        assert_eq!((works(&of_first).await, works(&of_second).await), (refused("invalid_token"), allowed("role")));
+    }
+
     async fn only_its_own_key_of_its_own_organisation_is_taken(t: TestApp) {
         let (acme, globex) = (realm(&t, "acme").await, realm(&t, "globex").await);
         let made = async |org: &harness::people::Org<'_>, body| {

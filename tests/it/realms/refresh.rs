@@ -7,7 +7,7 @@ use harness::people::PASSWORD;
 use harness::{TestApp, on_both, on_each_backend};
 use serde_json::json;
 
-use super::{asks, realm, refused, renews, says, signs_in, user};
+use super::{allowed, asks, realm, refused, renews, says, signs_in, user};
 use crate::oauth::claims;
 
 const LIVE: &str =
@@ -51,10 +51,16 @@ on_both! {
         let acme = realm(&t, "acme").await;
         user(&acme, "jane@acme.co", "editor").await;
         let first = signs_in(&t, &acme, "jane@acme.co", PASSWORD).await.expect(200).at("/refresh_token");
-        let lost = renews(&t, &acme, &first).await.expect(200).at("/refresh_token");
-        let again = renews(&t, &acme, &first).await.expect(200).at("/refresh_token");
-        renews(&t, &acme, &lost).await.problem(401, "unauthenticated");
-        renews(&t, &acme, &again).await.expect(200).ok();
+        let lost = renews(&t, &acme, &first).await.expect(200);
+        let again = renews(&t, &acme, &first).await.expect(200);
+        assert_eq!(again.at("/refresh_token"), lost.at("/refresh_token"), "no second line begins");
+        for tokens in [&lost, &again] {
+            let asked = asks(acme.owner.client(), &tokens.at("/access_token"), "comments:read").await;
+            assert_eq!(says(&asked), allowed("role"));
+        }
+        let next = renews(&t, &acme, &again.at("/refresh_token")).await.expect(200);
+        renews(&t, &acme, &first).await.problem(401, "unauthenticated");
+        renews(&t, &acme, &next.at("/refresh_token")).await.problem(401, "unauthenticated");
     }
 
     async fn of_many_that_trade_one_token_at_once_one_sign_in_is_left_or_none(t: TestApp) {
@@ -107,6 +113,23 @@ on_both! {
 }
 
 on_each_backend! {
+    // Whoever of the two trades what both were given first, the other's trade is noticed.
+    async fn a_thief_who_was_given_the_same_is_found_out_at_the_next_trade(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let acme = realm(&t, "acme").await;
+        user(&acme, "jane@acme.co", "editor").await;
+        let first = signs_in(&t, &acme, "jane@acme.co", PASSWORD).await.expect(200).at("/refresh_token");
+        let janes = renews(&t, &acme, &first).await.expect(200).at("/refresh_token");
+        t.advance(Duration::from_secs(30));
+        let thiefs = renews(&t, &acme, &first).await.expect(200).at("/refresh_token");
+        t.advance(Duration::from_secs(31));
+        let stolen = renews(&t, &acme, &janes).await.expect(200);
+        t.advance(Duration::from_secs(31));
+        renews(&t, &acme, &thiefs).await.problem(401, "unauthenticated");
+        renews(&t, &acme, &stolen.at("/refresh_token")).await.problem(401, "unauthenticated");
+        assert_eq!(t.number(LIVE).await, 0);
+    }
+
     async fn tokens_end_in_time_and_a_sign_in_after_ninety_days(backend: Backend) {
         let t = TestApp::start(Options::new(backend).stopped_clock()).await;
         let acme = realm(&t, "acme").await;

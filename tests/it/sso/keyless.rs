@@ -5,6 +5,7 @@ use harness::{Answer, Client, Org, TestApp, on_both};
 use serde_json::{Value, json};
 
 use super::{liar, tell};
+use crate::oauth::{error, post};
 
 const EXCHANGE: &str = "/v1/auth/token/exchange";
 
@@ -74,6 +75,20 @@ on_both! {
         assert_eq!(keys.at("/pagination/total"), "0", "it is no key");
         t.sql("UPDATE credentials SET expires_at = 1 WHERE kind = 'service_token'").await;
         job.get("/v1/orgs/acme").await.problem(401, "unauthenticated");
+    }
+
+    async fn what_it_was_traded_for_is_not_traded_again(t: TestApp) {
+        let (acme, node) = (t.org("acme").await, liar());
+        acme.owner.patch(&acme.path(""), json!({ "realm_enabled": true })).await.expect(200).ok();
+        let robot = robot(&acme, &node).await;
+        let job = trade(&t, &robot, &token(&t, &node, json!({})).await).await.expect(200).at("/token");
+        let pairs = [("grant_type", "client_credentials"), ("client_id", robot.as_str()), ("client_secret", job.as_str())];
+        error(&post(&t.anonymous(), "/oauth/token", &pairs).await, 400, "unauthorized_client");
+        let grant = json!({ "grant_type": "client_credentials", "client_id": robot, "client_secret": job });
+        t.anonymous().post(&acme.path("/tokens"), grant).await.problem(401, "invalid_credentials");
+        let made = "SELECT COUNT(*) FROM credentials WHERE kind IN ('oauth_access', 'realm_access')";
+        assert_eq!(t.number(made).await, 0);
+        t.anonymous().api_key(&job).get("/v1/orgs/acme").await.expect(200).ok();
     }
 
     async fn a_token_is_traded_once(t: TestApp) {

@@ -3,6 +3,7 @@
 mod evil;
 mod keyless;
 mod linking;
+mod meanwhile;
 mod organisations;
 mod setting_up;
 mod signing_in;

@@ -69,7 +69,8 @@ struct Asked<'a> {
 fn refusal(gate: Gate, asked: &Asked<'_>) -> Option<&'static str> {
     let place = asked.place;
     match gate {
-        Gate::Public | Gate::Ending | Gate::Any => None,
+        Gate::Public | Gate::Ending => None,
+        Gate::AnyScope(permission) => asked.scope(permission),
         Gate::Invited => asked.invited(),
         Gate::Person => asked.person(),
         Gate::Session => asked.session(),

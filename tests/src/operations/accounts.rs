@@ -26,6 +26,10 @@ const IDENTITIES: &str = "INSERT INTO sso_providers (id, org_id, name, enabled, 
     SELECT u.id, o.id, 'http://127.0.0.1:9999', u.first_name, u.id, 1, 1 FROM users u JOIN orgs o ON o.slug = 'acme'
     WHERE u.first_name IN ('acme-owner', 'globex-owner')";
 
+/// Lets everybody's OAuth clients act for their makers; each consent has the id of its client.
+const GRANTS: &str = "INSERT INTO oauth_grants (id, client_id, user_id, scopes, created_at, ends_at)
+    SELECT id, id, owner_id, 'openid', 1, 9000000000000000 FROM oauth_clients";
+
 pub(super) const ROWS: &[Operation] = &[
     write(
         "register_account",
@@ -263,4 +267,9 @@ pub(super) const ROWS: &[Operation] = &[
         |_, _| json!({ "overlap_hours": 1 }),
     ),
     change("delete_oauth_client", Gate::OwnToken, 204),
+    read("list_oauth_grants", Gate::Session),
+    Operation {
+        prepare: Some(GRANTS),
+        ..change("revoke_oauth_grant", Gate::OwnToken, 204)
+    },
 ];

@@ -31,8 +31,8 @@ pub enum Gate {
     Invited,
     /// No credential; a session that comes with it is ended.
     Ending,
-    /// Any credential.
-    Any,
+    /// Any credential whose scopes name the permission.
+    AnyScope(Permission),
     /// Any credential of a person.
     Person,
     /// A session of a person.

@@ -1,6 +1,6 @@
 //! Realms: users of an organisation's own application, their tokens, and what a token is good for.
 
-use domain::access::Permission::{UsersManage, UsersRead};
+use domain::access::Permission::{AccessRead, UsersManage, UsersRead};
 use serde_json::json;
 
 use super::{Gate, Operation, ask, change, read, write};
@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Operation] = &[
     ),
     ask(
         "authorize_access",
-        Gate::Any,
+        Gate::AnyScope(AccessRead),
         |world, _| json!({ "token": world.realm.access_token, "permission": "comments:write" }),
     ),
 ];

@@ -81,7 +81,7 @@ async fn sessions(canaries: &mut Canaries, anonymous: &Client, password: &str) -
         .await
         .expect(200);
     note_session(canaries, "refreshed", &traded);
-    // Its answer may have been lost: it may be traded once more, and then counts instead.
+    // Its answer may have been lost: it may be traded once more, and the same comes again.
     let again = anonymous.post("/v1/auth/token/refresh", trade).await.expect(200);
     let (access, _) = note_session(canaries, "refreshed again", &again);
     anonymous.bearer(&access)

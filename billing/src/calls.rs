@@ -100,10 +100,13 @@ fn failure(error: StripeError) -> Failure {
     match error {
         StripeError::Stripe(error, status) => {
             let what = described(&error, status);
-            let is_missing = error.code == Some(ApiErrorsCode::ResourceMissing);
+            let is_missing = error.code == Some(ApiErrorsCode::ResourceMissing) || status == 404;
+            // As the parameter that names whose something is to be; a price may be missing too.
+            let is_customer = error.param.as_deref() == Some("customer");
             let error = match status {
                 409 | 424 | 429 | 500..=599 => GatewayError::Passing(what),
-                _ if is_missing || status == 404 => GatewayError::Missing,
+                _ if is_missing && is_customer => GatewayError::NoCustomer,
+                _ if is_missing => GatewayError::Missing,
                 _ => GatewayError::Refused(what),
             };
             Failure {

@@ -10,7 +10,7 @@ use domain::idempotency;
 use domain::kernel::{Db, Reads, Result};
 use domain::limits::{freeze, recount, warnings};
 use domain::oauth;
-use domain::orgs::purge;
+use domain::orgs::{audit, purge};
 use domain::request_metrics;
 use domain::secrets::{retention, rotation};
 use domain::service_accounts::trade;
@@ -19,7 +19,7 @@ use domain::sso;
 use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_hours(1);
-/// The hour in which counters are held against what is there, UTC.
+/// The hour in which old events are removed and counters are held against what is there, UTC.
 const NIGHT: i64 = 2;
 /// The first time, so that a process which restarts often sweeps too, but not while it starts.
 const FIRST: Duration = Duration::from_mins(1);
@@ -77,7 +77,7 @@ pub(crate) async fn sweep(db: &Db, keys: &KeyStore) {
 }
 
 /// Tells who comes near a limit, freezes what has been too much for long, and destroys old versions that plans do not
-/// keep; at night it holds the counters against what is there.
+/// keep; at night it removes events that plans do not keep, and holds the counters against what is there.
 pub(crate) async fn keep_limits(db: &Db) {
     match warnings::sweep(db).await {
         Ok(notices) => tracing::debug!(notices, "told of limits that are near or reached"),
@@ -93,6 +93,10 @@ pub(crate) async fn keep_limits(db: &Db) {
     }
     if hour(db) != NIGHT {
         return;
+    }
+    match audit::prune(db).await {
+        Ok(events) => tracing::debug!(events, "removed events that plans do not keep"),
+        Err(error) => tracing::warn!(%error, "cannot remove events that plans do not keep"),
     }
     match recount::run(db).await {
         Ok(drifts) => tracing::debug!(counters = drifts.len(), "put counters right"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::billing::Billing;
-use domain::billing::reconcile::{self, Look};
+use domain::billing::reconcile;
 use domain::jobs::Bell;
 use domain::kernel::Db;
 use tokio_util::sync::CancellationToken;
@@ -18,20 +18,7 @@ pub(crate) async fn run(db: Db, bell: Arc<dyn Bell>, billing: Billing, shutdown:
         return shutdown.cancelled().await;
     }
     loop {
-        let looked = async {
-            match reconcile::due_looks(&db).await {
-                Ok(due) => {
-                    for look in due {
-                        take(&db, &*bell, &billing, look).await;
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "cannot see which looks at Stripe are due"),
-            }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = looked => {}
-        }
+        look(&db, &*bell, &billing, &shutdown).await;
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
@@ -39,10 +26,24 @@ pub(crate) async fn run(db: Db, bell: Arc<dyn Bell>, billing: Billing, shutdown:
     }
 }
 
-async fn take(db: &Db, bell: &dyn Bell, billing: &Billing, look: Look) {
-    match reconcile::take(db, billing, look).await {
-        Ok(lanes) if lanes.is_empty() => {}
-        Ok(lanes) => bell.ring(&lanes).await,
-        Err(error) => tracing::warn!(%error, look = look.as_str(), "cannot look at Stripe"),
+/// Takes the looks that are due, one after the other. One that a shutdown cuts off is given back.
+async fn look(db: &Db, bell: &dyn Bell, billing: &Billing, shutdown: &CancellationToken) {
+    let due = tokio::select! {
+        () = shutdown.cancelled() => return,
+        due = reconcile::due_looks(db) => due,
+    };
+    let due = due.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot see which looks at Stripe are due");
+        Vec::new()
+    });
+    for look in due {
+        if shutdown.is_cancelled() {
+            return;
+        }
+        match reconcile::take(db, billing, look, shutdown.cancelled()).await {
+            Ok(lanes) if lanes.is_empty() => {}
+            Ok(lanes) => bell.ring(&lanes).await,
+            Err(error) => tracing::warn!(%error, look = look.as_str(), "cannot look at Stripe"),
+        }
     }
 }

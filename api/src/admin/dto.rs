@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::admin::orgs::{Listed, OrgPatch, Shown};
-use domain::kernel::Result;
+use domain::admin::orgs::{Listed, OrgPatch, PlanChange, Shown};
+use domain::kernel::{Problem, Result};
 use domain::limits::overrides::{self, NewOverrides};
 use domain::limits::plan::Standing;
 use domain::limits::resolve::Override;
@@ -39,8 +39,11 @@ pub struct LimitValues {
     pub versions_retained: Option<i64>,
     /// Requests to the API in a calendar month, UTC.
     pub api_requests_month: Option<i64>,
-    /// Requests a minute.
+    /// Requests a minute of one credential: so many reads, as many changes, and as many questions about access. 0
+    /// leaves one.
     pub rate_limit_rpm: Option<i64>,
+    /// Days that events of the audit log are kept. Seven are kept at least.
+    pub audit_retention_days: Option<i64>,
 }
 
 impl LimitValues {
@@ -60,6 +63,7 @@ impl LimitValues {
             versions_retained,
             api_requests_month,
             rate_limit_rpm,
+            audit_retention_days,
         } = self;
         let given = [
             (LimitKey::Projects, projects),
@@ -74,6 +78,7 @@ impl LimitValues {
             (LimitKey::VersionsRetained, versions_retained),
             (LimitKey::ApiRequestsMonth, api_requests_month),
             (LimitKey::RateLimitRpm, rate_limit_rpm),
+            (LimitKey::AuditRetentionDays, audit_retention_days),
         ];
         given
             .into_iter()
@@ -97,6 +102,10 @@ pub struct NewPlanLimits {
 pub struct AdminOrgPatch {
     /// The plan from now on. It no longer follows a subscription.
     pub plan: Option<Plan>,
+    /// `true`: the plan is no longer set by hand. It follows the subscription again, or is that of the instance where there
+    /// is none. Not together with `plan`.
+    #[oai(default)]
+    pub reset_plan: bool,
     /// Limits of this organisation in place of the plan's.
     pub limits: Option<LimitValues>,
     /// Limits that are the plan's again.
@@ -115,16 +124,26 @@ impl AdminOrgPatch {
     pub fn checked(self) -> Result<OrgPatch> {
         let Self {
             plan,
+            reset_plan,
             limits,
             reset,
             expires_at,
             reason,
         } = self;
+        let plan = match (plan, reset_plan) {
+            (Some(_), true) => {
+                let message = "cannot be given together with `plan`";
+                return Err(Problem::field("reset_plan", "conflict", message).into());
+            }
+            (Some(plan), false) => PlanChange::Set(plan.into()),
+            (None, true) => PlanChange::Unset,
+            (None, false) => PlanChange::Keep,
+        };
         let given = limits.map(LimitValues::checked).transpose()?.unwrap_or_default();
         let reset = reset.into_iter().map(|key| (key.into(), None));
         let given = given.into_iter().map(|(key, limit)| (key, Some(limit)));
         Ok(OrgPatch {
-            plan: plan.map(Into::into),
+            plan,
             overrides: NewOverrides {
                 limits: reset.chain(given).collect(),
                 reason,

@@ -31,8 +31,8 @@ fn actor(text: &str) -> Result<uuid::Uuid, ApiError> {
 impl AuditApi {
     /// List audit events
     ///
-    /// Of an organisation, newest first. Page with `offset`, or with `next_cursor` as `after`, which stays fast however
-    /// far back.
+    /// Of an organisation, newest first, as far back as the plan keeps them (`audit_retention_days`). Page with `offset`, or
+    /// with `next_cursor` as `after`, which stays fast however far back.
     #[oai(path = "/v1/orgs/:org/audit-logs", method = "get", operation_id = "list_audit_logs")]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn list_audit_logs(
@@ -79,8 +79,10 @@ impl AuditApi {
 
     /// Check the audit log
     ///
-    /// Walks the hash chain from the first event to the newest and compares every stored secret with the last write
-    /// that the log tells of. It reads everything: for large organisations it takes a while.
+    /// Walks the hash chain from the oldest event to the newest and compares every stored secret with the last write
+    /// that the log tells of. Where older events are no longer kept, the chain begins at an anchor, which a later event of
+    /// the chain confirms; what they told of secrets still counts. It reads everything: for large organisations it takes a
+    /// while.
     #[oai(
         path = "/v1/orgs/:org/audit-logs/verify",
         method = "get",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::journal::entity::event;
-use domain::journal::{Fault, Verification, public_id};
+use domain::journal::{Anchor, Fault, Verification, public_id};
 use domain::webhooks::payload::actor_id;
 use poem_openapi::Object;
 use serde_json::Value;
@@ -91,7 +91,8 @@ impl From<event::Model> for AuditEvent {
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct AuditFault {
-    /// `altered`, `unlinked`, `missing`, `truncated`, `secret_rolled_back`, `secret_altered` or `secret_missing`.
+    /// `altered`, `unlinked`, `missing`, `truncated`, `anchor_altered`, `secret_rolled_back`, `secret_altered` or
+    /// `secret_missing`.
     pub kind: String,
     /// The number of the event where it shows.
     pub seq: i64,
@@ -110,8 +111,30 @@ impl From<Fault> for AuditFault {
     }
 }
 
+/// Where the log begins that is kept: behind the last of the events that are older than the plan keeps them.
+#[derive(Clone, Debug, Object)]
+pub struct AuditAnchor {
+    /// Number of the last event that is gone.
+    pub seq: i64,
+    /// Its hash, hex: what the oldest event that is kept stands on.
+    pub hash: String,
+    /// When it was removed.
+    pub moved_at: Time,
+}
+
+impl From<Anchor> for AuditAnchor {
+    fn from(anchor: Anchor) -> Self {
+        Self {
+            seq: anchor.seq,
+            hash: hex::encode(&anchor.hash),
+            moved_at: anchor.moved_at.into(),
+        }
+    }
+}
+
 /// The result of a check of the whole journal.
 #[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct AuditVerification {
     /// Whether nothing is wrong.
     pub valid: bool,
@@ -119,6 +142,8 @@ pub struct AuditVerification {
     pub checked: u64,
     /// Stored secrets compared with the journal.
     pub secrets_checked: u64,
+    /// Where the log begins; absent while everything that ever happened is kept.
+    pub anchor: Option<AuditAnchor>,
     /// Number of the newest event.
     pub head_seq: i64,
     /// Hash of the newest event, hex. Keep it: a later check must still lead to it.
@@ -134,6 +159,7 @@ impl From<Verification> for AuditVerification {
         let Verification {
             checked,
             secrets_checked,
+            anchor,
             head_seq,
             head_hash,
             faults,
@@ -143,6 +169,7 @@ impl From<Verification> for AuditVerification {
             valid: fault_count == 0,
             checked,
             secrets_checked,
+            anchor: anchor.map(Into::into),
             head_seq,
             head_hash: hex::encode(&head_hash),
             fault_count,

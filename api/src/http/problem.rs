@@ -50,6 +50,7 @@ pub enum ProblemCode {
     SlugTaken,
     KeyTaken,
     IdempotencyKeyReused,
+    EventsPurged,
     VersionMismatch,
     BodyTooLarge,
     UriTooLong,
@@ -124,6 +125,8 @@ pub struct ProblemBody {
     pub source: Option<String>,
     /// The smallest plan that would allow it, with `plan_limit_exceeded` where plans are sold and one would.
     pub upgrade_to: Option<String>,
+    /// The number behind which events are still kept, with `events_purged`: go on `after` it.
+    pub begins_after: Option<i64>,
     /// Members that only some problems have; they stand beside the others.
     #[oai(skip)]
     pub others: Map<String, Value>,
@@ -144,6 +147,7 @@ impl From<Problem> for ProblemBody {
         let max = integer("max");
         let used = integer("used");
         let requested = integer("requested");
+        let begins_after = integer("begins_after");
         // The one code with two statuses: a limit that nobody can buy more of is a refusal.
         let status = integer("status").and_then(|status| u16::try_from(status).ok());
         let mut text = |name: &str| match others.remove(name) {
@@ -191,6 +195,7 @@ impl From<Problem> for ProblemBody {
             plan,
             source,
             upgrade_to,
+            begins_after,
             others,
         }
     }
@@ -259,6 +264,9 @@ pub enum ApiError {
     /// It conflicts with the current state.
     #[oai(status = 409)]
     Conflict(ProblemJson),
+    /// What was asked for is no longer kept.
+    #[oai(status = 410)]
+    Gone(ProblemJson),
     /// The version or revision is not the one that the caller named.
     #[oai(status = 412)]
     VersionMismatch(ProblemJson),
@@ -322,6 +330,7 @@ impl From<Problem> for ApiError {
             | ProblemCode::SlugTaken
             | ProblemCode::KeyTaken
             | ProblemCode::IdempotencyKeyReused => Self::Conflict(body),
+            ProblemCode::EventsPurged => Self::Gone(body),
             ProblemCode::VersionMismatch => Self::VersionMismatch(body),
             ProblemCode::BodyTooLarge => Self::TooLarge(body),
             ProblemCode::UnsupportedMediaType => Self::UnsupportedMediaType(body),

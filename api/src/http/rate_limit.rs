@@ -11,7 +11,8 @@ use std::time::Duration;
 use domain::access::Caller;
 use domain::kernel::id::CredentialId;
 use domain::kernel::{Clock, Db, Problem, ProblemCode, Timestamp};
-use domain::rates::{Buckets, Class, CountedBy, Rate, Standing, TooMany, plan};
+use domain::limits::Limit;
+use domain::rates::{Buckets, Class, CountedBy, Standing, TooMany, plan};
 use moka::sync::Cache;
 use poem::Response;
 use poem::http::{HeaderMap, HeaderValue, header};
@@ -29,7 +30,7 @@ const PROVEN: u64 = 65_536;
 /// They are forgotten when they have been quiet for so long.
 const QUIET: Duration = Duration::from_hours(1);
 /// How long the plan of a credential is taken to be the same.
-const PLAN_AGE: Duration = Duration::from_mins(5);
+const PLAN_AGE: Duration = Duration::from_mins(1);
 
 /// What is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +56,8 @@ struct Fingerprint([u8; 16]);
 #[derive(Clone, Copy, Debug)]
 struct Proven {
     credential: CredentialId,
-    /// What its plan multiplies the limits by.
-    factor: u32,
+    /// What the plan of its organisation allows; `None` without one.
+    allowed: Option<Limit>,
     /// When the plan was looked at.
     as_of: Timestamp,
 }
@@ -103,11 +104,13 @@ impl RateLimit {
             CountedBy::Credential => Fingerprint::of(headers),
         };
         let proven = shown.and_then(|shown| counting.proven.get(&shown));
-        let (who, factor) = match proven {
-            Some(Proven { credential, factor, .. }) => (Who::Credential(credential), factor),
-            None => (Who::Network(network(client)), 1),
+        let (who, allowed) = match proven {
+            Some(Proven {
+                credential, allowed, ..
+            }) => (Who::Credential(credential), allowed),
+            None => (Who::Network(network(client)), None),
         };
-        let counted = counting.count(class, who, shown, factor);
+        let counted = counting.count(class, who, shown, allowed);
         counted.map(Some).map_err(|too_many| Box::new(refusal(too_many)))
     }
 
@@ -138,13 +141,18 @@ impl RateLimit {
 }
 
 impl Counting {
-    fn count(&self, class: Class, who: Who, shown: Option<Fingerprint>, factor: u32) -> Result<Counted, TooMany> {
-        let factor = if class.grows_with_plan() { factor } else { 1 };
+    fn count(
+        &self,
+        class: Class,
+        who: Who,
+        shown: Option<Fingerprint>,
+        allowed: Option<Limit>,
+    ) -> Result<Counted, TooMany> {
         let others = Key {
             class,
             who: Who::Others,
         };
-        let rate = Rate::new(class.per_minute(), factor, self.scale);
+        let rate = plan::rate(class, allowed, self.scale);
         let standing = match self.buckets.count(Key { class, who }, others, rate, self.clock.now()) {
             Ok(standing) => standing,
             Err(too_many) if class.refuses() => return Err(too_many),
@@ -169,14 +177,14 @@ impl Counting {
         let now = self.clock.now();
         let known = shown.and_then(|shown| self.proven.get(&shown));
         let known = known.filter(|known| known.credential == caller.credential);
-        let factor = match known {
-            Some(known) if now.since(known.as_of) < PLAN_AGE => known.factor,
+        let allowed = match known {
+            Some(known) if now.since(known.as_of) < PLAN_AGE => known.allowed,
             Some(_) | None => self.look_up(db, shown, caller, now).await,
         };
         if who == Who::Credential(caller.credential) {
             return Ok(());
         }
-        match self.count(class, Who::Credential(caller.credential), shown, factor) {
+        match self.count(class, Who::Credential(caller.credential), shown, allowed) {
             Ok(counted) => {
                 context.set_counted(counted);
                 Ok(())
@@ -189,26 +197,26 @@ impl Counting {
         }
     }
 
-    /// Remembers a good credential with the factor of its plan.
-    async fn look_up(&self, db: &Db, shown: Option<Fingerprint>, caller: &Caller, as_of: Timestamp) -> u32 {
-        let factor = match plan::factor_of(db, caller).await {
-            Ok(factor) => factor,
+    /// Remembers a good credential with what its plan allows.
+    async fn look_up(&self, db: &Db, shown: Option<Fingerprint>, caller: &Caller, as_of: Timestamp) -> Option<Limit> {
+        let allowed = match plan::allowed(db, caller).await {
+            Ok(allowed) => allowed,
             Err(error) => {
                 // The operation has the same trouble, and will say so.
                 tracing::warn!(%error, "the plan of a credential could not be looked up");
-                return 1;
+                return None;
             }
         };
         if let Some(shown) = shown {
             let credential = caller.credential;
             let proven = Proven {
                 credential,
-                factor,
+                allowed,
                 as_of,
             };
             self.proven.insert(shown, proven);
         }
-        factor
+        allowed
     }
 }
 

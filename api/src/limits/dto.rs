@@ -42,6 +42,7 @@ pub enum LimitName {
     VersionsRetained,
     ApiRequestsMonth,
     RateLimitRpm,
+    AuditRetentionDays,
 }
 
 /// Where a limit was set.

@@ -95,7 +95,7 @@ pub struct Delivery {
     pub id: String,
     /// Id of the event, sent as `webhook-id`: `evt_…`.
     pub event_id: Option<String>,
-    /// Type of the event.
+    /// Type of the event; empty when the event is no longer kept.
     pub event_type: String,
     /// How it stands.
     pub state: DeliveryState,

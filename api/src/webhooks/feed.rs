@@ -93,6 +93,10 @@ impl FeedApi {
     /// meanwhile. Reads of secrets and changes of webhooks are in the audit log alone; they have numbers too, so that
     /// `seq` leaves some out where nothing is missing.
     ///
+    /// Events are kept as long as the plan says (`audit_retention_days`), and seven days at least. A reader who comes later
+    /// with an `after` whose next events are gone is answered with 410 `events_purged`: read what you follow anew, then go on
+    /// with its `begins_after`.
+    ///
     /// With `wait` a request that has come to the end is answered when the next event is there. Whether the caller may
     /// still read is asked again before it is answered. Up to 100 requests of an organisation wait at once.
     #[oai(path = "/v1/orgs/:org/events", method = "get", operation_id = "list_events")]
@@ -101,7 +105,7 @@ impl FeedApi {
         caller: Caller,
         /// Id or slug of the organisation.
         org: Path<String>,
-        /// The `next_after` of the part before, or the `seq` of an event; 0, from the beginning, if absent.
+        /// The `next_after` of the part before, or the `seq` of an event; 0, from the oldest event that is kept, if absent.
         after: Query<Option<i64>>,
         /// Event types such as `secret.updated` and families such as `secret.*`, separated by commas; all if absent.
         types: Query<Option<String>>,

@@ -280,8 +280,8 @@ impl WebhooksApi {
 
     /// Recover a webhook
     ///
-    /// Delivers past events to it once more, however many: those that failed, those that it missed, or all. Events
-    /// keep their ids, so a receiver that has seen one knows it again. It goes on in the background and survives
+    /// Delivers past events to it once more, however many: those that failed, those that it missed, or all, as far back as
+    /// the plan keeps events. Events keep their ids, so a receiver that has seen one knows it again. It goes on in the background and survives
     /// restarts; `get_webhook` shows how far it has come. One at a time; 409 while another runs, or for a webhook that
     /// is switched off.
     #[oai(
@@ -359,7 +359,7 @@ impl WebhooksApi {
     /// Resend a delivery
     ///
     /// Sends its event once more, whatever came of it, as a new delivery with the same `webhook-id`. 409 for a webhook
-    /// that is switched off.
+    /// that is switched off, 410 `events_purged` for an event that is no longer kept.
     #[oai(
         path = "/v1/orgs/:org/webhooks/:webhook/deliveries/:delivery/resend",
         method = "post",

@@ -7,6 +7,7 @@ use sea_orm::{FromQueryResult, Value};
 
 use super::Superuser;
 use crate::access::Caller;
+use crate::billing::customer;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
@@ -205,10 +206,22 @@ async fn shown(from: &impl Reads, row: Row) -> Result<Shown> {
     })
 }
 
+/// What becomes of an organisation's plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlanChange {
+    /// It stays what it is, and where it comes from.
+    #[default]
+    Keep,
+    /// It is this one, whatever is paid for.
+    Set(Plan),
+    /// It is that of the subscription again, or that of the instance.
+    Unset,
+}
+
 /// Changes to an organisation's plan and limits; absent ones stay.
 #[derive(Clone, Debug, Default)]
 pub struct OrgPatch {
-    pub plan: Option<Plan>,
+    pub plan: PlanChange,
     pub overrides: NewOverrides,
 }
 
@@ -220,13 +233,10 @@ pub async fn update(tx: &WriteTx, caller: &Caller, _: &Superuser, reference: &st
     let OrgPatch { plan, overrides } = patch;
     let id = find(tx, reference).await?.id;
     ownership::lock(tx, id).await?;
-    let before = plan::standing(tx, id).await?.plan;
+    let before = plan::standing(tx, id).await?;
     let set_before = resolve::overrides(tx, id).await?;
     overrides::set(tx, id, &overrides).await?;
-    match plan {
-        Some(plan) => plan::set(tx, id, plan, PlanSource::Admin).await?,
-        None => freeze::refresh(tx, id).await?,
-    }
+    let (plan, source) = change_plan(tx, id, plan, &before).await?;
     let set: serde_json::Map<String, serde_json::Value> = overrides
         .limits
         .iter()
@@ -237,11 +247,33 @@ pub async fn update(tx: &WriteTx, caller: &Caller, _: &Superuser, reference: &st
         .map(|set| (set.key.as_str().to_owned(), set.limit.to_number().into()))
         .collect();
     let entry = Entry::in_org(id, Action::OrgLimitsSet, Target::Org(id))
-        .with("plan", plan.unwrap_or(before).as_str())
-        .with("plan_before", before.as_str())
+        .with("plan", plan.as_str())
+        .with("plan_before", before.plan.as_str())
+        .with("plan_source", source.as_str())
+        .with("plan_source_before", before.source.as_str())
         .with("limits", set)
         .with("limits_before", were)
         .with("reason", overrides.reason.clone());
     journal::record(tx, &caller.origin, entry).await?;
     shown(tx, find(tx, &id.to_string()).await?).await
+}
+
+/// Puts the organisation on the plan that it is to have; returns that and where it comes from.
+async fn change_plan(tx: &WriteTx, org: OrgId, change: PlanChange, before: &Standing) -> Result<(Plan, PlanSource)> {
+    let (plan, source) = match change {
+        PlanChange::Keep => {
+            freeze::refresh(tx, org).await?;
+            return Ok((before.plan, before.source));
+        }
+        PlanChange::Set(plan) => (plan, PlanSource::Admin),
+        PlanChange::Unset => {
+            // What Stripe told last may be old: while the plan was set by hand nobody depended on it.
+            if tx.billing().is_enabled {
+                customer::ask_for_sync(tx, org).await?;
+            }
+            plan::unset(tx, org).await?
+        }
+    };
+    plan::set(tx, org, plan, source).await?;
+    Ok((plan, source))
 }

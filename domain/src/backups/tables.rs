@@ -34,6 +34,8 @@ pub const TABLES: &[&str] = &[
     "template_keys",
     "ledgers",
     "journal",
+    "journal_anchors",
+    "journal_seals",
     "webhooks",
     "webhook_secrets",
     "webhook_health",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Billing;
 use super::customer;
-use super::gateway::NewCheckout;
+use super::gateway::{GatewayError, NewCheckout};
 use super::price::{self, Interval, Offer};
 use super::subscription;
 use super::sync::sync_customer;
@@ -72,7 +72,8 @@ pub async fn start(db: &Db, billing: &Billing, access: &OrgAccess<BillingManage>
     let quantity = if per_seat { seats::count(db, org).await? } else { 1 };
     let last = before.as_ref().map_or("none", |before| before.stripe_id.as_str());
     let window = db.now().since(Timestamp(0)).as_secs() / SAME_PAGE.as_secs();
-    let key = format!("checkout:{org}:{price_id}:{quantity}:{last}:{window}");
+    let wish = format!("{price_id}:{quantity}:{last}:{window}");
+    let key = |customer: &str| format!("checkout:{org}:{customer}:{wish}");
     let page = NewCheckout {
         customer,
         org_id: org.to_string(),
@@ -84,7 +85,13 @@ pub async fn start(db: &Db, billing: &Billing, access: &OrgAccess<BillingManage>
         success_url: billing.page("success"),
         cancel_url: billing.page("cancelled"),
     };
-    Ok(gateway.create_checkout(page, &key).await?)
+    let made = gateway.create_checkout(page.clone(), &key(&page.customer)).await;
+    if made != Err(GatewayError::NoCustomer) {
+        return Ok(made?);
+    }
+    let customer = customer::replace(db, billing, org, &page.customer).await?;
+    let key = key(&customer);
+    Ok(gateway.create_checkout(NewCheckout { customer, ..page }, &key).await?)
 }
 
 fn already_subscribed() -> Error {
@@ -125,7 +132,16 @@ pub async fn manage(db: &Db, billing: &Billing, access: &OrgAccess<BillingManage
         let detail = "The organisation has bought nothing yet. Begin with create_checkout_session.";
         return Err(Problem::new(ProblemCode::Conflict, detail).into());
     };
-    Ok(gateway.create_portal(&customer, &billing.page("returned")).await?)
+    let back = billing.page("returned");
+    let made = gateway.create_portal(&customer, &back).await;
+    if made != Err(GatewayError::NoCustomer) {
+        return Ok(made?);
+    }
+    let org = access.org.id;
+    let customer = customer::replace(db, billing, org, &customer).await?;
+    // What was bought went with the one that is gone, and nobody may have told us.
+    sync_customer(db, gateway, org).await?;
+    Ok(gateway.create_portal(&customer, &back).await?)
 }
 
 /// Records that somebody went to manage what was bought.

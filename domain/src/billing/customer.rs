@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryF
 use super::Billing;
 use super::entity::customer;
 use super::gateway::NewCustomer;
+use super::inbox;
 use crate::jobs::{self, Cause, Job, JobKind, NewJob};
 use crate::kernel::id::OrgId;
 use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp, WriteTx};
@@ -59,16 +60,7 @@ pub(super) async fn ensure(db: &Db, billing: &Billing, org: OrgId) -> Result<Str
     if let Some(found) = of_org(db, org, is_live).await? {
         return Ok(found);
     }
-    let billed = plan::billed(db, org).await?.ok_or_else(Problem::not_found)?;
-    let deployment = billing.deployment().to_owned();
-    // Whoever asks at the same time, or again after we failed to keep the answer, gets the same customer.
-    let key = format!("cust:{deployment}:{org}:{}", billed.updated_at.micros());
-    let new = NewCustomer {
-        name: billed.name,
-        org_id: org.to_string(),
-        deployment,
-    };
-    let made = gateway.create_customer(new, &key).await?;
+    let made = make(db, billing, org, None).await?;
     let tx = db.begin_write().await?;
     // A customer of the other mode is of no use any more: the key was exchanged.
     let sql = "INSERT INTO billing_customers (org_id, stripe_customer_id, livemode, sync_seq, synced_at, created_at)
@@ -80,6 +72,46 @@ pub(super) async fn ensure(db: &Db, billing: &Billing, org: OrgId) -> Result<Str
     tx.commit_bookkeeping().await?;
     let kept = of_org(db, org, is_live).await?;
     kept.ok_or_else(|| Error::internal("a customer vanished while it was made"))
+}
+
+/// Another customer in the place of one that is not there any more: somebody deleted it at Stripe, or the key is that of
+/// another account. What was bought is over with it.
+///
+/// # Errors
+/// `billing_disabled`, `unavailable`; `not_found` when the organisation is gone.
+pub(super) async fn replace(db: &Db, billing: &Billing, org: OrgId, gone: &str) -> Result<String> {
+    let made = make(db, billing, org, Some(gone)).await?;
+    let tx = db.begin_write().await?;
+    // What is being asked about the one that is gone is not written any more.
+    let sql = "UPDATE billing_customers SET stripe_customer_id = $3, sync_seq = sync_seq + 1, synced_at = NULL
+        WHERE org_id = $1 AND stripe_customer_id = $2";
+    let values = [org.into(), gone.into(), made.into()];
+    let replaced = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    inbox::end_of_customer(&tx, gone).await?;
+    tx.commit_bookkeeping().await?;
+    if replaced.rows_affected() == 1 {
+        tracing::warn!(%org, gone, "a customer was deleted at Stripe; there is another now");
+    }
+    let kept = of_org(db, org, billing.gateway()?.is_live()).await?;
+    kept.ok_or_else(|| Error::internal("a customer vanished while it was replaced"))
+}
+
+/// Makes a customer at Stripe. Whoever asks at the same time, or again after we failed to keep the answer, gets the same
+/// one; whoever knows that one to be gone gets another.
+async fn make(db: &Db, billing: &Billing, org: OrgId, gone: Option<&str>) -> Result<String> {
+    let billed = plan::billed(db, org).await?.ok_or_else(Problem::not_found)?;
+    let deployment = billing.deployment().to_owned();
+    let mut key = format!("cust:{deployment}:{org}:{}", billed.updated_at.micros());
+    if let Some(gone) = gone {
+        key.push(':');
+        key.push_str(gone);
+    }
+    let new = NewCustomer {
+        name: billed.name,
+        org_id: org.to_string(),
+        deployment,
+    };
+    Ok(billing.gateway()?.create_customer(new, &key).await?)
 }
 
 /// Queues a look at what Stripe has of an organisation; nothing for one that never was a customer.

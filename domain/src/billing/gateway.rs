@@ -15,6 +15,9 @@ pub enum GatewayError {
     /// There is no such thing at Stripe.
     #[error("Stripe knows nothing of it")]
     Missing,
+    /// There is no such customer at Stripe, or not any more.
+    #[error("Stripe has no such customer")]
+    NoCustomer,
     /// It refuses what was asked. The text names codes and parameters, never values.
     #[error("Stripe refuses: {0}")]
     Refused(String),
@@ -32,7 +35,9 @@ impl From<GatewayError> for Error {
                     .with("retry_after", 5)
                     .into()
             }
-            GatewayError::Missing | GatewayError::Refused(_) => Self::internal(error.to_string()),
+            GatewayError::Missing | GatewayError::NoCustomer | GatewayError::Refused(_) => {
+                Self::internal(error.to_string())
+            }
         }
     }
 }

@@ -298,6 +298,19 @@ pub async fn end(tx: &WriteTx, event_id: &str, state: EventState) -> Result<()> 
     Ok(())
 }
 
+/// Ends the events of a customer that wait: it is gone, and nothing of theirs is asked about any more.
+pub(super) async fn end_of_customer(tx: &WriteTx, customer: &str) -> Result<()> {
+    let sql = "UPDATE stripe_events SET status = $2, done_at = $3 WHERE customer_id = $1 AND status = $4";
+    let values = [
+        customer.into(),
+        EventState::Done.as_str().into(),
+        tx.now().into(),
+        EventState::Pending.as_str().into(),
+    ];
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(())
+}
+
 /// When the event that has waited longest came in: the metric `stripe_events_pending_age_seconds`.
 ///
 /// # Errors

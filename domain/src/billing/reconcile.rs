@@ -2,6 +2,7 @@
 //! by [`super::sync::sync_customer`], in jobs.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -23,6 +24,8 @@ const MOST_PAGES: usize = 50;
 const STALE: Duration = Duration::from_hours(6);
 /// A look that failed is taken again after this long.
 const AGAIN: Duration = Duration::from_mins(1);
+/// A look that nobody has told the end of is taken again after this long: whoever took it died over it.
+const LEASE: Duration = Duration::from_mins(5);
 
 /// A look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,43 +114,63 @@ pub async fn due_looks(db: &Db) -> Result<Vec<Look>> {
     Ok(Look::ALL.into_iter().filter(is_due).collect())
 }
 
-/// Takes a look, unless another process took it; the lanes to ring.
+/// Takes a look, unless another process took it; the lanes to ring. When `cut` comes before its end, it is given back and
+/// is due at once, in this process or another.
 ///
 /// # Errors
 /// Stripe's, and [`crate::kernel::Error::Db`]; then it is taken again in a minute.
-pub async fn take(db: &Db, billing: &Billing, look: Look) -> Result<Vec<String>, SyncError> {
-    if !claim(db, look).await? {
+pub async fn take(
+    db: &Db,
+    billing: &Billing,
+    look: Look,
+    cut: impl Future<Output = ()> + Send,
+) -> Result<Vec<String>, SyncError> {
+    let began = db.now();
+    let Some(leased) = claim(db, look).await? else {
         return Ok(Vec::new());
-    }
+    };
+    let taken = tokio::select! {
+        biased;
+        () = cut => None,
+        taken = work(db, billing, look) => Some(taken),
+    };
+    let ran_at = match &taken {
+        Some(Ok(_)) => began,
+        Some(Err(_)) => db.now() + AGAIN - look.every(),
+        None => began - look.every(),
+    };
+    end(db, look, leased, ran_at).await?;
+    taken.unwrap_or(Ok(Vec::new()))
+}
+
+async fn work(db: &Db, billing: &Billing, look: Look) -> Result<Vec<String>, SyncError> {
     let gateway = billing.gateway()?;
-    let taken = match look {
+    match look {
         Look::Undelivered => undelivered(db, gateway).await,
         Look::Due => due(db).await.map_err(SyncError::from),
         Look::Prices => price::refresh(db, gateway).await.map(|()| Vec::new()),
         Look::Everything => everything(db, gateway, billing.deployment()).await,
-    };
-    if taken.is_err() {
-        set_ran(db, look, db.now() + AGAIN - look.every()).await?;
     }
-    taken
 }
 
-async fn claim(db: &Db, look: Look) -> Result<bool> {
+/// Takes a look for as long as a look may take; what is noted until its end. `None` when it is not due any more.
+async fn claim(db: &Db, look: Look) -> Result<Option<Timestamp>> {
     let tx = db.begin_write().await?;
+    let leased = tx.now() + LEASE - look.every();
     let sql = "INSERT INTO billing_runs (name, ran_at) VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET ran_at = $2 WHERE billing_runs.ran_at <= $3";
-    let values = [look.as_str().into(), tx.now().into(), (tx.now() - look.every()).into()];
+    let values = [look.as_str().into(), leased.into(), (tx.now() - look.every()).into()];
     let claimed = tx.conn().execute_raw(tx.sql(sql, values)).await?;
     tx.commit_bookkeeping().await?;
-    Ok(claimed.rows_affected() == 1)
+    Ok((claimed.rows_affected() == 1).then_some(leased))
 }
 
-async fn set_ran(db: &Db, look: Look, at: Timestamp) -> Result<()> {
+/// Notes the end of a look, unless another process has taken it meanwhile.
+async fn end(db: &Db, look: Look, leased: Timestamp, ran_at: Timestamp) -> Result<()> {
     let tx = db.begin_write().await?;
-    let sql = "UPDATE billing_runs SET ran_at = $2 WHERE name = $1";
-    tx.conn()
-        .execute_raw(tx.sql(sql, [look.as_str().into(), at.into()]))
-        .await?;
+    let sql = "UPDATE billing_runs SET ran_at = $3 WHERE name = $1 AND ran_at = $2";
+    let values = [look.as_str().into(), leased.into(), ran_at.into()];
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
     tx.commit_bookkeeping().await?;
     Ok(())
 }

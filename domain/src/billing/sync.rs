@@ -118,7 +118,7 @@ async fn ask(db: &Db, gateway: &dyn BillingGateway, org: OrgId, asked: &Asked) -
 /// A customer who was deleted at Stripe has nothing any more.
 async fn subscriptions(gateway: &dyn BillingGateway, customer: &str) -> Result<Vec<Subscription>, SyncError> {
     match gateway.subscriptions(customer).await {
-        Err(GatewayError::Missing) => Ok(Vec::new()),
+        Err(GatewayError::Missing | GatewayError::NoCustomer) => Ok(Vec::new()),
         found => Ok(found?),
     }
 }

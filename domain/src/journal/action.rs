@@ -83,6 +83,7 @@ actions! {
     PlanLimitsSet = "plan.limits_set", false, "An administrator of the instance set what a plan allows.";
     LimitApproaching = "limit.approaching", true, "Four fifths of a limit of the plan are used.";
     LimitReached = "limit.reached", true, "A limit of the plan is reached.";
+    AuditPurged = "audit.purged", false, "Events older than the plan keeps them were removed; the chain goes on from the last of them.";
     ProjectsFrozen = "org.projects_frozen", false, "Other projects than before are too many for the plan: nothing new is written in them.";
     OrgOwnershipTransferred = "org.ownership_transferred", true, "The organisation was handed over to another of its people.";
     MemberAdded = "member.added", true, "Somebody was given a role in the organisation or a project.";

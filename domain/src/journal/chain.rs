@@ -35,8 +35,7 @@ pub fn hash(row: &event::Model) -> [u8; 32] {
         prev_hash,
         hash: _,
     } = row;
-    let mut hasher = Fields(Sha256::new());
-    hasher.part(Some(FORMAT));
+    let mut hasher = Fields::new(FORMAT);
     hasher.part(Some(ledger_id.as_bytes()));
     hasher.part(Some(&seq.to_be_bytes()));
     hasher.part(Some(id.0.as_bytes()));
@@ -56,14 +55,25 @@ pub fn hash(row: &event::Model) -> [u8; 32] {
     hasher.part(user_agent.as_deref().map(str::as_bytes));
     hasher.part(request_id.as_deref().map(str::as_bytes));
     hasher.part(Some(prev_hash));
-    hasher.0.finalize().into()
+    hasher.hash()
 }
 
 /// Each part goes in with its length, and absence differs from emptiness: no two rows feed the same bytes.
-struct Fields(Sha256);
+pub(super) struct Fields(Sha256);
 
 impl Fields {
-    fn part(&mut self, part: Option<&[u8]>) {
+    /// Begins with the label of what is hashed.
+    pub(super) fn new(format: &[u8]) -> Self {
+        let mut fields = Self(Sha256::new());
+        fields.part(Some(format));
+        fields
+    }
+
+    pub(super) fn hash(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+
+    pub(super) fn part(&mut self, part: Option<&[u8]>) {
         match part {
             None => self.0.update([0]),
             Some(bytes) => {

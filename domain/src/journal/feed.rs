@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::Action;
+use super::anchor::begins_after;
 use super::entity::{event, ledger};
 use super::record::head;
 use crate::kernel::{Reads, Result};
@@ -23,9 +24,12 @@ pub struct Stretch {
     pub looked_at: i64,
     /// The newest number that there is.
     pub head: i64,
+    /// The number behind which events are still kept, when some that were asked for are gone.
+    pub gone_until: Option<i64>,
 }
 
-/// Events of the wanted types that come after a number: `limit` of them, or fewer when much was looked at.
+/// Events of the wanted types that come after a number: `limit` of them, or fewer when much was looked at. After 0 come
+/// all that are still kept.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
@@ -38,6 +42,11 @@ pub async fn deliverable(
 ) -> Result<Stretch> {
     // Numbers are given in the order of commits and without gaps: nothing comes in below a head that was read.
     let head = head(from, ledger).await?.map_or(0, |head| head.seq);
+    let after = if after == 0 {
+        begins_after(from, ledger).await?
+    } else {
+        after
+    };
     let (mut rows, mut looked_at) = (Vec::new(), after);
     for _ in 0..STRIDES {
         if looked_at >= head || !rows.is_empty() {
@@ -59,7 +68,14 @@ pub async fn deliverable(
             Some(_) | None => until,
         };
     }
-    Ok(Stretch { rows, looked_at, head })
+    // Asked for last: what was removed while we looked is noticed.
+    let begins_after = begins_after(from, ledger).await?;
+    Ok(Stretch {
+        rows,
+        looked_at,
+        head,
+        gone_until: (begins_after > after).then_some(begins_after),
+    })
 }
 
 /// The newest numbers of some ledgers, in one statement. Those that have none are left out.

@@ -2,21 +2,29 @@
 //! of events, and as the source of webhook deliveries. It never holds a secret value.
 
 mod action;
+mod anchor;
 mod chain;
 pub mod entity;
 mod fan_out;
 mod feed;
+mod purge;
 mod query;
 mod read_batch;
 mod record;
+mod seals;
+mod sum;
+mod told;
 mod verify;
 mod written;
 
 pub use action::{Action, subscribes};
+pub use anchor::{Anchor, begins_after};
 pub use fan_out::WebhookFilter;
 pub use feed::{Stretch, deliverable, heads};
-pub use query::{EventFilter, get, list};
+pub use purge::{needed, purge};
+pub use query::{EventFilter, get, is_kept, list};
 pub use read_batch::{ReadAudit, ReadEntry};
 pub use record::{Entry, INSTANCE_LEDGER, KeyChange, Recorded, Target, public_id, record};
+pub use told::{Resealed, pruned_data, resealed_data};
 pub use verify::{Fault, FaultKind, Verification, verify};
-pub use written::{Mismatch, Resealed, Share, Written, pruned_data, resealed_data};
+pub use written::{Mismatch, Share, Written};

@@ -3,6 +3,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+use super::anchor::begins_after;
 use super::entity::event;
 use super::record::head;
 use crate::kernel::id::{EventId, ProjectId};
@@ -37,10 +38,11 @@ pub async fn list(
     let narrowed = narrowed(ledger, filter);
     let total = match &narrowed {
         Some(query) => query.clone().count(from.conn()).await?,
-        // The numbers have no gaps: the newest is the count, however long the ledger.
-        None => head(from, ledger)
-            .await?
-            .map_or(0, |head| u64::try_from(head.seq).unwrap_or(0)),
+        // The numbers have no gaps: the newest is the count, however long the ledger, but for those that are gone.
+        None => {
+            let newest = head(from, ledger).await?.map_or(0, |head| head.seq);
+            u64::try_from(newest - begins_after(from, ledger).await?).unwrap_or(0)
+        }
     };
     let mut query = narrowed.unwrap_or_else(|| all(ledger));
     if let Some(before) = before {
@@ -107,4 +109,17 @@ pub async fn get(from: &impl Reads, ledger: Uuid, id: EventId) -> Result<event::
         .one(from.conn())
         .await?;
     Ok(found.ok_or_else(Problem::not_found)?)
+}
+
+/// Whether an event of a ledger is still kept.
+///
+/// # Errors
+/// [`crate::kernel::Error::Db`].
+pub async fn is_kept(from: &impl Reads, ledger: Uuid, id: EventId) -> Result<bool> {
+    let kept = event::Entity::find()
+        .filter(event::Column::LedgerId.eq(ledger))
+        .filter(event::Column::Id.eq(id))
+        .count(from.conn())
+        .await?;
+    Ok(kept > 0)
 }

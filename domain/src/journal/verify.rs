@@ -1,14 +1,17 @@
-//! Checking a ledger from its first row to its head, and what is stored against what it says.
+//! Checking a ledger from its first row, or its anchor, to its head, and what is stored against what it says.
 
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::chain;
+use super::anchor::{self, Anchor};
 use super::entity::event;
 use super::record::head;
+use super::seals::Pages;
+use super::sum::Sum;
 use super::written::{LastWrite, LastWrites, Mismatch};
+use super::{Action, chain};
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::SecretId;
 use crate::kernel::{Reads, Result};
@@ -29,6 +32,8 @@ pub enum FaultKind {
     Missing,
     /// The chain ends before its recorded head.
     Truncated,
+    /// Where the chain begins, or what events that are gone told of secrets, is not what the chain says.
+    AnchorAltered,
     /// A stored secret is not the version that was last written.
     SecretRolledBack,
     /// A stored secret's sealed value is not what was written.
@@ -54,6 +59,7 @@ impl FaultKind {
             Self::Unlinked => "unlinked",
             Self::Missing => "missing",
             Self::Truncated => "truncated",
+            Self::AnchorAltered => "anchor_altered",
             Self::SecretRolledBack => "secret_rolled_back",
             Self::SecretAltered => "secret_altered",
             Self::SecretMissing => "secret_missing",
@@ -76,6 +82,8 @@ pub struct Verification {
     pub checked: u64,
     /// Stored secrets compared with the journal.
     pub secrets_checked: u64,
+    /// Where the chain begins; `None` for a ledger that is whole.
+    pub anchor: Option<Anchor>,
     pub head_seq: i64,
     pub head_hash: Vec<u8>,
     /// The first hundred faults.
@@ -107,29 +115,56 @@ struct Stored {
 pub async fn verify(from: &Snapshot, ledger: Uuid) -> Result<Verification> {
     let head = head(from, ledger).await?;
     let (head_seq, head_hash) = head.map_or((0, chain::GENESIS.to_vec()), |head| (head.seq, head.hash));
+    let anchor = anchor::of(from, ledger).await?;
     let mut found = Verification {
+        anchor: anchor.clone(),
         head_seq,
         head_hash: head_hash.clone(),
         ..Default::default()
     };
-    let mut writes = LastWrites::default();
-    let (mut last_seq, mut last_hash) = (0, chain::GENESIS.to_vec());
+    let (mut writes, sum) = recall(from, ledger).await?;
+    let begin = anchor.as_ref().map(|anchor| (anchor.seq, anchor.hash.clone()));
+    let (mut last_seq, mut last_hash) = begin.unwrap_or((0, chain::GENESIS.to_vec()));
+    let (mut removal, mut is_purged) = (None, false);
     loop {
         let rows = chunk(from, ledger, last_seq, head_seq).await?;
-        let Some(newest) = rows.last() else { break };
-        let (next_seq, next_hash) = (newest.seq, newest.hash.clone());
+        if rows.is_empty() {
+            break;
+        }
         for row in &rows {
             check_row(&mut found, row, last_seq, &last_hash);
             writes.note(row);
+            removal = anchor::told(row).or(removal);
+            is_purged |= row.action == Action::OrgPurged.as_str();
             (last_seq, last_hash) = (row.seq, row.hash.clone());
         }
-        (last_seq, last_hash) = (next_seq, next_hash);
     }
     if last_seq != head_seq || last_hash != head_hash {
         found.fault(FaultKind::Truncated, head_seq, None);
     }
-    check_secrets(from, ledger, &writes, &mut found).await?;
+    let seals = anchor.as_ref().map_or_else(Sum::default, |anchor| anchor.seals);
+    if removal != anchor.as_ref().map(anchor::as_told) || sum != seals {
+        let begins_after = anchor.map_or(0, |anchor| anchor.seq);
+        found.fault(FaultKind::AnchorAltered, begins_after, None);
+    }
+    // Nothing is left of an organisation that was removed for good.
+    if !is_purged {
+        check_secrets(from, ledger, &writes, &mut found).await?;
+    }
     Ok(found)
+}
+
+/// What events that are gone told of secrets, and the sum over it.
+async fn recall(from: &impl Reads, ledger: Uuid) -> Result<(LastWrites, Sum)> {
+    let (mut writes, mut sum) = (LastWrites::default(), Sum::default());
+    let mut pages = Pages::of_ledger(ledger);
+    while let Some(page) = pages.next(from).await? {
+        for row in &page {
+            writes.recall(row);
+            sum.put(row);
+        }
+    }
+    Ok((writes, sum))
 }
 
 async fn chunk(from: &impl Reads, ledger: Uuid, after: i64, up_to: i64) -> Result<Vec<event::Model>> {

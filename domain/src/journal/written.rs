@@ -4,24 +4,18 @@
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Action;
-use super::entity::event;
+use super::entity::{event, seal};
+use super::seals;
+use super::told::{Digest, Resealed, Told, told};
 use crate::crypto::envelope::blob_digest;
 use crate::kernel::id::{OrgId, ProjectId, SecretId};
 use crate::kernel::{Reads, Result};
 
 /// Rows read at once. An event of a thousand keys is long.
 const CHUNK: u64 = 200;
-/// The member of an event's data that lists what was sealed anew.
-const RESEALED: &str = "resealed";
-
-/// The member of an event's data that lists versions whose values were destroyed together.
-const PRUNED: &str = "pruned";
-
-/// SHA-256 of a sealed value.
-type Digest = [u8; 32];
 
 /// How a stored secret is not what the journal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,120 +26,6 @@ pub enum Mismatch {
     Altered,
     /// It was written and is gone.
     Missing,
-}
-
-/// A version that was sealed anew, under another key: nothing else about it changed.
-#[derive(Clone, Copy, Debug)]
-pub struct Resealed {
-    pub secret: SecretId,
-    pub version: i64,
-    pub digest: Digest,
-}
-
-/// The data of an event that tells of versions sealed anew.
-pub fn resealed_data(versions: &[Resealed]) -> (&'static str, Value) {
-    let line = |resealed: &Resealed| {
-        let Resealed {
-            secret,
-            version,
-            digest,
-        } = resealed;
-        json!({ "secret_id": secret, "version": version, "digest": hex::encode(digest) })
-    };
-    (RESEALED, versions.iter().map(line).collect())
-}
-
-/// The data of an event that tells of versions whose values were destroyed.
-pub fn pruned_data(versions: &[(SecretId, i64)]) -> (&'static str, Value) {
-    let line = |(secret, version): &(SecretId, i64)| json!({ "secret_id": secret, "version": version });
-    (PRUNED, versions.iter().map(line).collect())
-}
-
-/// What an event says of one version of a secret.
-enum Told {
-    /// It is what is there now.
-    Current {
-        secret: SecretId,
-        version: i64,
-        /// Of the sealed value; `None` when nothing was sealed.
-        digest: Option<Digest>,
-        is_deleted: bool,
-    },
-    Resealed(Resealed),
-    Destroyed {
-        secret: SecretId,
-        version: i64,
-    },
-}
-
-impl Told {
-    fn secret(&self) -> SecretId {
-        match self {
-            Self::Current { secret, .. } | Self::Resealed(Resealed { secret, .. }) | Self::Destroyed { secret, .. } => {
-                *secret
-            }
-        }
-    }
-}
-
-fn told(row: &event::Model) -> Vec<Told> {
-    if row.action == Action::SecretRead.as_str() {
-        return Vec::new();
-    }
-    let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-    if row.action == Action::SecretVersionDestroyed.as_str() {
-        let destroyed = row.target_id.zip(data.get("version").and_then(Value::as_i64));
-        let told = destroyed.map(|(id, version)| Told::Destroyed {
-            secret: SecretId(id),
-            version,
-        });
-        return told.into_iter().collect();
-    }
-    let list = |name: &str| data.get(name).and_then(Value::as_array).map(Vec::as_slice);
-    let current = list("keys").unwrap_or_default().iter().filter_map(current);
-    let resealed = list(RESEALED).unwrap_or_default().iter().filter_map(resealed);
-    let pruned = list(PRUNED).unwrap_or_default().iter().filter_map(pruned);
-    current.chain(resealed).chain(pruned).collect()
-}
-
-fn pruned(line: &Value) -> Option<Told> {
-    Some(Told::Destroyed {
-        secret: secret_id(line)?,
-        version: line.get("version")?.as_i64()?,
-    })
-}
-
-fn current(change: &Value) -> Option<Told> {
-    let digest = digest(change);
-    let keeps_version = change.get("keeps_version") == Some(&Value::Bool(true));
-    Some(Told::Current {
-        secret: secret_id(change)?,
-        version: change.get("version")?.as_i64()?,
-        is_deleted: digest.is_none() && !keeps_version,
-        digest,
-    })
-}
-
-fn resealed(line: &Value) -> Option<Told> {
-    Some(Told::Resealed(Resealed {
-        secret: secret_id(line)?,
-        version: line.get("version")?.as_i64()?,
-        digest: digest(line)?,
-    }))
-}
-
-fn secret_id(line: &Value) -> Option<SecretId> {
-    line.get("secret_id")?.as_str()?.parse().ok()
-}
-
-/// A digest that cannot be read is one that nothing has.
-fn digest(line: &Value) -> Option<Digest> {
-    let mut digest = Digest::default();
-    let text = line.get("digest")?.as_str()?;
-    if hex::decode_to_slice(text, &mut digest).is_err() {
-        digest = Digest::default();
-    }
-    Some(digest)
 }
 
 /// The last thing that the journal says of a secret.
@@ -188,11 +68,29 @@ impl LastWrite {
     }
 }
 
+/// A digest as it was taken over from events that are gone. One that cannot be read is one that nothing has.
+fn stored(digest: &[u8]) -> Digest {
+    digest.try_into().unwrap_or_default()
+}
+
 /// The last write of every secret.
 #[derive(Default)]
 pub(super) struct LastWrites(HashMap<SecretId, LastWrite>);
 
 impl LastWrites {
+    /// Takes in what events that are gone told, before any that is there.
+    pub(super) fn recall(&mut self, row: &seal::Model) {
+        if row.is_last {
+            let write = LastWrite {
+                seq: row.seq,
+                version: row.version,
+                is_deleted: row.is_deleted,
+                digest: row.digest.as_deref().map(stored),
+            };
+            self.0.insert(row.secret_id, write);
+        }
+    }
+
     /// Takes in the next event.
     pub(super) fn note(&mut self, row: &event::Model) {
         for told in told(row) {
@@ -253,12 +151,16 @@ pub struct Share {
 }
 
 impl Share {
+    /// All of them.
+    pub(super) const ALL: Self = Self { number: 0, of: 1 };
+
     pub fn holds(self, secret: SecretId) -> bool {
         secret.0.as_u128() % u128::from(self.of.max(1)) == u128::from(self.number)
     }
 }
 
 /// What the journal says is stored of a share of a project's secrets. What is checked is taken off it.
+#[derive(Default)]
 pub struct Written {
     last: LastWrites,
     /// The seal of each version; `None` when its value was destroyed.
@@ -271,10 +173,13 @@ impl Written {
     /// # Errors
     /// [`crate::kernel::Error::Db`].
     pub async fn read(from: &impl Reads, org: OrgId, project: ProjectId, share: Share) -> Result<Self> {
-        let mut written = Self {
-            last: LastWrites::default(),
-            versions: HashMap::new(),
-        };
+        let mut written = Self::default();
+        let mut pages = seals::Pages::of_project(org.0, project);
+        while let Some(page) = pages.next(from).await? {
+            for row in page.iter().filter(|row| share.holds(row.secret_id)) {
+                written.recall(row);
+            }
+        }
         let mut after = 0;
         loop {
             let rows = event::Entity::find()
@@ -296,7 +201,41 @@ impl Written {
         }
     }
 
-    fn note(&mut self, row: &event::Model, share: Share) {
+    /// Takes in what events that are gone told, before any that is there.
+    pub(super) fn recall(&mut self, row: &seal::Model) {
+        let digest = row.digest.as_deref().map(stored);
+        self.versions.insert((row.secret_id, row.version), digest);
+        self.last.recall(row);
+    }
+
+    /// How many versions it knows of.
+    pub(super) fn count(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// All of it as rows that outlast the events which told it. `projects` are those of the secrets.
+    pub(super) fn into_seals(self, ledger: Uuid, projects: &HashMap<SecretId, ProjectId>) -> Vec<seal::Model> {
+        let Self { last, mut versions } = self;
+        for (secret, write) in &last.0 {
+            versions.entry((*secret, write.version)).or_insert(write.digest);
+        }
+        let row = |((secret, version), digest): ((SecretId, i64), Option<Digest>)| {
+            let last = last.get(secret).filter(|write| write.version == version);
+            seal::Model {
+                ledger_id: ledger,
+                secret_id: secret,
+                version,
+                project_id: projects.get(&secret).copied().unwrap_or(ProjectId(Uuid::nil())),
+                digest: digest.map(|digest| digest.to_vec()),
+                seq: last.map_or(0, |write| write.seq),
+                is_last: last.is_some(),
+                is_deleted: last.is_some_and(|write| write.is_deleted),
+            }
+        };
+        versions.into_iter().map(row).collect()
+    }
+
+    pub(super) fn note(&mut self, row: &event::Model, share: Share) {
         for told in told(row).iter().filter(|told| share.holds(told.secret())) {
             match told {
                 Told::Current {
@@ -357,14 +296,15 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use serde_json::{Value, json};
 
+    use super::super::told::resealed_data;
     use super::*;
     use crate::kernel::Timestamp;
     use crate::kernel::id::EventId;
 
     const SECRET: SecretId = SecretId(Uuid::from_u128(7));
-    const ALL: Share = Share { number: 0, of: 1 };
+    const ALL: Share = Share::ALL;
 
     fn row(seq: i64, action: Action, data: &Value) -> event::Model {
         event::Model {
@@ -413,10 +353,7 @@ mod tests {
     }
 
     fn written(rows: &[event::Model]) -> Written {
-        let mut written = Written {
-            last: LastWrites::default(),
-            versions: HashMap::new(),
-        };
+        let mut written = Written::default();
         for row in rows {
             written.note(row, ALL);
         }
@@ -456,6 +393,57 @@ mod tests {
         assert_eq!(told.check_version(SECRET, 1, Some(b"1")), Some(Mismatch::RolledBack));
         assert_eq!(told.check_version(SECRET, 9, Some(b"9")), Some(Mismatch::Altered));
         assert_eq!(told.unseen(), [(SECRET, 1)], "the secret was not looked at");
+    }
+
+    /// What is told by events of which the first so many are gone.
+    fn outlasted(rows: &[event::Model], gone: usize) -> Written {
+        let seals = written(&rows[..gone]).into_seals(Uuid::nil(), &HashMap::new());
+        let mut written = Written::default();
+        for seal in &seals {
+            written.recall(seal);
+        }
+        for row in &rows[gone..] {
+            written.note(row, ALL);
+        }
+        written
+    }
+
+    #[test]
+    fn what_is_told_outlasts_the_events() {
+        let change = |keeps_version: bool| {
+            let change = json!({ "key": "A", "secret_id": SECRET, "version": 3, "keeps_version": keeps_version });
+            json!({ "keys": [change] })
+        };
+        let rows = [
+            write(1, 1, b"one"),
+            write(2, 2, b"two"),
+            destroy(3, 1),
+            write(4, 3, b"three"),
+            row(5, Action::SecretDeleted, &change(false)),
+            reseal(6, 2, b"2"),
+            row(7, Action::SecretRestored, &change(true)),
+            reseal(8, 3, b"3"),
+        ];
+        for gone in 0..=rows.len() {
+            let mut told = outlasted(&rows, gone);
+            assert_eq!(
+                told.last.get(SECRET).unwrap().compare(3, false, Some(b"3")),
+                None,
+                "{gone}"
+            );
+            assert_eq!(told.check_version(SECRET, 1, None), None, "{gone}");
+            assert_eq!(told.check_version(SECRET, 2, Some(b"2")), None, "{gone}");
+            assert_eq!(told.check_version(SECRET, 3, Some(b"3")), None, "{gone}");
+            assert_eq!(told.check_secret(SECRET, 3, false), None, "{gone}");
+            assert_eq!(told.unseen(), [], "{gone}");
+        }
+        let mut told = outlasted(&rows, 6);
+        assert_eq!(told.check_version(SECRET, 1, Some(b"one")), Some(Mismatch::RolledBack));
+        assert_eq!(told.check_version(SECRET, 2, Some(b"two")), Some(Mismatch::Altered));
+        assert_eq!(told.check_version(SECRET, 4, Some(b"4")), Some(Mismatch::Altered));
+        assert_eq!(told.check_secret(SECRET, 2, false), Some(Mismatch::RolledBack));
+        let mut deleted = outlasted(&rows[..5], 5);
+        assert_eq!(deleted.check_secret(SECRET, 3, false), Some(Mismatch::RolledBack));
     }
 
     #[test]

@@ -94,6 +94,8 @@ problem_codes! {
     KeyTaken = "key_taken", 409, "The key is taken";
     /// The idempotency key was used with another request.
     IdempotencyKeyReused = "idempotency_key_reused", 409, "The idempotency key belongs to another request";
+    /// The events are older than the plan keeps them.
+    EventsPurged = "events_purged", 410, "The events are no longer kept";
     /// The version or revision is not the one you named.
     VersionMismatch = "version_mismatch", 412, "The version has moved";
     /// The body is larger than this operation takes.

@@ -135,8 +135,10 @@ limit_keys! {
     VersionsRetained = "versions_retained", Setting, [10, 50, -1];
     /// Requests to the API in a calendar month, UTC. Reads are never refused.
     ApiRequestsMonth = "api_requests_month", Month, [100_000, 2_000_000, -1];
-    /// Requests a minute.
+    /// Requests a minute of one credential: so many reads, as many changes, and as many questions about access.
     RateLimitRpm = "rate_limit_rpm", Setting, [120, 600, 3000];
+    /// Days that events of the audit log are kept; seven at least.
+    AuditRetentionDays = "audit_retention_days", Setting, [7, 90, 365];
 }
 
 impl LimitKey {

@@ -30,7 +30,8 @@ pub fn checked(key: LimitKey, number: i64) -> Result<Limit> {
     Ok(Limit::from_number(number).ok_or_else(wrong)?)
 }
 
-/// Sets limits for an organisation; the caller journals.
+/// Sets limits for an organisation; the caller journals. One that is set to what it is goes on as of when it was set, and
+/// one that is taken back has ended now: whoever has more than what counts then has their time.
 ///
 /// # Errors
 /// `invalid_field`.
@@ -41,16 +42,19 @@ pub async fn set(tx: &WriteTx, org: OrgId, new: &NewOverrides) -> Result<()> {
     }
     for (key, limit) in &new.limits {
         let Some(limit) = limit else {
-            let sql = "DELETE FROM limit_overrides WHERE org_id = $1 AND key = $2";
-            tx.conn()
-                .execute_raw(tx.sql(sql, [org.into(), key.as_str().into()]))
-                .await?;
+            let sql = "UPDATE limit_overrides SET expires_at = $3
+                WHERE org_id = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3)";
+            let values = [org.into(), key.as_str().into(), tx.now().into()];
+            tx.conn().execute_raw(tx.sql(sql, values)).await?;
             continue;
         };
         let sql = "INSERT INTO limit_overrides (org_id, key, value, reason, expires_at, set_at)
             VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (org_id, key) DO UPDATE SET value = excluded.value, reason = excluded.reason,
-                expires_at = excluded.expires_at, set_at = excluded.set_at";
+                expires_at = excluded.expires_at,
+                set_at = CASE WHEN limit_overrides.value = excluded.value
+                        AND (limit_overrides.expires_at IS NULL OR limit_overrides.expires_at > excluded.set_at)
+                    THEN limit_overrides.set_at ELSE excluded.set_at END";
         let values = [
             org.into(),
             key.as_str().into(),

@@ -114,6 +114,23 @@ pub async fn adopt_default(db: &Db) -> Result<()> {
     Ok(())
 }
 
+/// The plan that nobody set by hand, and where it comes from: that of the subscription, as Stripe last told of it, or that
+/// of the instance.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn unset(tx: &WriteTx, org: OrgId) -> Result<(Plan, PlanSource)> {
+    let billing = tx.billing();
+    if billing.is_enabled
+        && let Some(plan) = subscription::of_org(tx, org)
+            .await?
+            .and_then(|subscribed| subscribed.plan)
+    {
+        return Ok((plan, PlanSource::Subscription));
+    }
+    Ok((billing.first_plan, PlanSource::Default))
+}
+
 /// Puts an organisation on a plan; the caller journals. Nothing is deleted when it has more than the plan allows; what
 /// is frozen is let go at once when it has not any more.
 ///

@@ -30,9 +30,8 @@ struct Row {
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn all(from: &impl Reads) -> Result<Vec<PlanLimits>> {
-    let rows = Row::find_by_statement(from.sql("SELECT plan, key, value FROM plan_limits", []))
-        .all(from.conn())
-        .await?;
+    let sql = "SELECT plan, key, value FROM plan_limits WHERE ended_at IS NULL";
+    let rows = Row::find_by_statement(from.sql(sql, [])).all(from.conn()).await?;
     let said = |plan: Plan, key: LimitKey| {
         let mut rows = rows.iter();
         let row = rows.find(|row| row.plan == plan.as_str() && row.key == key.as_str())?;
@@ -84,18 +83,7 @@ pub async fn put(
     plan: Plan,
     limits: &[(LimitKey, Limit)],
 ) -> Result<PlanLimits> {
-    let clear = "DELETE FROM plan_limits WHERE plan = $1";
-    tx.conn().execute_raw(tx.sql(clear, [plan.as_str().into()])).await?;
-    let sql = "INSERT INTO plan_limits (plan, key, value, updated_at) VALUES ($1, $2, $3, $4)";
-    for (key, limit) in limits {
-        let values = [
-            plan.as_str().into(),
-            key.as_str().into(),
-            limit.to_number().into(),
-            tx.now().into(),
-        ];
-        tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    }
+    store(tx, plan, limits).await?;
     let set: serde_json::Map<String, serde_json::Value> = limits
         .iter()
         .map(|(key, limit)| (key.as_str().to_owned(), limit.to_number().into()))
@@ -106,4 +94,32 @@ pub async fn put(
         .with("limits", set);
     journal::record(tx, &caller.origin, entry).await?;
     of(tx, plan).await
+}
+
+/// A limit that is set to what it is goes on as of when it was set. One that is not named any more has ended, and it is
+/// kept when: whoever has more than what counts then has their time.
+async fn store(tx: &WriteTx, plan: Plan, limits: &[(LimitKey, Limit)]) -> Result<()> {
+    let named: Vec<String> = limits.iter().map(|(key, _)| format!("'{}'", key.as_str())).collect();
+    let others = if named.is_empty() {
+        String::new()
+    } else {
+        format!(" AND key NOT IN ({})", named.join(", "))
+    };
+    let sql = format!("UPDATE plan_limits SET ended_at = $2 WHERE plan = $1 AND ended_at IS NULL{others}");
+    let values = [plan.as_str().into(), tx.now().into()];
+    tx.conn().execute_raw(tx.sql(&sql, values)).await?;
+    let sql = "INSERT INTO plan_limits (plan, key, value, updated_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (plan, key) DO UPDATE SET value = excluded.value, ended_at = NULL,
+            updated_at = CASE WHEN plan_limits.value = excluded.value AND plan_limits.ended_at IS NULL
+                THEN plan_limits.updated_at ELSE excluded.updated_at END";
+    for (key, limit) in limits {
+        let values = [
+            plan.as_str().into(),
+            key.as_str().into(),
+            limit.to_number().into(),
+            tx.now().into(),
+        ];
+        tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    }
+    Ok(())
 }

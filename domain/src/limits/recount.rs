@@ -58,7 +58,8 @@ fn truth(key: LimitKey) -> Option<&'static str> {
         | LimitKey::AclRules
         | LimitKey::VersionsRetained
         | LimitKey::ApiRequestsMonth
-        | LimitKey::RateLimitRpm => None,
+        | LimitKey::RateLimitRpm
+        | LimitKey::AuditRetentionDays => None,
     }
 }
 

@@ -39,7 +39,7 @@ impl Levels {
 
 /// The same in SQL, for one key and an organisation `o` of the query; `now` is the mark of the instant. Enforcing it
 /// takes no statement of its own.
-pub(super) fn sql_of(key: LimitKey, now: &str) -> String {
+pub(crate) fn sql_of(key: LimitKey, now: &str) -> String {
     let name = key.as_str();
     let case = |plan: &Plan| format!(" WHEN '{}' THEN {}", plan.as_str(), key.builtin_number(*plan));
     let cases: Vec<_> = Plan::ALL.iter().map(case).collect();
@@ -47,7 +47,7 @@ pub(super) fn sql_of(key: LimitKey, now: &str) -> String {
         "COALESCE(
             (SELECT v.value FROM limit_overrides v WHERE v.org_id = o.id AND v.key = '{name}'
                 AND (v.expires_at IS NULL OR v.expires_at > {now})),
-            (SELECT l.value FROM plan_limits l WHERE l.plan = o.plan AND l.key = '{name}'),
+            (SELECT l.value FROM plan_limits l WHERE l.plan = o.plan AND l.key = '{name}' AND l.ended_at IS NULL),
             CASE o.plan{} ELSE -1 END)",
         cases.concat()
     )
@@ -88,7 +88,7 @@ struct Stored {
 pub async fn of_org(from: &impl Reads, org: OrgId, plan: Plan) -> Result<Vec<Effective>> {
     let sql = "SELECT 'override' AS level, key, value FROM limit_overrides
             WHERE org_id = $1 AND (expires_at IS NULL OR expires_at > $2)
-        UNION ALL SELECT 'plan', key, value FROM plan_limits WHERE plan = $3";
+        UNION ALL SELECT 'plan', key, value FROM plan_limits WHERE plan = $3 AND ended_at IS NULL";
     let values = [org.into(), from.now().into(), plan.as_str().into()];
     let rows = Stored::find_by_statement(from.sql(sql, values))
         .all(from.conn())
@@ -132,7 +132,7 @@ struct Limited {
 pub async fn limited(from: &impl Reads) -> Result<Vec<OrgId>> {
     let sql = "SELECT id FROM orgs WHERE deleted_at IS NULL AND (over_limit_since IS NOT NULL OR plan <> 'self_hosted'
             OR EXISTS (SELECT 1 FROM limit_overrides v WHERE v.org_id = orgs.id)
-            OR EXISTS (SELECT 1 FROM plan_limits l WHERE l.plan = orgs.plan)) ORDER BY id";
+            OR EXISTS (SELECT 1 FROM plan_limits l WHERE l.plan = orgs.plan AND l.ended_at IS NULL)) ORDER BY id";
     let rows = Limited::find_by_statement(from.sql(sql, [])).all(from.conn()).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
@@ -144,19 +144,24 @@ struct Since {
 }
 
 /// The limit of a key that an organisation has had for so long; `None` while it is younger, and where there is none.
+/// What was set for a while and has ended makes that young which counts instead.
 ///
 /// # Errors
 /// [`Error::Db`].
 pub async fn settled(from: &impl Reads, org: OrgId, key: LimitKey, age: Duration) -> Result<Option<u64>> {
     let value = sql_of(key, "$2");
+    let later = |one: &str, other: &str| format!("CASE WHEN {one} > {other} THEN {one} ELSE {other} END");
+    let of_plan = format!(
+        "COALESCE((SELECT {} FROM plan_limits l WHERE l.plan = o.plan AND l.key = $3), o.plan_since)",
+        later("COALESCE(l.ended_at, l.updated_at)", "o.plan_since")
+    );
+    let of_org = "SELECT v.set_at FROM limit_overrides v WHERE v.org_id = o.id AND v.key = $3
+        AND (v.expires_at IS NULL OR v.expires_at > $2)";
+    let ended = "COALESCE((SELECT v.expires_at FROM limit_overrides v WHERE v.org_id = o.id AND v.key = $3
+        AND v.expires_at <= $2), 0)";
     let sql = format!(
-        "SELECT {value} AS value, COALESCE(
-            (SELECT v.set_at FROM limit_overrides v WHERE v.org_id = o.id AND v.key = $3
-                AND (v.expires_at IS NULL OR v.expires_at > $2)),
-            (SELECT CASE WHEN l.updated_at > o.plan_since THEN l.updated_at ELSE o.plan_since END
-                FROM plan_limits l WHERE l.plan = o.plan AND l.key = $3),
-            o.plan_since) AS since
-         FROM orgs o WHERE o.id = $1"
+        "SELECT {value} AS value, COALESCE(({of_org}), {}) AS since FROM orgs o WHERE o.id = $1",
+        later(ended, &of_plan)
     );
     let values = [org.into(), from.now().into(), key.as_str().into()];
     let row = Since::find_by_statement(from.sql(&sql, values))

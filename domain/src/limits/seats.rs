@@ -49,7 +49,8 @@ fn counting(key: LimitKey) -> Option<&'static str> {
         | LimitKey::Webhooks
         | LimitKey::VersionsRetained
         | LimitKey::ApiRequestsMonth
-        | LimitKey::RateLimitRpm => None,
+        | LimitKey::RateLimitRpm
+        | LimitKey::AuditRetentionDays => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Organisations: the tenants.
 
+pub mod audit;
 pub mod entity;
 pub mod joining;
 pub mod organisation;

@@ -79,8 +79,9 @@ impl Class {
         }
     }
 
-    /// Whether a larger plan has more of it. What protects others from the caller does not grow.
-    pub const fn grows_with_plan(self) -> bool {
+    /// Whether the plan's `rate_limit_rpm` counts in the place of [`Class::per_minute`]. What protects others from the
+    /// caller is the same on every plan.
+    pub const fn goes_by_plan(self) -> bool {
         match self {
             Self::Authorize | Self::Read | Self::Write => true,
             Self::Probe | Self::Admin | Self::SignIn | Self::Mail | Self::Invite | Self::Inbound => false,

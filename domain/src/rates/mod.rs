@@ -1,5 +1,5 @@
-//! How many requests a minute are answered: the classes of operations that are counted together, what a plan adds, and
-//! the buckets that are counted in. What counts against an account, whichever process is asked, lies in the database:
+//! How many requests a minute are answered: the classes of operations that are counted together, what a plan says,
+//! and the buckets that are counted in. What counts against an account, whichever process is asked, lies in the database:
 //! see `auth::throttle`.
 
 pub mod bucket;

@@ -17,13 +17,14 @@ use crate::journal::{self, Action};
 use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{DeliveryId, EventId, JobId, WebhookId};
 use crate::kernel::page::{CursorPage, Page, PageRequest};
-use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// A delivery with its attempts, oldest first.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub id: DeliveryId,
     pub event_id: Option<EventId>,
+    /// Empty when the event is no longer kept.
     pub event_type: String,
     pub state: JobState,
     /// `event`, `test`, `resend` or `recovery`.
@@ -173,7 +174,7 @@ pub async fn queue_test(
 /// Sends the event of a delivery once more, under the same id, whatever came of the delivery.
 ///
 /// # Errors
-/// `not_found`; `conflict` for an endpoint that is switched off.
+/// `not_found`; `conflict` for an endpoint that is switched off; `events_purged` for an event that is no longer kept.
 pub async fn resend(
     tx: &WriteTx,
     caller: &Caller,
@@ -187,6 +188,10 @@ pub async fn resend(
     let event = found
         .event_id
         .ok_or_else(|| Error::internal("a delivery without an event"))?;
+    if !journal::is_kept(tx, webhook.org_id.0, event).await? {
+        let detail = "The event is no longer kept, as the plan has it.";
+        return Err(Problem::new(ProblemCode::EventsPurged, detail).into());
+    }
     let once: Uuid = tx.new_id()?;
     let id = emit_one(tx, new_job(&webhook, event, Cause::Resend, Some(once))).await?;
     let entry = endpoint::entry(Action::WebhookResent, &webhook)

@@ -13,7 +13,7 @@ use crate::auth::authenticate;
 use crate::journal::{self, Action};
 use crate::kernel::id::OrgId;
 use crate::kernel::page::{MAX_LIMIT, PageRequest};
-use crate::kernel::{Db, Problem, Reads, Result};
+use crate::kernel::{Db, Problem, ProblemCode, Reads, Result};
 
 /// Longest wait for an event, seconds. Source: design of the API, events.
 const MAX_WAIT: u64 = 30;
@@ -21,7 +21,7 @@ const MAX_WAIT: u64 = 30;
 /// What a reader asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedRequest {
-    /// The number that it has come to; 0 before the first event.
+    /// The number that it has come to; 0 before the first event that is kept.
     after: i64,
     wanted: Vec<Action>,
     limit: u64,
@@ -87,6 +87,13 @@ async fn look(from: &impl Reads, org: OrgId, request: &FeedRequest) -> Result<Fe
     if *after > stretch.head {
         return Err(Problem::field("after", "range", "must not be beyond the newest event").into());
     }
+    if let Some(begins_after) = stretch.gone_until {
+        let detail = "Events after this number are no longer kept, as the plan has it. Read what you follow anew, then go \
+                      on after the number in `begins_after`.";
+        return Err(Problem::new(ProblemCode::EventsPurged, detail)
+            .with("begins_after", begins_after)
+            .into());
+    }
     Ok(FeedPage {
         data: stretch.rows.iter().map(payload::of_row).collect::<Result<_>>()?,
         next_after: stretch.looked_at,
@@ -98,7 +105,8 @@ async fn look(from: &impl Reads, org: OrgId, request: &FeedRequest) -> Result<Fe
 /// whether the caller may read it: what was recorded after they were sent away is not told.
 ///
 /// # Errors
-/// `invalid_field` for a number beyond the newest event; `unauthenticated`, `not_found`, `forbidden` or its kin for who
+/// `invalid_field` for a number beyond the newest event; `events_purged` for one whose next event is no longer kept;
+/// `unauthenticated`, `not_found`, `forbidden` or its kin for who
 /// may not read any more; `rate_limited`, `unavailable` when too many wait.
 pub async fn read(
     db: &Db,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 use super::endpoint::{self, Webhook};
 use super::entity::recovery;
@@ -11,7 +11,7 @@ use crate::access::grant::WebhooksManage;
 use crate::access::{Caller, OrgAccess};
 use crate::jobs::{self, Cause, Job, JobKind, JobState, NewJob};
 use crate::journal::{self, Action};
-use crate::kernel::id::{RecoveryId, WebhookId};
+use crate::kernel::id::{OrgId, RecoveryId, WebhookId};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
 /// Which past events are delivered once more.
@@ -227,6 +227,22 @@ async fn end_abandoned(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
         return Err(underway());
     }
     Ok(())
+}
+
+/// Whether a recovery of an organisation's needs events from before an instant. One that began before `lately` and has not
+/// ended is not under way any more.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn needs_older(from: &impl Reads, org: OrgId, before: Timestamp, lately: Timestamp) -> Result<bool> {
+    let under_way = recovery::Entity::find()
+        .filter(recovery::Column::OrgId.eq(org))
+        .filter(recovery::Column::State.eq(RecoveryState::Running.as_str()))
+        .filter(recovery::Column::Since.lt(before))
+        .filter(recovery::Column::CreatedAt.gte(lately))
+        .count(from.conn())
+        .await?;
+    Ok(under_way > 0)
 }
 
 /// The last recovery of an endpoint.

@@ -2,4 +2,5 @@
 
 mod list;
 mod reads;
+mod retention;
 mod tampering;

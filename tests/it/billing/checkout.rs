@@ -137,6 +137,42 @@ on_each_backend! {
         page(acme.owner.client(), &acme, "team").await;
     }
 
+    async fn whose_customer_was_deleted_at_stripe_buys_again(backend: Backend) {
+        let t = selling(backend).await;
+        let acme = t.org("acme").await;
+        t.subscribe(&acme, "team").await;
+        let gone = t.customer(acme.id).await.expect("a customer");
+        // And nobody tells us.
+        t.stripe.control("delivery", json!({ "mode": "drop" })).await;
+        t.stripe.control("delete_customer", json!({ "customer": gone })).await;
+        let first = page(acme.owner.client(), &acme, "team").await;
+        assert_eq!(page(acme.owner.client(), &acme, "team").await, first, "who asks again gets the same page");
+        assert_eq!(count(&t, "customers").await, 2);
+        let keys = calls(&t, "/v1/customers").await;
+        let keys: Vec<_> = keys.iter().map(|call| call["idempotency_key"].as_str().unwrap_or_default()).collect();
+        assert!(keys.len() == 2 && keys[0] != keys[1], "{keys:?}");
+        assert_ne!(t.customer(acme.id).await.expect("a customer"), gone);
+        t.expect_plan("acme", "free").await;
+        t.stripe.control("delivery", json!({})).await;
+        t.stripe.control("complete_checkout", json!({})).await;
+        t.expect_plan("acme", "team").await;
+        eventually("no event waits", || async {
+            t.number("SELECT COUNT(*) FROM stripe_events WHERE status = 'pending'").await == 0
+        })
+        .await;
+    }
+
+    async fn a_price_that_is_missing_makes_no_other_customer(backend: Backend) {
+        let t = selling(backend).await;
+        let acme = t.org("acme").await;
+        page(acme.owner.client(), &acme, "team").await;
+        t.sql("INSERT INTO plan_prices (price_id, lookup_key, plan, billing_interval, version, per_seat, active, updated_at)
+            VALUES ('price_gone', 'team_monthly_v99', 'team', 'monthly', 99, FALSE, TRUE, 0)").await;
+        let refused = acme.owner.post(&acme.path("/billing/checkout"), json!({ "plan": "team" })).await;
+        refused.problem(500, "internal");
+        assert_eq!(count(&t, "customers").await, 1);
+    }
+
     async fn a_first_subscription_has_a_trial_and_its_end_is_told(backend: Backend) {
         let t = selling(backend).await;
         let acme = t.org("acme").await;

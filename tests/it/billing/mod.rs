@@ -2,6 +2,7 @@
 //! subscription, and that no way of delivering events leads to another plan than the one that is paid for.
 
 mod any_delivery;
+mod by_hand;
 mod checkout;
 mod disabled;
 mod double;

@@ -24,6 +24,20 @@ on_each_backend! {
         assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'billing.portal_opened'").await, 2);
     }
 
+    async fn whose_customer_was_deleted_at_stripe_still_has_a_page(backend: Backend) {
+        let t = Selling::start(Options::new(backend).stopped_clock()).await;
+        let acme = t.org("acme").await;
+        t.subscribe(&acme, "team").await;
+        let gone = t.customer(acme.id).await.expect("a customer");
+        t.stripe.control("delivery", json!({ "mode": "drop" })).await;
+        t.stripe.control("delete_customer", json!({ "customer": gone })).await;
+        let page = acme.owner.post(&acme.path("/billing/portal"), json!({})).await.expect(201).at("/url");
+        let now = t.customer(acme.id).await.expect("a customer");
+        assert!(now != gone && page.ends_with(&now), "{page} {now}");
+        t.expect_plan("acme", "free").await;
+        acme.owner.post(&acme.path("/billing/checkout"), json!({ "plan": "team" })).await.expect(201).ok();
+    }
+
     async fn whoever_has_a_subscription_does_not_buy_another(backend: Backend) {
         let t = Selling::start(Options::new(backend).stopped_clock()).await;
         let acme = t.org("acme").await;

@@ -1,10 +1,16 @@
 //! Three levels of limits, each with its source, and who sets them.
 
+use std::time::Duration;
+
+use domain::limits::LimitKey;
+use domain::limits::resolve::settled;
 use harness::app::Options;
 use harness::{Answer, TestApp, on_both, on_each_backend};
 use serde_json::{Value, json};
 
 use super::root;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// The entry of a limit in a list of limits.
 fn entry(answer: &Answer, list: &str, key: &str) -> Value {
@@ -120,6 +126,24 @@ on_both! {
         assert_eq!(log.at("/data/0/metadata/plan_before"), "self_hosted");
     }
 
+    async fn a_plan_that_was_set_by_hand_is_taken_back(t: TestApp) {
+        let root = root(&t).await;
+        let acme = t.org("acme").await;
+        let admin = "/v1/admin/orgs/acme";
+        let source = async |patch: Value| {
+            let shown = root.patch(admin, patch).await.expect(200);
+            (shown.at("/org/plan"), shown.at("/org/plan_source"))
+        };
+        assert_eq!(source(json!({ "plan": "free" })).await, ("free".into(), "admin".into()));
+        assert_eq!(source(json!({ "limits": { "projects": 1 } })).await, ("free".into(), "admin".into()), "it stays");
+        assert_eq!(source(json!({ "reset_plan": true })).await, ("self_hosted".into(), "default".into()));
+        let log = acme.owner.get(&acme.path("/audit-logs?action=org.limits_set&limit=1")).await.expect(200);
+        let told = ["plan", "plan_before", "plan_source", "plan_source_before"].map(|fact| log.at(&format!("/data/0/metadata/{fact}")));
+        assert_eq!(told, ["self_hosted", "free", "default", "admin"]);
+        // What was set for it alone stays.
+        assert_eq!(seen(&acme.owner.get(&acme.path("/billing")).await, "projects"), (1, "override".into()));
+    }
+
     async fn what_is_no_limit_and_no_plan_is_refused_by_name(t: TestApp) {
         let root = root(&t).await;
         t.org("acme").await;
@@ -128,6 +152,7 @@ on_both! {
             ("/v1/admin/orgs/acme", json!({ "limits": { "planets": 1 } }), "planets"),
             ("/v1/admin/orgs/acme", json!({ "plan": "golden" }), "plan"),
             ("/v1/admin/orgs/acme", json!({ "reset": ["planets"] }), "reset"),
+            ("/v1/admin/orgs/acme", json!({ "plan": "free", "reset_plan": true }), "reset_plan"),
             ("/v1/admin/orgs/acme", json!({ "expires_at": "2020-01-02T03:04:05Z" }), "expires_at"),
         ] {
             let refused = root.patch(path, body.clone()).await.problem(422, "invalid_field");
@@ -164,6 +189,34 @@ on_each_backend! {
         acme.owner.post(&acme.path("/projects"), project.clone()).await.problem(403, "plan_limit_exceeded");
         t.advance(std::time::Duration::from_mins(30));
         acme.owner.post(&acme.path("/projects"), project).await.expect(201).ok();
+    }
+
+    async fn a_limit_that_is_set_to_what_it_is_stays_as_old_as_it_is(backend: Backend) {
+        let t = TestApp::start(Options::new(backend).stopped_clock()).await;
+        let mut root = root(&t).await;
+        let acme = t.org("acme").await;
+        let (admin, free) = ("/v1/admin/orgs/acme", "/v1/admin/plans/free");
+        root.patch(admin, json!({ "plan": "free" })).await.expect(200).ok();
+        root.put(free, json!({ "limits": { "projects": 1, "webhooks": 1 } })).await.expect(200).ok();
+        root.patch(admin, json!({ "limits": { "members": 2 } })).await.expect(200).ok();
+        t.advance(31 * DAY);
+        root = root.signs_in_again().await;
+        root.put(free, json!({ "limits": { "projects": 1, "webhooks": 2 } })).await.expect(200).ok();
+        root.patch(admin, json!({ "limits": { "members": 2 }, "reason": "again" })).await.expect(200).ok();
+        root.patch(admin, json!({ "plan": "free" })).await.expect(200).ok();
+        let old = async |key| settled(t.db(), acme.id, key, 30 * DAY).await.unwrap();
+        assert_eq!((old(LimitKey::Projects).await, old(LimitKey::Members).await), (Some(1), Some(2)));
+        assert_eq!((old(LimitKey::Webhooks).await, old(LimitKey::AclRules).await), (None, Some(20)));
+        // What counts instead of one that was taken back is new, and so is one that is set again.
+        root.put(free, json!({ "limits": { "webhooks": 2 } })).await.expect(200).ok();
+        root.patch(admin, json!({ "reset": ["members"] })).await.expect(200).ok();
+        assert_eq!((old(LimitKey::Projects).await, old(LimitKey::Members).await), (None, None));
+        t.advance(30 * DAY);
+        assert_eq!((old(LimitKey::Projects).await, old(LimitKey::Members).await), (Some(3), Some(5)));
+        root = root.signs_in_again().await;
+        root.put(free, json!({ "limits": { "projects": 1 } })).await.expect(200).ok();
+        root.patch(admin, json!({ "limits": { "members": 2 } })).await.expect(200).ok();
+        assert_eq!((old(LimitKey::Projects).await, old(LimitKey::Members).await), (None, None));
     }
 
     async fn the_operator_chooses_the_plan_of_everybody(backend: Backend) {

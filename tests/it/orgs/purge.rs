@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::journal;
 use domain::kernel::Reads;
 use domain::orgs::purge;
 use harness::app::Options;
@@ -71,6 +72,10 @@ on_each_backend! {
         let after = (t.number(machines).await, t.number("SELECT COUNT(*) FROM secret_versions").await);
         assert_eq!((after.0 * 2, after.1 * 2), before, "the other organisation has as much as it had");
         assert!(count(&t, "journal", "ledger_id", org).await > 10);
+        let snapshot = t.db().begin_snapshot().await.expect("a snapshot");
+        let found = journal::verify(&snapshot, org).await.expect("verify");
+        assert_eq!(found.fault_count, 0, "nothing is missed of what was removed: {:?}", found.faults);
+        drop(snapshot);
         assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'org.purged' AND actor_type = 'system'").await, 1);
         bound.get("/v1/auth/me").await.problem(401, "unauthenticated");
         assert_eq!(purge::purge(t.db()).await.expect("purge"), 0);

@@ -41,16 +41,49 @@ on_each_backend! {
         broken().await.problem(429, "rate_limited");
     }
 
-    async fn a_larger_plan_has_more(backend: Backend) {
+    async fn the_plan_says_how_many(backend: Backend) {
         let t = limited(backend, "0.1").await;
         let dana = t.person("dana").await;
-        for (plan, limit) in [("free", 100), ("team", 200), ("business", 500), ("self_hosted", 1000), ("gold", 100)] {
+        for (plan, limit) in [("free", 12), ("team", 60), ("business", 300), ("self_hosted", 1000)] {
             t.sql(&format!("UPDATE orgs SET plan = '{plan}'")).await;
-            t.advance(Duration::from_mins(6));
+            t.advance(Duration::from_mins(2));
             // The plan is looked at once it is time, for the requests that follow.
             dana.get("/v1/auth/me").await.expect(200).ok();
             assert_eq!(told(&dana.get("/v1/auth/me").await).0, limit, "{plan}");
         }
+    }
+
+    async fn what_was_set_for_the_plan_and_for_the_organisation_decides(backend: Backend) {
+        let t = limited(backend, "1").await;
+        let acme = t.org("acme").await;
+        let bound = acme.owner.token(json!({ "name": "ci", "org": "acme" })).await;
+        t.sql("UPDATE orgs SET plan = 'team'").await;
+        let path = acme.path("/projects");
+        let heard = async || {
+            t.advance(Duration::from_mins(2));
+            bound.get(&path).await.expect(200).ok();
+            t.advance(Duration::from_mins(2));
+            told(&bound.get(&path).await.expect(200)).0
+        };
+        assert_eq!(heard().await, 600);
+        t.sql("INSERT INTO plan_limits (plan, key, value, updated_at) VALUES ('team', 'rate_limit_rpm', 50, 0)").await;
+        assert_eq!(heard().await, 50);
+        t.sql("INSERT INTO limit_overrides (org_id, key, value, reason, set_at)
+            SELECT id, 'rate_limit_rpm', 3, '', 0 FROM orgs WHERE slug = 'acme'").await;
+        assert_eq!(heard().await, 3);
+        for remaining in [1, 0] {
+            assert_eq!(told(&bound.get(&path).await.expect(200)), (3, remaining));
+        }
+        let refused = bound.get(&path).await.problem(429, "rate_limited");
+        assert_eq!((told(&refused), refused.header("retry-after")), ((3, 0), Some("20")));
+        // Changes are counted by themselves, and so is the session of somebody who belongs to another organisation too.
+        bound.post(&path, json!({ "name": "Web" })).await.expect(201).ok();
+        acme.owner.get(&path).await.expect(200).ok();
+        assert_eq!(told(&acme.owner.get(&path).await.expect(200)).0, 50);
+        // What was set for a while counts for a while.
+        let until = t.clock.now().micros();
+        t.sql(&format!("UPDATE limit_overrides SET expires_at = {until}")).await;
+        assert_eq!(heard().await, 50);
     }
 
     async fn until_it_is_proven_a_credential_counts_against_its_address(backend: Backend) {

@@ -48,7 +48,9 @@ on_each_backend! {
             (60, anyone.post("/v1/auth/password/forgot", json!({})).await),
             (100, anyone.get("/v1/admin/metrics/summary").await),
             (1000, anyone.get(explain).await),
-            (1000, dana.get("/v1/orgs").await),
+            // Of the plan.
+            (120, dana.get("/v1/orgs").await),
+            (120, dana.post("/v1/orgs", json!({})).await),
         ] {
             assert_eq!(told(&answer).0, limit, "{}", answer.text());
         }

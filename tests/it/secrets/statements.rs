@@ -36,9 +36,11 @@ impl Stage {
         let postgres = tokio::task::spawn_blocking(Postgres::start_fast)
             .await
             .expect("start PostgreSQL");
-        // A clock that stands still notes the use of a token once; and no worker looks for jobs.
+        // A clock that stands still notes the use of a token once, and looks at its plan once; requests are counted, as
+        // everywhere but in tests; and no worker looks for jobs.
         let options = Options::new(Backend::Postgres)
             .stopped_clock()
+            .with("STRONGROOM_RATE_LIMIT_SCALE", "1000")
             .with("STRONGROOM_DATABASE_URL", postgres.url("postgres") + LOGGED)
             .with("STRONGROOM_WORKER", "external");
         let t = TestApp::start(options).await;

@@ -111,7 +111,7 @@ impl ApplyBilling {
                 tracing::warn!(%error, job = %job.id, "Stripe cannot be asked");
                 let outcome = match error {
                     GatewayError::Passing(_) => "unreachable",
-                    GatewayError::Missing | GatewayError::Refused(_) => "refused",
+                    GatewayError::Missing | GatewayError::NoCustomer | GatewayError::Refused(_) => "refused",
                 };
                 Ending::new(retry(&self.db, job, None), outcome, Some(error.to_string()))
             }

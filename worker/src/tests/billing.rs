@@ -1,5 +1,7 @@
 //! What Stripe says, written down: in whatever order it is heard, and however often.
 
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access;
@@ -13,9 +15,11 @@ use domain::kernel::id::OrgId;
 use domain::kernel::{Clock, Reads, Timestamp};
 use domain::orgs::{organisation, plan, purge};
 use sea_orm::ConnectionTrait;
+use tokio_util::sync::CancellationToken;
 
 use super::stripe::{CUSTOMER, FakeStripe, price, subscription as of};
-use super::world::{World, no_billing};
+use super::world::{World, no_billing, until};
+use crate::looks;
 use crate::run::{Ending, Taken};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -84,7 +88,9 @@ async fn over(world: &World) {
 
 /// Takes a look and carries out what it asks for.
 async fn look(world: &World, stripe: &FakeStripe, look: Look) -> usize {
-    reconcile::take(&world.db, &stripe.billing(), look).await.unwrap();
+    reconcile::take(&world.db, &stripe.billing(), look, pending())
+        .await
+        .unwrap();
     let taken = due_jobs(world).await;
     for one in &taken {
         let apply = world.apply(stripe.billing());
@@ -290,20 +296,19 @@ async fn events_that_did_not_arrive_are_taken_in_once() {
     };
     stripe.says(|says| says.undelivered = vec![event]);
     let billing = stripe.billing();
-    let lanes = reconcile::take(&world.db, &billing, Look::Undelivered).await.unwrap();
+    let take = async || {
+        reconcile::take(&world.db, &billing, Look::Undelivered, pending())
+            .await
+            .unwrap()
+    };
+    let lanes = take().await;
     assert_eq!(lanes, [format!("stripe:{CUSTOMER}")]);
     let taken = world.steal(&lanes).await.remove(0);
     world.apply(billing.clone()).event(&taken.job, "evt_1").await;
     assert_eq!(plan_of(&world).await, "team");
-    let again = reconcile::take(&world.db, &billing, Look::Undelivered).await.unwrap();
-    assert!(again.is_empty(), "another process has just looked");
+    assert!(take().await.is_empty(), "another process has just looked");
     world.db.clock().advance(Look::Undelivered.every());
-    assert!(
-        reconcile::take(&world.db, &billing, Look::Undelivered)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(take().await.is_empty());
     assert_eq!(world.jobs("stripe").await.len(), 1);
 }
 
@@ -349,4 +354,44 @@ async fn without_stripe_nothing_is_lost() {
         number(&world, "SELECT COUNT(*) FROM stripe_events WHERE status = 'pending'").await,
         2
     );
+}
+
+/// Whether somebody is to take a look now.
+async fn is_due(world: &World, look: Look) -> bool {
+    reconcile::due_looks(&world.db).await.unwrap().contains(&look)
+}
+
+#[tokio::test]
+async fn a_look_that_a_shutdown_cuts_off_is_due_at_once_again() {
+    let (world, stripe) = customer().await;
+    stripe.says(|says| says.is_silent = true);
+    let shutdown = CancellationToken::new();
+    let bell = Arc::clone(&world.bell);
+    let looking = tokio::spawn(looks::run(world.db.clone(), bell, stripe.billing(), shutdown.clone()));
+    until(async || !is_due(&world, Look::Prices).await).await;
+    shutdown.cancel();
+    looking.await.unwrap();
+    assert!(is_due(&world, Look::Prices).await);
+    stripe.says(|says| says.is_silent = false);
+    look(&world, &stripe, Look::Prices).await;
+    assert!(!is_due(&world, Look::Prices).await);
+}
+
+#[tokio::test]
+async fn a_look_whose_process_died_is_taken_by_another() {
+    let (world, stripe) = customer().await;
+    stripe.says(|says| says.is_silent = true);
+    let billing = stripe.billing();
+    for look in [Look::Prices, Look::Everything] {
+        let taken = reconcile::take(&world.db, &billing, look, pending());
+        let cut = tokio::time::timeout(Duration::from_millis(300), taken).await;
+        assert!(cut.is_err(), "it waits for an answer");
+        assert!(!is_due(&world, look).await, "it may be under way");
+    }
+    world.db.clock().advance(Duration::from_mins(5));
+    assert!(is_due(&world, Look::Prices).await && is_due(&world, Look::Everything).await);
+    stripe.says(|says| says.is_silent = false);
+    look(&world, &stripe, Look::Everything).await;
+    world.db.clock().advance(Duration::from_mins(5));
+    assert!(!is_due(&world, Look::Everything).await, "it has come to its end");
 }

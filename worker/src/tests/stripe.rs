@@ -25,6 +25,8 @@ pub(super) struct Says {
     pub(super) undelivered: Vec<ListedEvent>,
     /// Whether it fails.
     pub(super) is_down: bool,
+    /// Whether it never answers when it is asked for prices or for subscriptions that are alive.
+    pub(super) is_silent: bool,
     /// Somebody else asks while we wait for an answer.
     pub(super) meanwhile: Option<Db>,
     /// How often it was asked for subscriptions.
@@ -44,6 +46,12 @@ impl FakeStripe {
 
     pub(super) fn billing(&self) -> Billing {
         Billing::new(Some(Arc::new(self.clone())), Vec::new(), base_url())
+    }
+
+    async fn answers(&self) {
+        if self.says(|says| says.is_silent) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Says that there is one subscription, of the team plan.
@@ -122,6 +130,7 @@ impl BillingGateway for FakeStripe {
     }
 
     async fn live_subscriptions(&self, _after: Option<&str>) -> GatewayResult<Listed<Subscription>> {
+        self.answers().await;
         let data = self.says(|says| {
             let live = says.subscriptions.iter().filter(|one| !one.status.is_over());
             live.cloned().collect()
@@ -134,6 +143,7 @@ impl BillingGateway for FakeStripe {
     }
 
     async fn prices(&self, _after: Option<&str>) -> GatewayResult<Listed<Price>> {
+        self.answers().await;
         let data = vec![price("price_team", Some("team_monthly_v1"))];
         Ok(Listed { data, has_more: false })
     }

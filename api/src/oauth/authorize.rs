@@ -147,7 +147,7 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     let inside = [
         consent::scopes(&wanted.scopes),
         consent::organisations(&orgs),
-        consent::caution(&destination(&wanted.redirect_uri), &wanted.scopes),
+        consent::caution(&wanted.scopes, &destination(&wanted.redirect_uri)),
         consent::decision().to_owned(),
     ];
     let form = consent::form(PATH, &[("query", query), ("form", proof.as_str())], &inside.concat());

@@ -71,12 +71,13 @@ pub fn form(action: &str, fields: &[(&str, &str)], inside: &str) -> String {
     format!("<form method=\"post\" action=\"{action}\">\n{fields}{inside}</form>\n")
 }
 
-/// What to know before deciding: `first`, which is HTML, and a warning for whoever did not begin this themselves.
-pub fn caution(first: &str, scopes: &Scopes) -> String {
+/// What to know before deciding: the bounds, `destination`, which is HTML, and a warning for whoever did not begin this
+/// themselves.
+pub fn caution(scopes: &Scopes, destination: &str) -> String {
     let bounds = if scopes.reaches_organisations() || scopes.has(Word::OfflineAccess) {
         "It can never do more than you can, and every use is recorded. "
     } else {
         ""
     };
-    format!("<p class=\"note\">{first}{bounds}Cancel if you did not start this yourself.</p>\n")
+    format!("<p class=\"note\">{bounds}{destination}Cancel if you did not start this yourself.</p>\n")
 }

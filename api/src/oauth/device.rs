@@ -92,7 +92,7 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
     let inside = [
         consent::scopes(&waiting.scopes),
         consent::organisations(&orgs),
-        consent::caution("", &waiting.scopes),
+        consent::caution(&waiting.scopes, ""),
         consent::decision().to_owned(),
     ];
     let form = consent::form(PATH, &[("user_code", code), ("form", proof.as_str())], &inside.concat());

@@ -33,6 +33,10 @@ histories *arguments:
     STRONGROOM_TEST_HISTORIES=100 STRONGROOM_TEST_STEPS=150 tests/run.sh secrets::model {{arguments}}
     STRONGROOM_TEST_WRITES=50000 tests/run.sh secrets::linear {{arguments}}
 
+# Take pictures of the pages that people see, while they are walked and checked.
+screenshots folder="target/screenshots":
+    STRONGROOM_TEST_SCREENSHOTS={{folder}} tests/run.sh browser::
+
 # Format check and lints, as CI runs them.
 lint:
     cargo fmt --all --check

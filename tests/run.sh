@@ -26,6 +26,15 @@ has_faketime() {
     compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null
 }
 
+# For the tests of pages; CHROMIUM may name another one.
+has_chromium() {
+  local program
+  for program in "${CHROMIUM:-chromium}" chromium-browser google-chrome; do
+    has "$program" && return
+  done
+  return 1
+}
+
 # Debian's names of the packages that are missing.
 missing_packages() {
   has_postgres || echo postgresql
@@ -36,6 +45,7 @@ missing_packages() {
   has_aiosmtpd || echo python3-aiosmtpd
   has node || echo nodejs
   has npm || echo npm
+  has_chromium || echo chromium
 }
 
 as_root() {
@@ -67,9 +77,10 @@ install_missing() {
   if [ -n "$(missing_packages)" ]; then
     cat >&2 <<'HELP'
 Install what is missing, then run this again:
-  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool libfaketime python3-venv python3-aiosmtpd nodejs npm
-  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool libfaketime python3 python3-aiosmtpd nodejs npm
+  Debian, Ubuntu  sudo apt-get install postgresql redis-server oathtool libfaketime python3-venv python3-aiosmtpd nodejs npm chromium
+  Fedora, RHEL    sudo dnf install postgresql-server redis oathtool libfaketime python3 python3-aiosmtpd nodejs npm chromium
   macOS           brew install postgresql@16 redis oath-toolkit python node && pip3 install aiosmtpd
+                  brew install --cask google-chrome && export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 HELP
     exit 1
   fi

@@ -4,8 +4,8 @@ use poem::http::{StatusCode, header};
 use poem::{Response, Route, get, handler};
 
 /// Own files only; the page may call its own origin.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 fn page(content_type: &'static str, body: &'static str) -> Response {
     Response::builder()
@@ -70,6 +70,11 @@ fn style() -> Response {
     page("text/css; charset=utf-8", include_str!("../assets/pages/page.css"))
 }
 
+#[handler]
+fn mark() -> Response {
+    page("image/svg+xml", include_str!("../assets/pages/mark.svg"))
+}
+
 /// Adds the pages to the routes.
 pub fn add(routes: Route) -> Route {
     routes
@@ -81,4 +86,5 @@ pub fn add(routes: Route) -> Route {
         .at("/pages/invite.js", get(invite_script))
         .at("/billing", get(billing))
         .at("/pages/page.css", get(style))
+        .at("/pages/mark.svg", get(mark))
 }

@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod backups;
 mod billing;
+mod browser;
 mod contract;
 mod crypto;
 mod edge;

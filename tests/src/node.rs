@@ -3,9 +3,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-/// A running program; it ends when dropped.
+use crate::servers::{bound_to_us, spawn_for_life};
+
+/// A running program; it ends when dropped, and with us.
 pub struct Node {
     /// Where it listens, as it said itself: `http://127.0.0.1:41234`.
     pub url: String,
@@ -20,13 +22,13 @@ impl Node {
     /// When it does not start.
     pub fn start(script: &str, modules: Option<&Path>, arguments: &[&str]) -> Self {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-        let mut command = Command::new("node");
+        let mut command = bound_to_us(Path::new("node"), "KILL");
         command.arg(fixtures.join(script)).args(arguments);
         if let Some(modules) = modules {
             command.env("NODE_PATH", modules.join("node_modules"));
         }
-        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = spawned.expect("start Node");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = spawn_for_life(command).expect("start Node");
         let said = child.stdout.take().expect("its output");
         let mut url = String::new();
         BufReader::new(said).read_line(&mut url).expect("where it listens");

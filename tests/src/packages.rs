@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Installs packages into a folder, once for as long as the folder lasts: those of npm into `node_modules`, those of
-/// PyPI into `venv`. Without Node or Python it fails.
+/// PyPI into `venv`. Without Node or Python, where they are needed, it fails.
 ///
 /// # Panics
 /// When they cannot be installed.
@@ -27,9 +27,13 @@ pub fn install(dir: &Path, npm: &[&str], pypi: &[&str]) {
         "--prefix",
         &path,
     ];
-    run(Path::new("."), "npm", &[&install[..], npm].concat());
-    run(dir, "python3", &["-m", "venv", "venv"]);
-    run(dir, "venv/bin/pip", &[&["install", "--quiet"][..], pypi].concat());
+    if !npm.is_empty() {
+        run(Path::new("."), "npm", &[&install[..], npm].concat());
+    }
+    if !pypi.is_empty() {
+        run(dir, "python3", &["-m", "venv", "venv"]);
+        run(dir, "venv/bin/pip", &[&["install", "--quiet"][..], pypi].concat());
+    }
     fs::write(&stamp, wanted).expect("note what is installed");
 }
 

@@ -10,7 +10,7 @@ use domain::oauth::{Failure, RefusalCode};
 use poem::http::StatusCode;
 use poem::web::Data;
 use poem::{Request, Response, handler};
-use url::form_urlencoded;
+use url::{Host, Url, form_urlencoded};
 
 use super::form::Form;
 use super::html::{Leads, escaped, message, page, redirect};
@@ -152,19 +152,28 @@ async fn asking(app: &App, request: &Request, query: &str) -> Result<Response, R
     let proof = visitor::proof(app.keys.token_mac(), &caller, query);
     let inside = [
         consent::scopes(&wanted.scopes),
-        destination(&wanted),
         consent::organisations(&orgs),
+        consent::caution(&wanted.scopes, &destination(&wanted.redirect_uri)),
         consent::decision().to_owned(),
     ];
     let form = consent::form(PATH, &[("query", query), ("form", proof.as_str())], &inside.concat());
     let main = format!(
-        "{}{}{form}{}",
+        "{}{}{form}",
         consent::signed_in(&account, &format!("{PATH}?{query}")),
-        asks(&wanted),
-        consent::caution(&wanted.scopes)
+        asks(&wanted)
     );
     let leads = Leads::To(wanted.redirect_uri.clone());
-    Ok(page(StatusCode::OK, "Allow access?", &main, &leads))
+    Ok(page(StatusCode::OK, &question(&wanted), &main, &leads))
+}
+
+/// What is at stake: who the person is, or what they may do.
+fn question(wanted: &Wanted) -> String {
+    let name = &wanted.client.name;
+    if wanted.scopes.reaches_organisations() {
+        format!("{name} asks for access")
+    } else {
+        format!("Sign in to {name}?")
+    }
 }
 
 /// Which application it is.
@@ -177,18 +186,26 @@ fn asks(wanted: &Wanted) -> String {
             escaped(homepage)
         ),
     };
-    format!("<p>{name} asks to:</p>\n")
+    format!("<p>{name} will be able to:</p>\n")
 }
 
 /// Where the answer goes: the one thing about an application that is certain.
-fn destination(wanted: &Wanted) -> String {
-    let url = url::Url::parse(&wanted.redirect_uri).ok();
-    let host = url.as_ref().and_then(url::Url::host_str);
-    let place = host.unwrap_or("an application on this device");
-    format!(
-        "<p class=\"note\">The answer goes to <strong>{}</strong>.</p>\n",
-        escaped(place)
-    )
+fn destination(redirect_uri: &str) -> String {
+    let url = Url::parse(redirect_uri).ok();
+    let place = |url: &Url| match (url.scheme(), url.host()) {
+        ("http" | "https", Some(Host::Domain(name))) => (name != "localhost", name.to_owned()),
+        ("http" | "https", Some(Host::Ipv4(ip))) => (!ip.is_loopback(), ip.to_string()),
+        ("http" | "https", Some(Host::Ipv6(ip))) => (!ip.is_loopback(), ip.to_string()),
+        // Programs answer to schemes of their own, whatever looks like a host in them.
+        (scheme, _) => (false, scheme.to_owned()),
+    };
+    let (is_elsewhere, name) = url.as_ref().map_or((false, String::new()), place);
+    let whose = if is_elsewhere {
+        ""
+    } else {
+        "an application on this device, "
+    };
+    format!("You will be sent back to {whose}<strong>{}</strong>. ", escaped(&name))
 }
 
 /// Whether the session has ended while its person was asked.
@@ -262,4 +279,42 @@ fn by_get(body: &str) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(form_urlencoded::parse(body.as_bytes()));
     redirect(&format!("{PATH}?{}", query.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_tells_a_site_from_an_application_here() {
+        for (redirect_uri, wanted) in [
+            (
+                "https://portal.example.com/cb?x=1",
+                "to <strong>portal.example.com</strong>.",
+            ),
+            ("https://192.0.2.7/cb", "to <strong>192.0.2.7</strong>."),
+            (
+                "http://127.0.0.1:4711/cb",
+                "to an application on this device, <strong>127.0.0.1</strong>.",
+            ),
+            (
+                "http://[::1]:4711/cb",
+                "to an application on this device, <strong>::1</strong>.",
+            ),
+            (
+                "http://localhost/cb",
+                "to an application on this device, <strong>localhost</strong>.",
+            ),
+            (
+                "com.example.app:/cb",
+                "to an application on this device, <strong>com.example.app</strong>.",
+            ),
+            (
+                "com.example.app://bank.example/cb",
+                "to an application on this device, <strong>com.example.app</strong>.",
+            ),
+        ] {
+            assert_eq!(destination(redirect_uri), format!("You will be sent back {wanted} "));
+        }
+    }
 }

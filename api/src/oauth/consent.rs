@@ -5,28 +5,22 @@ use domain::oauth::scopes::{Scopes, Word};
 use url::form_urlencoded;
 
 use super::html::{escaped, hidden};
+use super::wording;
 
-/// What a scope means, in the words of whoever is asked.
-fn meaning(scope: &str) -> String {
-    let known = match scope {
-        "openid" => "know who you are",
-        "profile" => "see your name and user name",
-        "email" => "see your e-mail address",
-        "offline_access" => "stay connected when you are away, for up to 90 days",
-        "*" => "do everything that you can do",
-        permission => return format!("use the permission <code>{}</code>", escaped(permission)),
-    };
-    known.to_owned()
-}
-
-fn item(scope: impl AsRef<str>) -> String {
-    format!("<li>{}</li>\n", meaning(scope.as_ref()))
+fn item(sentence: &str) -> String {
+    format!("<li>{sentence}</li>\n")
 }
 
 /// The scopes as a list of sentences.
 pub fn scopes(scopes: &Scopes) -> String {
-    let items: String = scopes.to_list().iter().map(item).collect();
-    format!("<ul>\n{items}</ul>\n")
+    let words = Word::ALL.into_iter().filter(|word| scopes.has(*word));
+    let words = words.map(|word| wording::of_word(word).to_owned());
+    let grants: Vec<String> = match scopes.grants() {
+        Some(grants) => grants.iter().map(wording::of_grant).collect(),
+        None => vec![wording::EVERYTHING.to_owned()],
+    };
+    let items: String = words.chain(grants).map(|sentence| item(&sentence)).collect();
+    format!("<ul class=\"scopes\">\n{items}</ul>\n")
 }
 
 /// Who is signed in, with a way to be somebody else; `back` is where that leads to then.
@@ -35,7 +29,13 @@ pub fn signed_in(account: &Account, back: &str) -> String {
     query.append_pair("next", back);
     let way = escaped(&format!("/sign-in?{}", query.finish()));
     let email = escaped(&account.email);
-    format!("<p>You are signed in as <strong>{email}</strong>. <a href=\"{way}\">Be somebody else</a></p>\n")
+    let initial: String = account.email.chars().take(1).flat_map(char::to_uppercase).collect();
+    format!(
+        "<p class=\"who\"><span class=\"face\" aria-hidden=\"true\">{}</span>
+<span>You are signed in as <strong>{email}</strong></span>
+<a href=\"{way}\">Use another account</a></p>\n",
+        escaped(&initial)
+    )
 }
 
 /// The choice of an organisation; nothing when there is none to make.
@@ -71,12 +71,13 @@ pub fn form(action: &str, fields: &[(&str, &str)], inside: &str) -> String {
     format!("<form method=\"post\" action=\"{action}\">\n{fields}{inside}</form>\n")
 }
 
-/// A warning for whoever did not begin this themselves.
-pub fn caution(scopes: &Scopes) -> &'static str {
-    if scopes.reaches_organisations() || scopes.has(Word::OfflineAccess) {
-        "<p class=\"note\">It can never do more than you can, and every use is recorded. Cancel if you did not start this \
-         yourself.</p>\n"
+/// What to know before deciding: the bounds, `destination`, which is HTML, and a warning for whoever did not begin this
+/// themselves.
+pub fn caution(scopes: &Scopes, destination: &str) -> String {
+    let bounds = if scopes.reaches_organisations() || scopes.has(Word::OfflineAccess) {
+        "It can never do more than you can, and every use is recorded. "
     } else {
-        "<p class=\"note\">Cancel if you did not start this yourself.</p>\n"
-    }
+        ""
+    };
+    format!("<p class=\"note\">{bounds}{destination}Cancel if you did not start this yourself.</p>\n")
 }

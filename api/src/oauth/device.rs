@@ -14,7 +14,7 @@ use poem::{Request, Response, handler};
 use url::form_urlencoded;
 
 use super::form::Form;
-use super::html::{Leads, escaped, message, page, redirect};
+use super::html::{Leads, escaped, message, page, redirect, wrong};
 use super::{answer, consent, visitor};
 use crate::app::App;
 
@@ -57,15 +57,15 @@ fn wants_sign_in(error: &Error) -> bool {
 }
 
 /// Asks for the code.
-fn typed(status: StatusCode, wrong: Option<&str>) -> Response {
-    let wrong = wrong.map(|text| format!("<p role=\"alert\" class=\"wrong\">{}</p>\n", escaped(text)));
+fn typed(status: StatusCode, said: Option<&str>) -> Response {
     let main = format!(
         "{}<form method=\"get\" action=\"{PATH}\">
 <p><label for=\"user_code\">The code that your device shows</label>
-<input id=\"user_code\" name=\"user_code\" class=\"code\" autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\" required></p>
+<input id=\"user_code\" name=\"user_code\" class=\"code\" aria-describedby=\"hint\" autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\" required>
+<span id=\"hint\" class=\"hint\">Eight letters, such as BCDF-GHJK.</span></p>
 <p class=\"decision\"><button type=\"submit\" class=\"primary\">Go on</button></p>
 </form>\n",
-        wrong.unwrap_or_default()
+        said.map(wrong).unwrap_or_default()
     );
     page(status, "Connect a device", &main, &Leads::Here)
 }
@@ -110,26 +110,26 @@ async fn shown(app: &App, caller: &Caller, waiting: &Waiting, code: &str) -> Res
     let inside = [
         consent::scopes(&waiting.scopes),
         consent::organisations(&orgs),
+        consent::caution(&waiting.scopes, ""),
         consent::decision().to_owned(),
     ];
     let form = consent::form(PATH, &[("user_code", code), ("form", proof.as_str())], &inside.concat());
     let main = format!(
-        "{}<dl>
+        "{}<p class=\"shown\">Go on only if your device shows this code:<code>{}</code></p>
+<dl>
 <dt>Device</dt><dd>{}</dd>
 <dt>Application</dt><dd>{}</dd>
 <dt>Address</dt><dd>{}</dd>
 <dt>Program</dt><dd>{}</dd>
-<dt>Code</dt><dd><code>{}</code></dd>
 </dl>
-<p>It asks to:</p>
-{form}{}",
+<p>It will be able to:</p>
+{form}",
         consent::signed_in(&account, &format!("{PATH}?user_code={code}")),
+        escaped(code),
         escaped(&waiting.name),
         escaped(&waiting.client.name),
         escaped(waiting.ip.as_deref().unwrap_or("unknown")),
-        escaped(waiting.user_agent.as_deref().unwrap_or("unknown")),
-        escaped(code),
-        consent::caution(&waiting.scopes)
+        escaped(waiting.user_agent.as_deref().unwrap_or("unknown"))
     );
     Ok(page(StatusCode::OK, "Connect this device?", &main, &Leads::Here))
 }
@@ -159,7 +159,7 @@ async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, E
         device::deny(&tx, &caller, &waiting).await?;
         answer::commit(app, tx).await?;
         let text = "The device gets nothing. You can close this page.";
-        return Ok(message(StatusCode::OK, "Refused", text));
+        return Ok(message(StatusCode::OK, "Device refused", text));
     }
     let org = match authorize::chosen(&tx, &caller, form.take("org").as_deref()).await {
         Ok(org) if waiting.scopes.reaches_organisations() => org,
@@ -172,6 +172,6 @@ async fn decided(app: &App, request: &Request, body: &str) -> Result<Response, E
         approved => approved?,
     }
     answer::commit(app, tx).await?;
-    let text = "The device is connected. You can close this page.";
-    Ok(message(StatusCode::OK, "Done", text))
+    let text = "The device is connected, and goes on by itself. You can close this page.";
+    Ok(message(StatusCode::OK, "Device connected", text))
 }

@@ -57,12 +57,13 @@ fn source(address: &str) -> String {
     }
 }
 
-/// A page. `title` is ours; `main` is HTML.
+/// A page. `title` is text, also of others; `main` is HTML.
 pub fn page(status: StatusCode, title: &str, main: &str, leads: &Leads) -> Response {
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action {}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action {}; base-uri 'none'; frame-ancestors 'none'",
         leads.policy()
     );
+    let title = escaped(title);
     let html = format!(
         "<!doctype html>
 <html lang=\"en\">
@@ -72,11 +73,12 @@ pub fn page(status: StatusCode, title: &str, main: &str, leads: &Leads) -> Respo
 <meta name=\"robots\" content=\"noindex\">
 <meta name=\"referrer\" content=\"same-origin\">
 <title>{title} · Strongroom</title>
+<link rel=\"icon\" href=\"/pages/mark.svg\" type=\"image/svg+xml\">
 <link rel=\"stylesheet\" href=\"/pages/page.css\">
 </head>
 <body>
 <main>
-<p class=\"brand\">Strongroom</p>
+<p class=\"brand\"><img src=\"/pages/mark.svg\" alt=\"\" width=\"32\" height=\"32\">Strongroom</p>
 <h1>{title}</h1>
 {main}
 </main>
@@ -92,9 +94,18 @@ pub fn page(status: StatusCode, title: &str, main: &str, leads: &Leads) -> Respo
         .body(html)
 }
 
-/// A page that says what is wrong. `text` is ours.
+/// What is wrong, above a form or alone. `text` is text.
+pub fn wrong(text: &str) -> String {
+    format!("<p role=\"alert\" class=\"wrong\">{}</p>\n", escaped(text))
+}
+
+/// A page that says what came of something, good or not. `text` is text.
 pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
-    let main = format!("<p role=\"alert\">{}</p>", escaped(text));
+    let main = if status.is_success() {
+        format!("<p role=\"status\" class=\"done\">{}</p>", escaped(text))
+    } else {
+        wrong(text)
+    };
     page(status, title, &main, &Leads::Nowhere)
 }
 

@@ -15,6 +15,7 @@ mod html;
 mod sign_in;
 pub(crate) mod visitor;
 mod well_known;
+mod wording;
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use poem::{Request, Response, handler};
 use url::form_urlencoded::byte_serialize;
 
 use super::form::Form;
-use super::html::{Leads, escaped, hidden, message, page, redirect};
+use super::html::{Leads, escaped, hidden, message, page, redirect, wrong};
 use super::{answer, visitor};
 use crate::app::App;
 use crate::auth::session::cookie_of;
@@ -44,7 +44,7 @@ fn proof(app: &App, cookie: &str) -> String {
 }
 
 /// The page, with the cookie that its form belongs to.
-fn shown(app: &App, request: &Request, status: StatusCode, fields: &str, next: &str, wrong: Option<&str>) -> Response {
+fn shown(app: &App, request: &Request, status: StatusCode, fields: &str, next: &str, said: Option<&str>) -> Response {
     let name = form_cookie(app.is_https());
     let known = visitor::cookie(request, name).filter(|cookie| cookie.len() == 32);
     let cookie = match known {
@@ -54,10 +54,9 @@ fn shown(app: &App, request: &Request, status: StatusCode, fields: &str, next: &
             Err(error) => return fault(error),
         },
     };
-    let wrong = wrong.map(|text| format!("<p role=\"alert\" class=\"wrong\">{}</p>\n", escaped(text)));
     let main = format!(
         "{}<form method=\"post\" action=\"/sign-in\">\n{}{}{fields}</form>\n",
-        wrong.unwrap_or_default(),
+        said.map(wrong).unwrap_or_default(),
         hidden("next", next),
         hidden("form", &proof(app, &cookie)),
     );
@@ -111,12 +110,16 @@ async fn single_sign_on(app: &App, next: &str) -> String {
         let next = byte_serialize(next.as_bytes()).collect::<String>();
         let href = format!("/v1/auth/sso/{}/start?next={next}", provider.place.name());
         format!(
-            "<p class=\"decision\"><a href=\"{}\">Sign in with {}</a></p>\n",
+            "<p class=\"decision\"><a class=\"button\" href=\"{}\">Sign in with {}</a></p>\n",
             escaped(&href),
             escaped(name)
         )
     };
-    offered.iter().map(way).collect()
+    let ways: String = offered.iter().map(way).collect();
+    if ways.is_empty() {
+        return ways;
+    }
+    format!("<p class=\"or\">or</p>\n{ways}")
 }
 
 /// The field for the second factor.

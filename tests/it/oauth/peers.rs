@@ -1,13 +1,13 @@
 //! Software of others walks against a running server: `openid-client` (a certified relying party) and `jose` of npm,
 //! `Authlib` and `PyJWT` of PyPI. In between the keys change.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use domain::signing;
-use harness::{Backend, Person, TestApp};
+use harness::{Backend, Person, TestApp, packages};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -111,36 +111,6 @@ fn walk(backend: Backend, command: &mut Command) {
 /// The packages, installed once into a folder that outlives the run.
 fn tools() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oauth-peers");
-    fs::create_dir_all(&dir).unwrap();
-    let lock = File::create(dir.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let (stamp, wanted) = (
-        dir.join("installed"),
-        NPM.iter().chain(&PYPI).copied().collect::<Vec<_>>().join(" "),
-    );
-    if fs::read_to_string(&stamp).unwrap_or_default() != wanted {
-        let path = dir.to_string_lossy();
-        let npm = [
-            "install",
-            "--silent",
-            "--ignore-scripts",
-            "--no-save",
-            "--prefix",
-            &*path,
-        ];
-        run(Path::new("."), "npm", &[&npm[..], &NPM].concat());
-        run(&dir, "python3", &["-m", "venv", "venv"]);
-        run(&dir, "venv/bin/pip", &[&["install", "--quiet"][..], &PYPI].concat());
-        fs::write(&stamp, wanted).unwrap();
-    }
+    packages::install(&dir, &NPM, &PYPI);
     dir
-}
-
-fn run(dir: &Path, program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).current_dir(dir).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -112,7 +112,7 @@ on_both! {
             }
         }
         unknown.dedup();
-        assert_eq!(unknown, ["outsider", "invitee", "removed"], "nothing is given to them");
+        assert_eq!(unknown, ["outsider", "root", "invitee", "removed", "root-pat"], "nothing is given to them");
         assert!(asked > 900, "{asked}");
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const NPM: [&str; 1] = ["oidc-provider@9.13.3"];
 const PYPI: [&str; 1] = ["PyJWT==2.15.1"];
-const OIDC: &str = "/v1/admin/oidc";
+pub const OIDC: &str = "/v1/admin/oidc";
 pub const INSTANCE: &str = "/v1/auth/sso/instance";
 
 fn modules() -> PathBuf {
@@ -25,10 +25,21 @@ fn modules() -> PathBuf {
     dir
 }
 
+fn provider(t: &TestApp, asks: &str) -> Node {
+    let (callback, back) = (format!("{}{INSTANCE}/callback", t.url), format!("{}/docs", t.url));
+    Node::start("provider.cjs", Some(&modules()), &[&callback, &back, asks])
+}
+
 /// The certified provider, which knows this instance as a client.
 pub fn certified(t: &TestApp) -> Node {
-    let (callback, back) = (format!("{}{INSTANCE}/callback", t.url), format!("{}/docs", t.url));
-    Node::start("provider.cjs", Some(&modules()), &[&callback, &back])
+    provider(t, "")
+}
+
+/// The same provider, which asks people on pages of its own; to browsers it is another site than this instance.
+pub fn certified_with_forms(t: &TestApp) -> Node {
+    let mut node = provider(t, "forms");
+    node.url = node.url.replace("127.0.0.1", "localhost");
+    node
 }
 
 /// The provider without scruples.

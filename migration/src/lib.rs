@@ -24,6 +24,7 @@ mod m20260903_000001_realms;
 mod m20261001_000001_dead_jobs;
 mod m20261101_000001_request_metrics;
 mod m20261201_000001_backups;
+mod m20261220_000001_job_traces;
 
 pub struct Migrator;
 
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261001_000001_dead_jobs::Migration),
             Box::new(m20261101_000001_request_metrics::Migration),
             Box::new(m20261201_000001_backups::Migration),
+            Box::new(m20261220_000001_job_traces::Migration),
         ]
     }
 }

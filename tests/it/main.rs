@@ -34,5 +34,6 @@ mod service_accounts;
 mod setup;
 mod sso;
 mod templates;
+mod traces;
 mod walks;
 mod webhooks;

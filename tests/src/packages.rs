@@ -27,9 +27,13 @@ pub fn install(dir: &Path, npm: &[&str], pypi: &[&str]) {
         "--prefix",
         &path,
     ];
-    run(Path::new("."), "npm", &[&install[..], npm].concat());
-    run(dir, "python3", &["-m", "venv", "venv"]);
-    run(dir, "venv/bin/pip", &[&["install", "--quiet"][..], pypi].concat());
+    if !npm.is_empty() {
+        run(Path::new("."), "npm", &[&install[..], npm].concat());
+    }
+    if !pypi.is_empty() {
+        run(dir, "python3", &["-m", "venv", "venv"]);
+        run(dir, "venv/bin/pip", &[&["install", "--quiet"][..], pypi].concat());
+    }
     fs::write(&stamp, wanted).expect("note what is installed");
 }
 

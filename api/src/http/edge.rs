@@ -16,7 +16,7 @@ use poem_openapi::OperationId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use tracing::field::display;
+use tracing::field::{Value, display};
 use worker::traces::Span;
 
 use super::body::{self, BodyRules};
@@ -100,8 +100,7 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
         let to = config.routes.destination(request.method(), request.uri().path());
         let class = class(config, to, request.method());
         let mut line = AccessLine::new(config, &request, context.clone(), to, class);
-        let trace_id = line.recorded().map(|span| display(span.trace_id()));
-        let span = tracing::info_span!("request", request_id = context.request_id, trace_id);
+        let span = tracing::info_span!("request", request_id = context.request_id, trace_id = line.trace_id());
         let answer = AssertUnwindSafe(self.answer(request, &context, class))
             .catch_unwind()
             .map(|answer| answer.unwrap_or_else(panicked));
@@ -252,9 +251,10 @@ impl<'a> AccessLine<'a> {
         }
     }
 
-    /// The span, if somebody will see it.
-    fn recorded(&self) -> Option<&Span> {
-        self.span.as_ref().filter(|span| span.is_recorded())
+    /// The id of its trace, if somebody will see that.
+    fn trace_id(&self) -> Option<impl Value + use<>> {
+        let span = self.span.as_ref().filter(|span| span.is_recorded())?;
+        Some(display(span.trace_id()))
     }
 
     fn finish(&mut self, response: &Response) {
@@ -271,6 +271,7 @@ impl<'a> AccessLine<'a> {
 
 impl Drop for AccessLine<'_> {
     fn drop(&mut self) {
+        let trace_id = self.trace_id();
         let Self {
             config,
             context,
@@ -295,6 +296,7 @@ impl Drop for AccessLine<'_> {
             status,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             request_id = context.request_id,
+            trace_id,
             ip = %context.client_ip,
         );
     }

@@ -63,7 +63,7 @@ settings! {
     SmtpUrl = "SMTP_URL", Secret, None;
     /// Sender of mail: `Acme Secrets <secrets@example.com>`. Unset: `noreply` at the host of the base URL.
     MailFrom = "MAIL_FROM", Plain, None;
-    /// Proxies whose `X-Forwarded-For` is believed: addresses and CIDR ranges, comma-separated.
+    /// Proxies whose `X-Forwarded-For` and `traceparent` are believed: addresses and CIDR ranges, comma-separated.
     TrustedProxies = "TRUSTED_PROXIES", Plain, Some("");
     /// Ranges that webhooks may reach besides public addresses, over http too: addresses and CIDR ranges,
     /// comma-separated.

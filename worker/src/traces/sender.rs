@@ -1,4 +1,4 @@
-//! Sends spans to the collector, many at once: OTLP over HTTP, in protobuf. Source: OTLP specification 1.9, OTLP/HTTP.
+//! Sends spans to the collector, many at once: OTLP over HTTP, in protobuf. Source: OTLP specification, OTLP/HTTP.
 
 use std::borrow::Cow;
 use std::sync::Arc;

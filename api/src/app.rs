@@ -26,6 +26,7 @@ use domain::webhooks::followers::Followers;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use worker::Traces;
 
 use crate::http::write::Write;
 use crate::setup::first_run::FirstRun;
@@ -57,6 +58,8 @@ pub struct App {
     pub metrics: Registry,
     /// The requests of this process, by hour.
     pub requests: Arc<Recorder>,
+    /// Where this process tells of requests and jobs.
+    pub traces: Traces,
     /// Cancelled when this process is about to stop.
     pub draining: CancellationToken,
     pub billing: Billing,

@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use worker::signals::Shutdown;
-use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Worker, process_name};
+use worker::{Deps, Mailer, RedisBell, RedisNotices, Slots, Traces, Worker, process_name};
 
 use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
@@ -50,6 +50,7 @@ use crate::http::idempotency::Gate;
 use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::routes::RouteTable;
+use crate::http::traces::TraceRules;
 use crate::oauth;
 use crate::pages;
 use crate::prometheus;
@@ -295,6 +296,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
         changes,
         worker,
         reads,
+        traces: app.traces.clone(),
         db,
     };
     let (metrics, metrics_address) = metrics.unzip();
@@ -369,6 +371,7 @@ fn assemble(
         draining,
         signer: Signer::default(),
         issuers: Issuers::new(egress_policy(config), ambient.clock.clone())?,
+        traces: Traces::from_config(config, "strongroom-api", &process_name(db)?)?,
         base_url: config.base_url.clone(),
     };
     Ok((app, reads_writer))
@@ -386,6 +389,7 @@ struct Beside {
     metered: CancellationToken,
     worker: Option<JoinHandle<()>>,
     reads: JoinHandle<()>,
+    traces: Traces,
     db: Db,
 }
 
@@ -402,6 +406,7 @@ impl Beside {
             metered,
             worker,
             reads,
+            traces,
             db,
         } = self;
         changes.close();
@@ -425,6 +430,7 @@ impl Beside {
         let _ = reads.await;
         metered.cancel();
         let _ = metering.await;
+        traces.end().await;
         db.close().await;
     }
 }
@@ -518,6 +524,7 @@ fn embedded_worker(config: &Config, app: &App, stop: &CancellationToken) -> Resu
                 name: process_name(&app.db)?,
                 limits: Slots::default(),
                 registry: app.metrics.clone(),
+                traces: app.traces.clone(),
             });
             let (stop, shutdown) = (stop.clone(), app.draining.clone());
             Ok(Some(tokio::spawn(async move {
@@ -554,6 +561,11 @@ fn edge_config(
         class_of,
         rate_limit,
         metrics: Arc::new(HttpMetrics::new(app.metrics.clone(), app.requests.clone())),
+        traces: TraceRules {
+            traces: app.traces.clone(),
+            callers: config.trace_callers,
+            proxies: config.trusted_proxies.clone(),
+        },
         draining: app.draining.clone(),
         changes,
     }

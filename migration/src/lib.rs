@@ -25,6 +25,7 @@ mod m20261001_000001_dead_jobs;
 mod m20261101_000001_request_metrics;
 mod m20261201_000001_backups;
 mod m20261210_000001_audit_retention;
+mod m20261220_000001_job_traces;
 
 pub struct Migrator;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000001_request_metrics::Migration),
             Box::new(m20261201_000001_backups::Migration),
             Box::new(m20261210_000001_audit_retention::Migration),
+            Box::new(m20261220_000001_job_traces::Migration),
         ]
     }
 }

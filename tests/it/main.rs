@@ -35,5 +35,6 @@ mod service_accounts;
 mod setup;
 mod sso;
 mod templates;
+mod traces;
 mod walks;
 mod webhooks;

@@ -18,6 +18,7 @@
 pub mod app;
 pub mod authenticator;
 pub mod client;
+pub mod collector;
 pub mod events;
 pub mod mailbox;
 pub mod matrix;

@@ -11,6 +11,7 @@
 //! | `finisher` | writes results, many at once |
 //! | `sweeper` | looks once a second for lanes that nobody rang and for jobs of dead workers |
 //! | `metrics` | what it counts, and [`metrics_page`], where a process of its own shows that |
+//! | [`telemetry`], [`traces`] | log lines, and spans for a collector; both can be of the API too |
 //! | [`redis_bell`] | the doorbell between processes, and notices of changes that every API hears; both can be absent |
 //!
 //! The API runs the same [`Worker`] in its own process when it is set to embedded, with `domain::jobs::LocalBell`.
@@ -30,6 +31,7 @@ mod run;
 pub mod signals;
 mod sweeper;
 pub mod telemetry;
+pub mod traces;
 mod worker;
 
 #[cfg(test)]
@@ -37,4 +39,5 @@ mod tests;
 
 pub use mailer::Mailer;
 pub use redis_bell::{RedisBell, RedisNotices};
+pub use traces::Traces;
 pub use worker::{Deps, Slots, Worker, process_name};

@@ -16,7 +16,7 @@ use domain::metrics::Registry;
 use mimalloc::MiMalloc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Deps, Mailer, RedisBell, Slots, Worker, metrics_page, process_name, signals, telemetry};
+use worker::{Deps, Mailer, RedisBell, Slots, Traces, Worker, metrics_page, process_name, signals, telemetry};
 
 /// Requests and jobs are many small allocations, which the system's allocator makes dear.
 #[global_allocator]
@@ -112,6 +112,7 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
         let address = served.map_err(|error| Error::internal(format!("STRONGROOM_METRICS_LISTEN: {error}")))?;
         tracing::info!(%address, "metrics are shown");
     }
+    let traces = Traces::from_config(config, "strongroom-worker", &name)?;
     let deps = Deps {
         db: db.clone(),
         keys: Arc::new(keys),
@@ -130,6 +131,7 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
         name: name.clone(),
         limits: Slots::default(),
         registry: registry.clone(),
+        traces: traces.clone(),
     };
     if let Some(url) = &config.redis {
         let bell = Arc::new(RedisBell::counted(url, &name, &registry)?);
@@ -144,6 +146,7 @@ async fn run(config: &Config, roots: RootKeyring) -> Result<()> {
     } else {
         work(deps, shutdown).await?;
     }
+    traces.end().await;
     db.close().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{self, AttemptLog, Claimed, Finished, LEASE, Verdict};
-use domain::kernel::{Db, Error, Reads, Timestamp};
+use domain::kernel::{Db, Error, Reads, Timestamp, trace};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use crate::finisher::Kept;
 use crate::handlers::Handlers;
 use crate::metrics::Metrics;
 use crate::ring::{Omen, Seat};
+use crate::traces::{Span, Traces};
 
 /// How long a claimed job may wait for its turn. What was loaded for it grows old meanwhile, and a run takes 20 s of the
 /// lease: a job that waits longer goes back.
@@ -116,6 +117,7 @@ pub(crate) struct Runner {
     handlers: Handlers,
     results: mpsc::Sender<Kept>,
     metrics: Metrics,
+    traces: Traces,
     /// Everything under way.
     pub(crate) tasks: TaskTracker,
     /// No job is begun any more.
@@ -138,10 +140,16 @@ impl Runner {
             handlers,
             results,
             metrics,
+            traces: Traces::default(),
             tasks: TaskTracker::new(),
             shutdown,
             cut: CancellationToken::new(),
         }
+    }
+
+    /// The same, making a span of each attempt.
+    pub(crate) fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Starts a batch and returns at once.
@@ -209,11 +217,17 @@ impl Runner {
             return self.give_back(taken).await;
         }
         let started_at = self.db.now();
-        let ending = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        let span = self.traces.attempt(&taken.job);
+        // Jobs that this one makes belong to its trace.
+        let work = trace::within(span.as_ref().map(Span::parent), AssertUnwindSafe(work).catch_unwind());
+        let ending = work.await.unwrap_or_else(|_| {
             tracing::error!(job = %taken.job.id, "a job panicked");
             let verdict = retry(&self.db, &taken.job, None);
             Ending::new(verdict, "panic", None)
         });
+        if let Some(span) = span {
+            span.came_to(&ending);
+        }
         self.hand_over(taken, started_at, ending).await;
     }
 

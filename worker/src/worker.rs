@@ -28,6 +28,7 @@ use crate::metrics::{BellSource, Metrics};
 use crate::ring::{Limits, Ring};
 use crate::run::Runner;
 use crate::sweeper::{Rings, Sweeper};
+use crate::traces::Traces;
 
 /// How long jobs under way may take after the shutdown began: longer than the 20 s that one takes at most.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -81,6 +82,8 @@ pub struct Deps {
     pub limits: Slots,
     /// Where it counts what it does.
     pub registry: Registry,
+    /// Where it tells of each attempt.
+    pub traces: Traces,
 }
 
 /// Runs jobs until it is told to stop.
@@ -137,14 +140,10 @@ impl Worker {
         let keys = Arc::clone(&self.deps.keys);
         let rings = rings(&self.deps.limits);
         let (billing, plan) = (self.deps.billing.clone(), Arc::clone(&self.deps.backups));
+        let traces = self.deps.traces.clone();
         let handlers = self.handlers(stop);
-        let runner = Arc::new(Runner::new(
-            db.clone(),
-            handlers,
-            results,
-            metrics.clone(),
-            stop.clone(),
-        ));
+        let runner = Runner::new(db.clone(), handlers, results, metrics.clone(), stop.clone());
+        let runner = Arc::new(runner.traced(traces));
         let mut loops = JoinSet::new();
         for kind in JobKind::ALL {
             let dispatcher = Dispatcher {
@@ -180,6 +179,7 @@ impl Worker {
             name: _,
             limits: _,
             registry: _,
+            traces: _,
         } = self.deps;
         let deliver = DeliverWebhook {
             db: db.clone(),

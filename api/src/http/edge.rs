@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::kernel::{Clock, Rng};
+use domain::kernel::{Clock, Rng, trace};
 use domain::rates::Class;
 use futures_util::FutureExt;
 use ipnet::IpNet;
@@ -16,6 +16,8 @@ use poem_openapi::OperationId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use tracing::field::{Value, display};
+use worker::traces::Span;
 
 use super::body::{self, BodyRules};
 use super::client_ip::client_ip;
@@ -25,6 +27,7 @@ use super::rate_limit::RateLimit;
 use super::rejection::{framework_error, internal, panicked};
 use super::request::{CURRENT, RequestContext};
 use super::routes::{Destination, RouteTable};
+use super::traces::{self, TraceRules};
 use super::{head, headers};
 
 /// What the API lives under; there, a response that names no operation is stopped too.
@@ -54,6 +57,7 @@ pub struct EdgeConfig {
     /// How often somebody may call.
     pub rate_limit: Arc<RateLimit>,
     pub metrics: Arc<HttpMetrics>,
+    pub traces: TraceRules,
     /// Cancelled when the process is about to stop: connections then end with their next answer.
     pub draining: CancellationToken,
     /// The changes that are under way. Close it and wait for it after the server has stopped: a change goes on when
@@ -96,10 +100,11 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
         let to = config.routes.destination(request.method(), request.uri().path());
         let class = class(config, to, request.method());
         let mut line = AccessLine::new(config, &request, context.clone(), to, class);
-        let span = tracing::info_span!("request", request_id = context.request_id);
+        let span = tracing::info_span!("request", request_id = context.request_id, trace_id = line.trace_id());
         let answer = AssertUnwindSafe(self.answer(request, &context, class))
             .catch_unwind()
             .map(|answer| answer.unwrap_or_else(panicked));
+        let answer = trace::within(line.span.as_ref().map(Span::parent), answer);
         let mut response = CURRENT.scope(context.clone(), answer).instrument(span).await;
         headers::secure(&mut response, &context.request_id, config.https);
         if let Some(counted) = context.counted() {
@@ -147,7 +152,8 @@ impl<E: Endpoint<Output = Response> + 'static> Edge<E> {
         // hyper drops this future when the client hangs up; a change that has begun is not cut in half by that.
         let (inner, current) = (self.inner.clone(), context.clone());
         let change = async move { inner.operate(request, &current).await };
-        let change = CURRENT.scope(context.clone(), change).in_current_span();
+        let change = CURRENT.scope(context.clone(), trace::within(trace::current(), change));
+        let change = change.in_current_span();
         match self.inner.config.changes.spawn(change).await {
             Ok(response) => response,
             Err(error) => error
@@ -200,8 +206,8 @@ fn peer(request: &Request) -> IpAddr {
     }
 }
 
-/// The one log line of a request, and its place in the figures, written when this is dropped: also when its client has
-/// left.
+/// The one log line of a request, its place in the figures and its span, which end when this is dropped: also when its
+/// client has left.
 struct AccessLine<'a> {
     config: &'a EdgeConfig,
     context: Arc<RequestContext>,
@@ -211,6 +217,8 @@ struct AccessLine<'a> {
     shown_method: String,
     path: String,
     began: Instant,
+    /// `None` for health checks, and while nothing is traced.
+    span: Option<Span>,
     status: u16,
 }
 
@@ -224,6 +232,11 @@ impl<'a> AccessLine<'a> {
     ) -> Self {
         let method = method_name(request.method());
         config.metrics.began(method);
+        let span = if class == Class::Probe {
+            None
+        } else {
+            config.traces.begin(peer(request), request.headers(), method, to)
+        };
         Self {
             config,
             context,
@@ -233,8 +246,15 @@ impl<'a> AccessLine<'a> {
             shown_method: request.method().as_str().chars().take(16).collect(),
             path: redact(request.uri().path()),
             began: Instant::now(),
+            span,
             status: CLIENT_GONE,
         }
+    }
+
+    /// The id of its trace, if somebody will see that.
+    fn trace_id(&self) -> Option<impl Value + use<>> {
+        let span = self.span.as_ref().filter(|span| span.is_recorded())?;
+        Some(display(span.trace_id()))
     }
 
     fn finish(&mut self, response: &Response) {
@@ -251,6 +271,7 @@ impl<'a> AccessLine<'a> {
 
 impl Drop for AccessLine<'_> {
     fn drop(&mut self) {
+        let trace_id = self.trace_id();
         let Self {
             config,
             context,
@@ -260,9 +281,13 @@ impl Drop for AccessLine<'_> {
             shown_method,
             path,
             began,
+            span,
             status,
         } = self;
         let took = began.elapsed();
+        if let Some(span) = span.take() {
+            traces::end(span, Some(*status).filter(|status| *status != CLIENT_GONE), context);
+        }
         config.metrics.ended(method, *to, *status, took, *class == Class::Probe);
         tracing::info!(
             target: "access",
@@ -271,6 +296,7 @@ impl Drop for AccessLine<'_> {
             status,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             request_id = context.request_id,
+            trace_id,
             ip = %context.client_ip,
         );
     }

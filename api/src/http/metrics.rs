@@ -14,7 +14,7 @@ use super::routes::Destination;
 /// The route of a request for which there is none.
 const UNMATCHED: &str = "_unmatched";
 /// A method that no operation has.
-const OTHER_METHOD: &str = "_OTHER";
+pub(super) const OTHER_METHOD: &str = "_OTHER";
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER_METHOD];
 /// Upper bounds, seconds. Source: OpenTelemetry semantic conventions, HTTP metrics.
 const SECONDS: &[f64] = &[

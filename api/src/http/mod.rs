@@ -25,4 +25,5 @@ pub mod rejection;
 pub mod request;
 pub mod routes;
 pub mod time;
+pub mod traces;
 pub mod write;

@@ -14,6 +14,7 @@ use crate::http::metrics::HttpMetrics;
 use crate::http::rate_limit::RateLimit;
 use crate::http::request::RequestContext;
 use crate::http::routes::RouteTable;
+use crate::http::traces::TraceRules;
 
 struct Running {
     address: SocketAddr,
@@ -77,6 +78,7 @@ async fn start(limits: ServerLimits) -> Running {
                 Clock::system(),
             )),
         )),
+        traces: TraceRules::off(),
         draining: CancellationToken::new(),
         changes: TaskTracker::new(),
     };

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// IPv4 blocks that are not the public internet: network and prefix length. Source: IANA special-purpose registry,
 /// RFC 6890 and later.
@@ -60,6 +60,13 @@ pub struct EgressPolicy {
 }
 
 impl EgressPolicy {
+    /// For what the operator named, and no user: every address, with and without TLS.
+    pub fn everywhere() -> Self {
+        Self {
+            allow: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+        }
+    }
+
     /// Whether `ip` may be dialled with TLS.
     pub fn permits(&self, ip: IpAddr) -> bool {
         is_public(ip) || self.is_allow_listed(ip)

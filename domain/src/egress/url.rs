@@ -227,6 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn everywhere_is_open_to_what_the_operator_named() {
+        let policy = EgressPolicy::everywhere();
+        for text in [
+            "http://localhost:4318/v1/traces",
+            "http://collector:4318/v1/traces",
+            "http://10.1.2.3/",
+            "http://[fd00::1]:4318/",
+            "https://8.8.8.8/",
+            "http://example.com/",
+        ] {
+            assert_eq!(refusal(&policy, text), None, "{text}");
+        }
+        assert_eq!(refusal(&policy, "http://127.0.0.1:22/"), Some(Refused::Port));
+    }
+
+    #[test]
     fn localhost_needs_loopback_on_the_list() {
         assert_eq!(
             refusal(&policy(&["10.0.0.0/8"]), "http://localhost:8080/"),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::JobKind;
 use super::gate::{Gates, Pass};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
+use crate::kernel::trace::TraceParent;
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
 /// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the
@@ -33,6 +34,8 @@ pub struct Claimed {
     pub created_at: Timestamp,
     /// Fences: only the holder of this lease may finish the job.
     pub lease_id: Uuid,
+    /// The span that made it; `None` when nobody traced that.
+    pub traceparent: Option<TraceParent>,
     /// It must not begin earlier than this after the claim: the endpoint has a rate.
     pub wait: Duration,
     /// It is the one delivery that an open breaker lets through.
@@ -75,6 +78,7 @@ struct Row {
     cause: String,
     created_at: Timestamp,
     lease_id: Uuid,
+    traceparent: Option<String>,
 }
 
 impl Row {
@@ -92,6 +96,7 @@ impl Row {
             cause,
             created_at,
             lease_id,
+            traceparent,
         } = self;
         Claimed {
             id,
@@ -106,6 +111,7 @@ impl Row {
             cause,
             created_at,
             lease_id,
+            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
             wait,
             is_trial,
         }
@@ -113,7 +119,8 @@ impl Row {
 }
 
 const RETURNING: &str =
-    "id, lane, org_id, webhook_id, event_id, payload, attempt, max_attempts, crashes, cause, created_at, lease_id";
+    "id, lane, org_id, webhook_id, event_id, payload, attempt, max_attempts, crashes, cause, created_at, lease_id,
+     traceparent";
 
 /// Claims up to the wanted number of due jobs of each lane, oldest first, in one transaction. Jobs of a webhook that is
 /// switched off, deleted, or paused by its breaker stay where they are and use up no attempt.

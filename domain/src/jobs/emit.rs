@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use super::entity::job;
 use super::{Cause, Job, JobState, MAX_ATTEMPTS};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
-use crate::kernel::{Error, Reads, Result, WriteTx};
+use crate::kernel::{Error, Reads, Result, WriteTx, trace};
 
 /// A job to be made.
 #[derive(Clone, Debug)]
@@ -93,5 +93,6 @@ fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<j
         done_at: Set(None),
         seq: Set(seq),
         begun: Set(false),
+        traceparent: Set(trace::current().map(|span| span.to_string())),
     })
 }

@@ -13,6 +13,7 @@ mod queue_clock;
 pub mod rng;
 pub mod secret;
 pub mod text;
+pub mod trace;
 
 pub use billing::Billing;
 pub use clock::{Clock, Timestamp};

@@ -7,7 +7,7 @@ use domain::kernel::config::Setting;
 use serde_json::Value;
 
 /// How the names of secret settings end; the chart's schema tells them by it.
-const SECRET_ENDINGS: [&str; 4] = ["_URL", "_KEY", "_PASSWORD", "_SECRET"];
+const SECRET_ENDINGS: [&str; 5] = ["_URL", "_KEY", "_PASSWORD", "_SECRET", "_HEADERS"];
 /// What the names of our figures begin with.
 const FIGURES: [&str; 2] = ["strongroom_", "http_server_"];
 /// Tags that mean another image tomorrow.

@@ -14,6 +14,11 @@ use self::haystack::{Haystack, Monitor};
 use self::use_everything::use_everything;
 use super::jobs_end;
 
+/// What proves to a collector of traces who sends them.
+const COLLECTOR_KEY: &str = "canary-key-of-the-collector";
+/// What is in every trace of a request to an organisation, and is no secret.
+const ROUTE: &str = "/v1/orgs/{org}";
+
 /// Every secret of a run, by what it is.
 #[derive(Default)]
 pub struct Canaries {
@@ -86,6 +91,15 @@ async fn everything_arrives(receiver: &Receiver, installation: &Installation) {
     assert!(deliveries > 5 && !receiver.received().is_empty());
 }
 
+/// The same, telling a collector of everything.
+fn traced(installation: &Installation, collector: &Receiver) -> Installation {
+    let header = format!("authorization=Bearer%20{COLLECTOR_KEY}");
+    installation
+        .clone()
+        .with("STRONGROOM_OTLP_ENDPOINT", &collector.url)
+        .with("STRONGROOM_OTLP_HEADERS", &header)
+}
+
 /// What Prometheus is told.
 async fn metrics(api: &Api) -> String {
     let url = api.metrics.as_deref().expect("a listener for metrics");
@@ -96,25 +110,26 @@ async fn metrics(api: &Api) -> String {
 #[test]
 fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
     processes::run(async {
+        let collector = Receiver::start().await;
         let installation = Installation::embedded()
             .with("STRONGROOM_LOG", "trace")
             .with("STRONGROOM_METRICS_LISTEN", "127.0.0.1:0");
+        let installation = traced(&installation, &collector);
         let api = installation.api().await;
         let receiver = Receiver::start().await;
         let mut canaries = use_everything(&api, &receiver, installation.dir()).await;
         everything_arrives(&receiver, &installation).await;
         let key = std::fs::read_to_string(installation.dir().join("data/root.key")).expect("the root key");
         canaries.note("root key", key.trim());
+        canaries.note("key of the collector", COLLECTOR_KEY);
 
         let metrics = metrics(&api).await;
-        assert!(
-            metrics.contains("/v1/orgs/{org}"),
-            "what is no secret is found: {metrics}"
-        );
+        assert!(metrics.contains(ROUTE), "what is no secret is found: {metrics}");
         let look = || {
             let mut all = Haystack::files(installation.dir(), &["root.key"]);
             all.push(Haystack::new("metrics", metrics.clone()));
             all.push(Haystack::of_webhooks(&receiver));
+            all.push(Haystack::of_traces(&collector));
             all.push(Haystack::new("refusals", canaries.refusals.clone()));
             all
         };
@@ -134,6 +149,7 @@ fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
         assert_silent(&canaries, &running);
         assert_eq!(api.process.terminate().await, 0);
         assert_silent(&canaries, &look());
+        assert!(Haystack::of_traces(&collector).contains(ROUTE), "traces are there");
     });
 }
 
@@ -141,20 +157,24 @@ fn no_secret_is_in_files_or_logs_of_an_embedded_server() {
 fn no_secret_is_in_tables_bells_or_logs_of_a_scaled_installation() {
     processes::run(async {
         let (postgres, redis) = (Postgres::start_fast(), Redis::start());
+        let collector = Receiver::start().await;
         let installation =
             Installation::scaled(&postgres.url("postgres"), &redis.url()).with("STRONGROOM_LOG", "trace");
+        let installation = traced(&installation, &collector);
         let monitor = Monitor::start(redis.port()).await;
         let (api, worker) = tokio::join!(installation.api(), installation.worker());
         let receiver = Receiver::start().await;
         let mut canaries = use_everything(&api, &receiver, installation.dir()).await;
         everything_arrives(&receiver, &installation).await;
         canaries.note("root key", installation.setting("STRONGROOM_ROOT_KEY"));
+        canaries.note("key of the collector", COLLECTOR_KEY);
         assert_eq!((api.process.terminate().await, worker.terminate().await), (0, 0));
 
         let mut all = Haystack::files(installation.dir(), &[]);
         all.extend(Haystack::tables(&installation.db().await).await);
         all.extend([
             Haystack::of_webhooks(&receiver),
+            Haystack::of_traces(&collector),
             monitor.heard(),
             Haystack::of_redis(&redis.url()).await,
         ]);
@@ -165,9 +185,10 @@ fn no_secret_is_in_tables_bells_or_logs_of_a_scaled_installation() {
             found("INFO"),
             found("TRACE"),
             found("strongroom:bell"),
+            found("process webhook"),
         ];
         assert!(
-            counts.iter().zip([2, 2, 1, 2]).all(|(found, least)| *found >= least),
+            counts.iter().zip([2, 2, 1, 2, 1]).all(|(found, least)| *found >= least),
             "what is no secret: {counts:?}"
         );
         assert_silent(&canaries, &all);

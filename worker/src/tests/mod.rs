@@ -12,4 +12,5 @@ mod recovery;
 mod rotation;
 mod sink;
 mod stripe;
+mod traces;
 mod world;

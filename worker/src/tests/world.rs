@@ -32,7 +32,7 @@ use crate::handlers::{
 use crate::metrics::Metrics;
 use crate::ring::{Limits, Ring, Seat};
 use crate::run::Taken;
-use crate::{Deps, Mailer, Slots, Worker};
+use crate::{Deps, Mailer, Slots, Traces, Worker};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) dir: TempDir,
     /// What its workers count.
     pub(super) registry: Registry,
+    /// Where its workers tell of attempts; nowhere, unless a test sets it.
+    pub(super) traces: Traces,
 }
 
 /// A worker that runs.
@@ -106,6 +108,7 @@ impl World {
             caller,
             dir,
             registry: Registry::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -274,6 +277,7 @@ impl World {
                 ..Slots::default()
             },
             registry: self.registry.clone(),
+            traces: self.traces.clone(),
         });
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(worker.run(shutdown.clone()));

@@ -107,6 +107,7 @@ fn config() -> EdgeConfig {
                 Clock::system(),
             )),
         )),
+        traces: TraceRules::off(),
         draining: CancellationToken::new(),
         changes: TaskTracker::new(),
     }

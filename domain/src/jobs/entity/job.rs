@@ -33,6 +33,8 @@ pub struct Model {
     pub seq: i64,
     /// Its run was begun: noted only for a job that a worker may have died over.
     pub begun: bool,
+    /// The span that made it, for the span of its run.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -5,6 +5,7 @@ mod settings;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod values;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use self::source::Sources;
+use self::traces::{Collector, Headers, Share};
 use self::values::{
     Address, Count, FromSetting, MebiBytes, Password, RedisUrl, RootKey, Scale, Seconds, SmtpUrl, StripeKey,
     StripeWebhookSecrets,
@@ -27,7 +29,9 @@ use super::{Billing, Secret};
 pub use self::applied::Applied;
 pub use self::settings::Setting;
 pub use self::source::Source;
-pub use self::values::{AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, WorkerMode};
+pub use self::values::{
+    AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, TraceCallers, WorkerMode,
+};
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "strongroom.db";
@@ -110,6 +114,13 @@ pub struct Config {
     pub rate_limit_scale: f64,
     /// Where Prometheus asks for metrics. `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The collector that traces are sent to, without the path of traces. `None`: nothing is traced.
+    pub otlp_endpoint: Option<Url>,
+    /// What is sent along, by name.
+    pub otlp_headers: Vec<(String, Secret<String>)>,
+    /// Share of the traces that are recorded where no caller has decided, 0 to 1.
+    pub trace_ratio: f64,
+    pub trace_callers: TraceCallers,
     /// How long requests are still taken after the process was told to end.
     pub drain_delay: Duration,
     pub audit_reads: AuditReads,
@@ -246,6 +257,13 @@ impl Config {
             Setting::MetricsListen => self
                 .metrics_listen
                 .map_or_else(|| "(unset)".to_owned(), |address| address.to_string()),
+            Setting::OtlpEndpoint => self
+                .otlp_endpoint
+                .as_ref()
+                .map_or_else(|| "(unset)".to_owned(), Url::to_string),
+            Setting::OtlpHeaders => hidden(!self.otlp_headers.is_empty()),
+            Setting::TraceRatio => self.trace_ratio.to_string(),
+            Setting::TraceCallers => self.trace_callers.as_str().to_owned(),
             Setting::DrainDelay => self.drain_delay.as_secs().to_string(),
             Setting::AuditReads => self.audit_reads.as_str().to_owned(),
             Setting::SecretCache => self.secret_cache.to_string(),
@@ -330,6 +348,13 @@ impl Reader {
             stripe_api_base: self.read(Setting::StripeApiBase),
             rate_limit_scale: self.read(Setting::RateLimitScale).map(|scale: Scale| scale.0)?,
             metrics_listen: self.read(Setting::MetricsListen),
+            otlp_endpoint: self.read(Setting::OtlpEndpoint).map(|url: Collector| url.0),
+            otlp_headers: self
+                .read(Setting::OtlpHeaders)
+                .map(|headers: Headers| headers.0)
+                .unwrap_or_default(),
+            trace_ratio: self.read(Setting::TraceRatio).map(|ratio: Share| ratio.0)?,
+            trace_callers: self.read(Setting::TraceCallers)?,
             drain_delay: self.read(Setting::DrainDelay).map(|delay: Seconds| delay.0)?,
             audit_reads: self.read(Setting::AuditReads)?,
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,

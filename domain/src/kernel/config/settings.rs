@@ -63,7 +63,7 @@ settings! {
     SmtpUrl = "SMTP_URL", Secret, None;
     /// Sender of mail: `Acme Secrets <secrets@example.com>`. Unset: `noreply` at the host of the base URL.
     MailFrom = "MAIL_FROM", Plain, None;
-    /// Proxies whose `X-Forwarded-For` is believed: addresses and CIDR ranges, comma-separated.
+    /// Proxies whose `X-Forwarded-For` and `traceparent` are believed: addresses and CIDR ranges, comma-separated.
     TrustedProxies = "TRUSTED_PROXIES", Plain, Some("");
     /// Ranges that webhooks may reach besides public addresses, over http too: addresses and CIDR ranges,
     /// comma-separated.
@@ -85,6 +85,16 @@ settings! {
     RateLimitScale = "RATE_LIMIT_SCALE", Plain, Some("1");
     /// Address and port of `/metrics` for Prometheus; nobody else should reach it. Unset: there is none.
     MetricsListen = "METRICS_LISTEN", Plain, None;
+    /// Where traces are sent by OTLP over HTTP, without the `/v1/traces` at its end: `http://collector:4318`. Unset:
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that nothing is traced.
+    OtlpEndpoint = "OTLP_ENDPOINT", Plain, None;
+    /// Headers of what is sent there: `name=value`, comma-separated, with `%2C` for a comma. Unset:
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    OtlpHeaders = "OTLP_HEADERS", Secret, None;
+    /// Share of the traces that are recorded, 0 to 1, where no caller has decided.
+    TraceRatio = "TRACE_RATIO", Plain, Some("1");
+    /// Whose `traceparent` is believed: that of `trusted` proxies, of `any` caller, or of `none`.
+    TraceCallers = "TRACE_CALLERS", Plain, Some("trusted");
     /// Seconds from SIGTERM, when `/ready` begins to fail, until no connection is taken any more; 0 to 300.
     DrainDelay = "DRAIN_DELAY", Plain, Some("5");
     /// Journal rows for reads of secrets: `durable` before the answer, `buffered` soon after, or `off`.

@@ -12,6 +12,12 @@ use crate::kernel::Secret;
 
 /// Variables of the tests' harness; the product does not read them.
 const HARNESS_PREFIX: &str = "STRONGROOM_TEST_";
+/// OpenTelemetry's own names for settings of ours. They are set for everything that runs somewhere, so whatever is set for
+/// us comes first.
+const STANDARD: [(&str, Setting); 2] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", Setting::OtlpEndpoint),
+    ("OTEL_EXPORTER_OTLP_HEADERS", Setting::OtlpHeaders),
+];
 /// Least likeness, 0 to 1, of a name that is worth proposing.
 const LIKENESS: f64 = 0.75;
 
@@ -63,7 +69,9 @@ impl Sources {
             found: BTreeMap::new(),
             errors: ConfigErrors::default(),
         };
-        let env = sources.environment(env);
+        let env: Vec<_> = env.collect();
+        sources.take(&standard_layer(&env), &Source::Environment, read_file);
+        let env = sources.environment(env.into_iter());
         let path = env.get(Setting::Config.variable());
         let path = path.map(|path| PathBuf::from(path.expose()));
         let file = match &path {
@@ -240,6 +248,15 @@ impl Sources {
     }
 }
 
+/// What the variables of OpenTelemetry's say, under our names.
+fn standard_layer(env: &[(String, String)]) -> Layer {
+    let named = |(name, text): &(String, String)| {
+        let (_, setting) = STANDARD.iter().find(|(known, _)| *known == name.as_str())?;
+        (!text.is_empty()).then(|| (setting.variable().to_owned(), Secret::new(text.clone())))
+    };
+    env.iter().filter_map(named).collect()
+}
+
 /// The data folder, as the first of some layers that says so has it.
 fn data_dir(layers: &[&Layer]) -> PathBuf {
     let said = layers.iter().find_map(|layer| layer.get(Setting::DataDir.variable()));
@@ -297,13 +314,13 @@ fn toml_text(value: toml::Value) -> Option<String> {
     }
 }
 
-/// Our variables of this process, and an error for each whose text is not UTF-8.
+/// The variables of this process that are ours or stand for ours, and an error for each whose text is not UTF-8.
 pub(super) fn process_environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
     let mut texts = Vec::new();
     let mut errors = Vec::new();
     for (name, text) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if !name.starts_with(PREFIX) {
+        if !name.starts_with(PREFIX) && STANDARD.iter().all(|(known, _)| *known != name) {
             continue;
         }
         match text.into_string() {

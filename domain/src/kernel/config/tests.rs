@@ -44,6 +44,9 @@ fn nothing_set_gives_the_embedded_server() {
     assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.audit_reads, AuditReads::Durable);
     assert_eq!((config.metrics_listen, config.drain_delay.as_secs()), (None, 5));
+    assert!(config.otlp_endpoint.is_none() && config.otlp_headers.is_empty());
+    assert!((config.trace_ratio - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.trace_callers, TraceCallers::Trusted);
     assert_eq!(config.log, "info,sea_orm_migration=warn");
     assert_eq!(config.log_format, LogFormat::Pretty);
     assert_eq!(config.migrate, MigrateMode::Auto);
@@ -71,6 +74,10 @@ fn every_setting_can_be_set() {
         ("STRIPE_API_BASE", "https://stripe.example.com"),
         ("AUDIT_READS", "buffered"),
         ("METRICS_LISTEN", "127.0.0.1:9464"),
+        ("OTLP_ENDPOINT", "https://otlp.example.com/acme"),
+        ("OTLP_HEADERS", "Authorization=Bearer%20a=b, x-team = web"),
+        ("TRACE_RATIO", "0.25"),
+        ("TRACE_CALLERS", "any"),
         ("DRAIN_DELAY", "0"),
         ("LOG", "debug"),
         ("LOG_FORMAT", "json"),
@@ -102,6 +109,15 @@ fn every_setting_can_be_set() {
     );
     assert_eq!(config.audit_reads, AuditReads::Buffered);
     assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
+    let collector = config.otlp_endpoint.as_ref().map(Url::as_str);
+    assert_eq!(collector, Some("https://otlp.example.com/acme"));
+    let headers = config.otlp_headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str(), value.expose().as_str()))
+        .collect();
+    assert_eq!(headers, [("authorization", "Bearer a=b"), ("x-team", "web")]);
+    assert!((config.trace_ratio - 0.25).abs() < f64::EPSILON);
+    assert_eq!(config.trace_callers, TraceCallers::Any);
     assert!(config.drain_delay.is_zero());
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, LogFormat::Json);
@@ -268,6 +284,10 @@ fn all_mistakes_are_reported_at_once() {
         ("REGISTRATION", "friends"),
         ("AUDIT_READS", "yes"),
         ("METRICS_LISTEN", "9464"),
+        ("OTLP_ENDPOINT", "collector:4317"),
+        ("OTLP_HEADERS", "authorization"),
+        ("TRACE_RATIO", "1.1"),
+        ("TRACE_CALLERS", "all"),
         ("DRAIN_DELAY", "-1"),
         ("LOG_FORMAT", "xml"),
         ("MIGRATE", "never"),
@@ -308,6 +328,7 @@ fn no_message_and_no_description_shows_a_secret() {
         ("SMTP_URL", "smtp://acme:hunter2canary@mail.example.com"),
         ("STRIPE_SECRET_KEY", "sk_test_hunter2canary"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2canary"),
+        ("OTLP_HEADERS", "authorization=hunter2canary"),
     ]);
     assert_eq!(config.describe().len(), Setting::ALL.len());
     assert!(!format!("{:?}", config.describe()).contains(CANARY));

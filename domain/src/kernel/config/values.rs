@@ -92,6 +92,18 @@ choice! {
 }
 
 choice! {
+    /// Whose word it is which trace a request belongs to.
+    TraceCallers {
+        /// That of the trusted proxies.
+        Trusted = "trusted",
+        /// Anybody's.
+        Any = "any",
+        /// Nobody's: every request begins a trace.
+        None = "none",
+    }
+}
+
+choice! {
     /// Who brings the database schema up to date.
     MigrateMode {
         /// The API, when it starts.
@@ -380,7 +392,7 @@ fn net_of(text: &str) -> Option<IpNet> {
         .or_else(|| single(text))
 }
 
-fn url_of(text: &str, schemes: &[&str], expected: &str) -> Result<Url, String> {
+pub(super) fn url_of(text: &str, schemes: &[&str], expected: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| expected.to_owned())?;
     if schemes.contains(&url.scheme()) {
         Ok(url)

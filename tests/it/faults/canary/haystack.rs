@@ -72,6 +72,12 @@ impl Haystack {
         Self::new("webhooks", all.join("\n"))
     }
 
+    /// The messages that a receiver got as a collector of traces.
+    pub fn of_traces(collector: &Receiver) -> Self {
+        let bodies: Vec<_> = collector.received().iter().map(|one| one.body.to_vec()).collect();
+        Self::new("traces", bodies.concat())
+    }
+
     /// Every key of Redis with what it holds.
     pub async fn of_redis(url: &str) -> Self {
         let client = redis::Client::open(url).expect("a Redis URL");

@@ -72,10 +72,10 @@ impl Consented {
 /// `session_required`.
 pub async fn list(from: &impl Reads, caller: &Caller, page: PageRequest) -> Result<Page<Consented>> {
     let user = caller.session_user()?;
-    let used = oauth_token::last_used(from, user).await?;
+    let last_uses = oauth_token::last_used(from, user).await?;
     let mut found: BTreeMap<OAuthClientId, Consented> = BTreeMap::new();
     for grant in grant::live_of_user(from, user).await? {
-        let last = used.get(&grant.id.0).copied();
+        let last = last_uses.get(&grant.id.0).copied();
         if let Some(known) = found.get_mut(&grant.client) {
             known.add(&grant);
             known.last_used_at = known.last_used_at.max(last);

@@ -403,6 +403,7 @@ pub const fn shape(action: Action) -> Option<Shape> {
         | Action::UserUpdated
         | Action::UserDeleted
         | Action::UserFlagsChanged
+        | Action::AuditPurged
         | Action::JobRetried
         | Action::UserPasswordChanged
         | Action::UserPasswordResetRequested

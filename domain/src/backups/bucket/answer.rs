@@ -199,7 +199,7 @@ fn element(xml: &str, name: &str) -> Option<String> {
     ];
     let text = plain
         .iter()
-        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain));
+        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(*escaped, plain));
     Some(text)
 }
 

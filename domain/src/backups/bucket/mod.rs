@@ -215,7 +215,7 @@ impl Bucket {
         loop {
             let page = self.page(token.as_deref(), |_| {}, SHORT, FEW).await?;
             found.extend(page.contents.iter().filter_map(|object| {
-                let name = object.key.strip_prefix(&self.0.prefix)?.strip_suffix(".srb")?;
+                let name = object.key.strip_prefix(self.0.prefix.as_str())?.strip_suffix(".srb")?;
                 Some((name.parse::<BackupId>().ok()?, object.size?))
             }));
             token = page.next_continuation_token;
@@ -252,5 +252,56 @@ impl Bucket {
     /// What the keys of backups begin with.
     fn backups(&self) -> String {
         format!("{}bak_", self.0.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Secret;
+
+    fn bucket(endpoint: &str, style: BucketStyle, name: &str) -> Result<Bucket> {
+        Bucket::open(&BackupBucket {
+            name: name.to_owned(),
+            endpoint: Url::parse(endpoint).unwrap(),
+            region: "eu-central-1".to_owned(),
+            prefix: "acme/".to_owned(),
+            style,
+            access_key: Secret::new("AKIDEXAMPLE".to_owned()),
+            secret_key: Secret::new("s3cr3t".to_owned()),
+        })
+    }
+
+    #[test]
+    fn a_bucket_is_named_in_the_path_or_in_the_host() {
+        let id = BackupId(uuid::Uuid::from_u128(3));
+        for (endpoint, style, begin) in [
+            (
+                "http://10.0.0.7:9000",
+                BucketStyle::Path,
+                "http://10.0.0.7:9000/backups/",
+            ),
+            (
+                "https://s3.eu-central-1.amazonaws.com",
+                BucketStyle::Virtual,
+                "https://backups.s3.eu-central-1.amazonaws.com/",
+            ),
+        ] {
+            let bucket = bucket(endpoint, style, "backups").unwrap();
+            let url = bucket.0.s3.object_url(&bucket.key(id));
+            assert_eq!(url.as_str(), format!("{begin}acme/{id}.srb"));
+            assert_eq!(bucket.name(), "s3://backups/acme/");
+            let action = bucket.0.s3.get_object(Some(&bucket.0.credentials), "acme/x");
+            let signed = action.sign(VALID);
+            assert!(signed.as_str().contains("X-Amz-Expires=900&"), "{signed}");
+            assert!(!signed.as_str().contains("s3cr3t"), "{signed}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_host_can_have_is_refused() {
+        let refused = bucket("https://s3.example.com", BucketStyle::Virtual, "Backups");
+        let refused = refused.err().expect("it is refused").to_string();
+        assert!(refused.contains("STRONGROOM_BACKUP_S3_ENDPOINT"), "{refused}");
     }
 }

@@ -26,7 +26,9 @@ random_hex() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 random_hex | keep_or_write postgres_password
 random_hex | keep_or_write redis_password
 head -c 32 /dev/urandom | base64 | keep_or_write root_key
+head -c 32 /dev/urandom | base64 | keep_or_write backup_key
 printf 'postgres://strongroom:%s@postgres:5432/strongroom\n' "$(cat secrets/postgres_password)" | keep_or_write database_url
 printf 'redis://:%s@redis:6379\n' "$(cat secrets/redis_password)" | keep_or_write redis_url
 
 echo "Copy secrets/root_key to a safe place: without it no stored secret can be read again."
+echo "Copy secrets/backup_key there too: without it no backup can be opened."

@@ -47,6 +47,8 @@ enum Command {
         #[arg(long, value_name = "KID")]
         forget: Option<String>,
     },
+    /// Print every backup in the folder or the bucket, the oldest first.
+    Backups,
     /// Restore a backup into an empty database, SQLite or PostgreSQL, wherever it came from.
     Restore(Restore),
     /// Ask a running service on this machine whether it is ready; the exit code tells.
@@ -55,7 +57,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Restore {
-    /// The backup file.
+    /// The backup: a file, `s3://bucket/key` in the store that is set, or its id, `bak_…`.
     #[arg(long)]
     from: std::path::PathBuf,
     /// `sqlite://path` or `postgres://…`. The configured database if absent, which keeps a password out of the list of
@@ -112,6 +114,10 @@ async fn run(command: Command) -> Outcome {
         Command::Recount => recount().await,
         Command::RootKeys => root_keys().await,
         Command::SigningKeys { rotate, forget } => signing_keys(rotate, forget).await,
+        Command::Backups => {
+            let shown = restore::stored(&Config::from_process()?).await?;
+            Ok(write!(std::io::stdout(), "{shown}")?)
+        }
         Command::Restore(Restore { from, to, end_tokens }) => {
             let config = Config::from_process()?;
             let told = restore::restore(&config, &from, to.as_deref(), end_tokens).await?;

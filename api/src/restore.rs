@@ -1,12 +1,13 @@
-//! Restoring a backup by hand: into an empty database, with no service running on it.
+//! Restoring a backup by hand: into an empty database, with no service running on it. And what there is to restore.
 
 use std::fmt;
 use std::path::Path;
 
-use domain::backups::{self, Checked, Fault, Header, Plan, Tokens};
+use domain::backups::{self, Checked, Fault, Header, Plan, Stored, Tokens};
 use domain::crypto::key_store::KeyStore;
 use domain::kernel::config::Config;
-use domain::kernel::{Clock, Db, Error, Rng, Secret};
+use domain::kernel::id::BackupId;
+use domain::kernel::{Clock, Db, Error, Rng, Secret, Timestamp};
 
 use crate::serve::{self, StartError};
 
@@ -27,6 +28,47 @@ pub enum RestoreError {
     Domain(#[from] Error),
 }
 
+/// What there is to restore, for whoever asks.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    place: String,
+    stored: Vec<Stored>,
+}
+
+/// Looks at every backup that is kept, also at those that the database does not know. It takes no key and no database.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub async fn stored(config: &Config) -> Result<Shown, RestoreError> {
+    let plan = Plan::without_roots(config)?;
+    let stored = plan.stored().await?;
+    Ok(Shown {
+        place: plan.place(),
+        stored,
+    })
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, stored } = self;
+        writeln!(f, "{} backups in {place}", stored.len())?;
+        for Stored { id, size } in stored {
+            match made_at(*id) {
+                Some(at) => writeln!(f, "{id}  {at}  {size} bytes")?,
+                None => writeln!(f, "{id}  {size} bytes")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When a backup was asked for: its id tells.
+fn made_at(id: BackupId) -> Option<Timestamp> {
+    let (seconds, nanos) = id.0.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+    Some(Timestamp::from_micros(micros + i64::from(nanos / 1000)))
+}
+
 /// What was restored, for whoever did it.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -36,17 +78,18 @@ pub struct Told {
     tokens: Tokens,
 }
 
-/// Restores a backup, and looks whether everything is in order if a root key is configured.
+/// Restores a backup, a file, `s3://bucket/key` or an id, and looks whether everything is in order if a root key is
+/// configured.
 ///
 /// # Errors
 /// See [`RestoreError`].
 pub async fn restore(config: &Config, from: &Path, to: Option<&str>, end_tokens: bool) -> Result<Told, RestoreError> {
-    let keys = Plan::without_roots(config).existing_keyring()?;
-    let keys = keys.ok_or(RestoreError::NoBackupKey)?;
+    let plan = Plan::without_roots(config)?;
+    let keys = plan.existing_keyring()?.ok_or(RestoreError::NoBackupKey)?;
     let tokens = if end_tokens { Tokens::End } else { Tokens::Keep };
     let url = target(config, to)?;
     let db = backups::open_target(url.expose(), Clock::system(), Rng::system()).await?;
-    let restored = backups::restore_file(from, keys, &db, tokens).await;
+    let restored = backups::restore_from(&plan, from, keys, &db, tokens).await;
     let outcome = match restored {
         Ok(restored) => look(config, &db, &restored.header)
             .await

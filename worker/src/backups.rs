@@ -22,6 +22,9 @@ pub(crate) async fn run(db: Db, plan: Arc<Plan>, bell: Arc<dyn Bell>, shutdown: 
             () = tokio::time::sleep(pause) => {}
         }
         pause = PERIOD;
+        if let Some(problem) = plan.health().await.problem {
+            tracing::warn!(%problem, "backups cannot be kept where they should be");
+        }
         match backups::make_due(&db, &plan).await {
             Ok(lanes) if lanes.is_empty() => {}
             Ok(lanes) => bell.ring(&lanes).await,

@@ -1,9 +1,11 @@
 //! Backups as superusers see them.
 
 use domain::backups;
+use domain::kernel::page::Page;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
+use crate::http::page::{List, Pagination};
 use crate::http::time::Time;
 
 /// How a backup stands, or its restoration.
@@ -54,8 +56,9 @@ impl From<backups::Restoration> for BackupRestoration {
             problem,
         } = restoration;
         Self {
+            // Before it is completed there is nothing of that name.
+            database: database.filter(|_| state == backups::State::Completed),
             state: state.into(),
-            database,
             restored_at: at.map(Into::into),
             problem,
         }
@@ -66,7 +69,7 @@ impl From<backups::Restoration> for BackupRestoration {
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Backup {
-    /// Id of the backup: `bak_…`. Its file is called after it.
+    /// Id of the backup: `bak_…`. Its file or object is called after it.
     pub id: String,
     /// How it stands.
     pub state: BackupState,
@@ -80,15 +83,15 @@ pub struct Backup {
     pub created_at: Time,
     /// When a worker began.
     pub started_at: Option<Time>,
-    /// When its file was written.
+    /// When it was written.
     pub completed_at: Option<Time>,
     /// Rows that are written so far.
     pub rows_done: i64,
     /// Rows in all, once they are counted.
     pub rows_total: Option<i64>,
-    /// Length of its file, bytes.
+    /// Its length, bytes.
     pub size_bytes: Option<i64>,
-    /// SHA-256 of its file, in hex.
+    /// SHA-256 of it, in hex.
     pub sha256: Option<String>,
     /// Id of the backup key that it needs.
     pub key_id: Option<String>,
@@ -138,6 +141,73 @@ impl From<backups::Backup> for Backup {
             last_verified_at: last_verified_at.map(Into::into),
             problem,
             restoration: restoration.map(Into::into),
+        }
+    }
+}
+
+/// What backups are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum BackupStoreKind {
+    /// A folder of the machine, or one that the machines share.
+    Folder,
+    /// A bucket of an S3-compatible store.
+    S3,
+}
+
+impl From<backups::StoreKind> for BackupStoreKind {
+    fn from(kind: backups::StoreKind) -> Self {
+        match kind {
+            backups::StoreKind::Folder => Self::Folder,
+            backups::StoreKind::S3 => Self::S3,
+        }
+    }
+}
+
+/// Where new backups are kept.
+#[derive(Clone, Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct BackupStore {
+    /// What it is.
+    pub kind: BackupStoreKind,
+    /// Path of the folder, or `s3://bucket/folder/`.
+    pub place: String,
+    /// Whether it could be reached just now.
+    pub reachable: bool,
+    /// Why it could not.
+    pub problem: Option<String>,
+}
+
+impl From<backups::StoreHealth> for BackupStore {
+    fn from(health: backups::StoreHealth) -> Self {
+        let backups::StoreHealth { kind, place, problem } = health;
+        Self {
+            kind: kind.into(),
+            place,
+            reachable: problem.is_none(),
+            problem,
+        }
+    }
+}
+
+/// A page of the list of backups.
+#[derive(Clone, Debug, Object)]
+pub struct BackupList {
+    /// The entries.
+    pub data: Vec<Backup>,
+    /// Where this page lies.
+    pub pagination: Pagination,
+    /// Where backups are kept.
+    pub store: BackupStore,
+}
+
+impl BackupList {
+    pub fn of(page: Page<backups::Backup>, store: backups::StoreHealth) -> Self {
+        let List { data, pagination } = List::of(page, Backup::from);
+        Self {
+            data,
+            pagination,
+            store: store.into(),
         }
     }
 }

@@ -9,11 +9,10 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
-use super::backup_dto::{Backup, BackupQueued};
+use super::backup_dto::{Backup, BackupList, BackupQueued};
 use crate::app::App;
 use crate::auth::session::Done;
 use crate::http::caller::Caller;
-use crate::http::page::List;
 use crate::http::problem::ApiError;
 use crate::tags::Tag;
 
@@ -23,9 +22,9 @@ pub struct BackupsApi(pub Arc<App>);
 impl BackupsApi {
     /// Back the instance up
     ///
-    /// A worker writes every row of one moment into a file in the backup folder, compressed and encrypted under the backup
-    /// key, while everything goes on. Then it restores the file into a database of its own and looks whether it is whole:
-    /// `last_verified_at` tells. A backup holds what the database holds: secrets stay encrypted under the root key, names
+    /// A worker writes every row of one moment into a file in the backup folder, or into an object in the bucket that is set
+    /// instead, compressed and encrypted under the backup key, while everything goes on. Then it restores it into a
+    /// database of its own and looks whether it is whole: `last_verified_at` tells. A backup holds what the database holds: secrets stay encrypted under the root key, names
     /// do not. 409 where no backup key is set. For superusers, from a session.
     #[oai(path = "/v1/admin/backups", method = "post", operation_id = "create_backup")]
     async fn create_backup(&self, caller: Caller) -> Result<BackupQueued, ApiError> {
@@ -37,7 +36,8 @@ impl BackupsApi {
 
     /// List backups
     ///
-    /// Newest first. For superusers, from a session.
+    /// Newest first, and where they are kept: `store` tells whether that can be reached at this moment. For superusers, from a
+    /// session.
     #[oai(path = "/v1/admin/backups", method = "get", operation_id = "list_backups")]
     async fn list_backups(
         &self,
@@ -46,11 +46,11 @@ impl BackupsApi {
         limit: Query<Option<i64>>,
         /// Entries to leave out first; 0 if absent.
         offset: Query<Option<i64>>,
-    ) -> Result<Json<List<Backup>>, ApiError> {
+    ) -> Result<Json<BackupList>, ApiError> {
         let superuser = Superuser::require(&caller)?;
         let page = PageRequest::new(limit.0, offset.0, MAX_LIMIT)?;
         let found = backups::list(&self.0.db, &superuser, page).await?;
-        Ok(Json(List::of(found, Backup::from)))
+        Ok(Json(BackupList::of(found, self.0.backups.health().await)))
     }
 
     /// Show a backup
@@ -69,7 +69,7 @@ impl BackupsApi {
 
     /// Delete a backup
     ///
-    /// With its file. 409 while it is being made or restored. Needs a sign-in of the last ten minutes. For superusers, from
+    /// With its file or its object. 409 while it is being made or restored. Needs a sign-in of the last ten minutes. For superusers, from
     /// a session.
     #[oai(
         path = "/v1/admin/backups/:backup",
@@ -86,8 +86,8 @@ impl BackupsApi {
         let tx = self.0.begin_write().await?;
         let id = backups::delete(&tx, &superuser, &backup).await?;
         let done = tx.commit(Done::Done).await?;
-        if let Err(error) = self.0.backups.remove(id) {
-            tracing::warn!(%error, backup = %id, "the file of a backup cannot be deleted");
+        if let Err(fault) = self.0.backups.remove(id).await {
+            tracing::warn!(%fault, backup = %id, "a backup is forgotten and cannot be deleted where it is kept");
         }
         Ok(done)
     }

@@ -49,7 +49,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restoration {
     pub state: State,
-    /// Path or name of the database, once it is ready.
+    /// Path or name of the database; before it is completed, of what it is about to be.
     pub database: Option<String>,
     pub at: Option<Timestamp>,
     pub problem: Option<String>,

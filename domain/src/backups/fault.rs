@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 
 use crate::kernel::Error;
 
-/// Trying again may help with what is ours or the disk's, and not with what is refused.
+/// Trying again may help with what is ours, the disk's or the store's, and not with what is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file, the key or the database is not what it has to be.
@@ -15,6 +15,9 @@ pub enum Fault {
     Refused(Cow<'static, str>),
     #[error("the backup folder: {0}")]
     Io(io::Error),
+    /// The bucket's store is busy or away.
+    #[error("the backup store: {0}")]
+    Store(String),
     #[error(transparent)]
     Ours(#[from] Error),
 }
@@ -31,9 +34,13 @@ impl Fault {
 }
 
 /// The opener of a sealed stream calls invalid what does not open, and a file that ends in the middle is cut short.
-/// One that is gone does not come back by itself.
+/// One that is gone does not come back by itself. What a bucket says comes through as it is.
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(fault) => return fault,
+            Err(error) => error,
+        };
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::damaged(),
             io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! A backup file:
+//! What a backup is written like, in a file or an object:
 //!
 //! ```text
 //! SRBACKUP | format = 1 (1) | length of the header (4) | header, JSON | nonce prefix (7)
@@ -9,10 +9,7 @@
 //! it and wrapped by the backup key. Everything before the stream is authenticated with each of its chunks. The stream is
 //! zstd over lines of JSON: `{"table":"users"}`, then a list for each row, and `{"end":true}` behind the last table.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, IntoInnerError, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -20,6 +17,7 @@ use sha2::{Digest, Sha256};
 use zstd::{Decoder, Encoder};
 
 use super::fault::Fault;
+use super::store::{Sink, Source};
 use super::tables::Column;
 use crate::crypto::aead::AeadKey;
 use crate::crypto::keyring::RootKeyring;
@@ -80,34 +78,63 @@ fn bound(header: &[u8]) -> Vec<u8> {
     Aad::new(Purpose::Backup).bytes(header).finish()
 }
 
-/// Counts and hashes what passes through.
-struct Measured<W> {
-    out: W,
+/// Counts and hashes what passes through, either way.
+struct Measured<T> {
+    inner: T,
     hasher: Sha256,
     size: u64,
 }
 
-impl<W: Write> Write for Measured<W> {
+impl<T> Measured<T> {
+    fn new(inner: T) -> Self {
+        Self {
+            inner,
+            hasher: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            size: self.size,
+            sha256: self.hasher.clone().finalize().into(),
+        }
+    }
+}
+
+impl<T: Write> Write for Measured<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(bytes.get(..count).unwrap_or(bytes));
-        self.size += count as u64;
+        let count = self.inner.write(bytes)?;
+        self.note(bytes.get(..count).unwrap_or(bytes));
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.inner.flush()
     }
 }
 
-/// A file that is being written. It is no backup before [`Writer::finish`].
+impl<T: Read> Read for Measured<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(into)?;
+        self.note(into.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+/// A backup that is being written. It is none before [`Writer::finish`].
 pub(super) struct Writer {
-    lines: Encoder<'static, Sealer<Measured<BufWriter<File>>>>,
+    lines: Encoder<'static, Sealer<Measured<Sink>>>,
 }
 
 impl Writer {
-    /// Makes the file, for its owner's eyes.
-    pub(super) fn create(path: &Path, header: &Header, keys: &RootKeyring, rng: &Rng) -> Result<Self, Fault> {
+    /// Begins with the header.
+    pub(super) fn begin(to: Sink, header: &Header, keys: &RootKeyring, rng: &Rng) -> Result<Self, Fault> {
         let header = serde_json::to_vec(header).map_err(|error| Error::internal(format!("backup header: {error}")))?;
         let too_long = |_| Error::internal("a backup header that is too long");
         let length = u32::try_from(header.len()).map_err(too_long)?;
@@ -125,17 +152,7 @@ impl Writer {
             wrapped.as_slice(),
         ]
         .concat();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        let mut out = Measured {
-            out: BufWriter::new(file),
-            hasher: Sha256::new(),
-            size: 0,
-        };
+        let mut out = Measured::new(to);
         out.write_all(&preamble)?;
         let aad = Sha256::digest(&preamble).to_vec();
         let sealer = Sealer::new(out, AeadKey::new(*key.expose()), prefix, aad);
@@ -149,15 +166,12 @@ impl Writer {
         self.lines.write_all(lines)
     }
 
-    /// Ends the file and waits until it is on the disk.
+    /// Ends the backup, as [`Sink::finish`] does.
     pub(super) fn finish(self) -> Result<Sizes, Fault> {
-        let Measured { out, hasher, size } = self.lines.finish()?.finish()?;
-        let file = out.into_inner().map_err(IntoInnerError::into_error)?;
-        file.sync_all()?;
-        Ok(Sizes {
-            size,
-            sha256: hasher.finalize().into(),
-        })
+        let measured = self.lines.finish()?.finish()?;
+        let sizes = measured.sizes();
+        measured.inner.finish()?;
+        Ok(sizes)
     }
 }
 
@@ -171,10 +185,10 @@ pub(super) enum Line {
     End,
 }
 
-/// A file that is being read.
+/// A backup that is being read.
 pub(super) struct Reader {
     pub(super) header: Header,
-    lines: BufReader<Decoder<'static, BufReader<Opener<BufReader<File>>>>>,
+    lines: BufReader<Decoder<'static, BufReader<Opener<BufReader<Measured<Source>>>>>>,
     line: String,
 }
 
@@ -194,8 +208,8 @@ fn array_of<const N: usize>(from: &mut impl Read, preamble: &mut Vec<u8>) -> io:
 
 impl Reader {
     /// Opens a backup with whichever of these keys wraps its own.
-    pub(super) fn open(path: &Path, keys: &RootKeyring) -> Result<Self, Fault> {
-        let mut from = BufReader::new(File::open(path)?);
+    pub(super) fn open(from: Source, keys: &RootKeyring) -> Result<Self, Fault> {
+        let mut from = BufReader::new(Measured::new(from));
         let mut preamble = Vec::new();
         let (magic, format) = (
             array_of::<8>(&mut from, &mut preamble)?,
@@ -229,6 +243,12 @@ impl Reader {
         })
     }
 
+    /// What was read so far: all of it, once there is no line left.
+    pub(super) fn sizes(&self) -> Sizes {
+        let opener = self.lines.get_ref().get_ref().get_ref();
+        opener.get_ref().get_ref().sizes()
+    }
+
     /// Length of the line that was read last, bytes.
     pub(super) fn length(&self) -> usize {
         self.line.len()
@@ -260,20 +280,6 @@ pub(super) fn table_line(name: &str) -> Vec<u8> {
 
 /// Ends the rows of the last table.
 pub(super) const END_LINE: &[u8] = b"{\"end\":true}\n";
-
-/// Size and hash of a file.
-pub(super) fn sizes(path: &Path) -> Result<Sizes, Fault> {
-    let mut measured = Measured {
-        out: io::sink(),
-        hasher: Sha256::new(),
-        size: 0,
-    };
-    io::copy(&mut File::open(path)?, &mut measured)?;
-    Ok(Sizes {
-        size: measured.size,
-        sha256: measured.hasher.finalize().into(),
-    })
-}
 
 #[cfg(test)]
 #[path = "file_tests.rs"]

@@ -1,8 +1,9 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::super::store::Location;
 use super::super::tables::Kind;
 use super::*;
 
@@ -34,7 +35,8 @@ fn header(keys: &RootKeyring) -> Header {
 fn write(folder: &TempDir) -> (PathBuf, Sizes) {
     let path = folder.path().join("one.srb");
     let keys = keys(1);
-    let mut writer = Writer::create(&path, &header(&keys), &keys, &Rng::system()).unwrap();
+    let (sink, _) = Location::File(path.clone()).begin().unwrap();
+    let mut writer = Writer::begin(sink, &header(&keys), &keys, &Rng::system()).unwrap();
     writer.write(&table_line("orgs")).unwrap();
     writer.write(b"[\"acme\"]\n[\"globex\"]\n").unwrap();
     writer.write(END_LINE).unwrap();
@@ -42,8 +44,12 @@ fn write(folder: &TempDir) -> (PathBuf, Sizes) {
     (path, written)
 }
 
+fn open(path: &Path, keys: &RootKeyring) -> Result<Reader, Fault> {
+    Reader::open(Location::File(path.to_owned()).open()?, keys)
+}
+
 fn read(path: &Path, keys: &RootKeyring) -> Result<Vec<String>, Fault> {
-    let mut reader = Reader::open(path, keys)?;
+    let mut reader = open(path, keys)?;
     let mut lines = Vec::new();
     while let Some(line) = reader.next()? {
         lines.push(format!("{line:?}"));
@@ -59,8 +65,10 @@ fn a_file_is_read_as_it_was_written_and_is_its_owners() {
     let lines = read(&path, &keys(1)).unwrap();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[1].contains("acme") && lines[3] == "End", "{lines:?}");
-    assert_eq!(Reader::open(&path, &keys(1)).unwrap().header, header(&keys(1)));
-    assert_eq!(sizes(&path).unwrap(), written);
+    let mut reader = open(&path, &keys(1)).unwrap();
+    assert_eq!(reader.header, header(&keys(1)));
+    while reader.next().unwrap().is_some() {}
+    assert_eq!(reader.sizes(), written);
     assert_eq!(fs::metadata(&path).unwrap().len(), written.size);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let bytes = fs::read(&path).unwrap();

@@ -1,6 +1,5 @@
 //! Reading a backup into an empty database of either kind.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, Value};
@@ -8,9 +7,10 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
-use super::file::{self, Header, Line, Reader, Sizes};
+use super::file::{Header, Line, Reader, Sizes};
 use super::make::Progress;
 use super::settle::{self, Tokens};
+use super::store::Location;
 use super::tables::{self, Column};
 use crate::crypto::keyring::RootKeyring;
 use crate::kernel::db::value_marks;
@@ -48,15 +48,15 @@ pub struct Restored {
 /// [`Fault::Refused`] for a file that does not open, is of a newer version or is not whole, and for a database that is
 /// not empty.
 pub(super) async fn load(
-    path: &Path,
+    from: &Location,
     keys: Arc<RootKeyring>,
     target: &Db,
     tokens: Tokens,
     progress: &Progress,
 ) -> Result<Restored, Fault> {
     let (header, sizes) = {
-        let (path, keys) = (path.to_owned(), Arc::clone(&keys));
-        let examined = tokio::task::spawn_blocking(move || examine(&path, &keys)).await;
+        let (from, keys) = (from.clone(), Arc::clone(&keys));
+        let examined = tokio::task::spawn_blocking(move || examine(&from, &keys)).await;
         examined.map_err(|_| Error::internal("the reader of a backup panicked"))??
     };
     if !tables::names(target).await?.is_empty() {
@@ -67,16 +67,17 @@ pub(super) async fn load(
     target.migrate_some(steps(&header)?).await?;
     progress.begin(header.rows());
     let restored = Restored { header, sizes };
-    fill(path, keys, target, &restored, tokens, progress).await?;
+    fill(from, keys, target, &restored, tokens, progress).await?;
     target.migrate().await?;
     Ok(restored)
 }
 
 /// Reads a backup to its end, which proves every byte of it.
-fn examine(path: &Path, keys: &RootKeyring) -> Result<(Header, Sizes), Fault> {
-    let mut reader = Reader::open(path, keys)?;
+fn examine(from: &Location, keys: &RootKeyring) -> Result<(Header, Sizes), Fault> {
+    let mut reader = Reader::open(from.open()?, keys)?;
     walk(&mut reader, |_| true)?;
-    Ok((reader.header, file::sizes(path)?))
+    let sizes = reader.sizes();
+    Ok((reader.header, sizes))
 }
 
 /// Hands on what a backup holds, in batches, and holds it to its header.
@@ -154,7 +155,7 @@ fn steps(header: &Header) -> Result<u32, Fault> {
 
 /// Writes every row, all of them or none.
 async fn fill(
-    path: &Path,
+    from: &Location,
     keys: Arc<RootKeyring>,
     target: &Db,
     restored: &Restored,
@@ -163,9 +164,12 @@ async fn fill(
 ) -> Result<(), Fault> {
     let (parts, mut incoming) = mpsc::channel(QUEUE);
     let reading = {
-        let path = path.to_owned();
+        let (from, examined) = (from.clone(), restored.header.id);
         tokio::task::spawn_blocking(move || {
-            let mut reader = Reader::open(&path, &keys)?;
+            let mut reader = Reader::open(from.open()?, &keys)?;
+            if reader.header.id != examined {
+                return Err(Fault::refused("The backup was changed while it was read."));
+            }
             walk(&mut reader, |part| parts.blocking_send(part).is_ok())
         })
     };

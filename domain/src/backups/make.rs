@@ -1,7 +1,6 @@
 //! Writing a backup: every row of one snapshot, in order, while others go on writing to the database.
 
 use std::mem;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,14 +10,14 @@ use tokio::sync::mpsc;
 
 use super::fault::Fault;
 use super::file::{END_LINE, Header, Sizes, Table, Writer, table_line};
-use super::plan::remove_if_there;
+use super::store::{Location, Sink};
 use super::tables::{self, Column, MIGRATIONS, TABLES};
 use crate::crypto::keyring::RootKeyring;
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::BackupId;
 use crate::kernel::{Backend, Db, Error, Reads, Result, Rng};
 
-/// Blocks of lines that wait for the disk.
+/// Blocks of lines that wait for the disk, or for the store.
 const QUEUE: usize = 4;
 /// Rows that are read at once; they make a block.
 const PAGE: usize = 200;
@@ -55,14 +54,14 @@ enum Block {
     End,
 }
 
-/// Writes the database as it is now into a file.
+/// Writes the database as it is now.
 ///
 /// # Errors
-/// [`Fault`]; there is no file then.
+/// [`Fault`]; there is no backup then.
 pub(super) async fn make(
     db: &Db,
     keys: Arc<RootKeyring>,
-    path: &Path,
+    to: &Location,
     id: BackupId,
     progress: &Progress,
 ) -> Result<(Header, Sizes), Fault> {
@@ -70,17 +69,27 @@ pub(super) async fn make(
     let header = describe(&snapshot, id, &keys).await?;
     progress.begin(header.rows());
     let (blocks, incoming) = mpsc::channel(QUEUE);
+    let (sink, landing) = to.begin()?;
     let pouring = {
-        let (path, header, rng) = (path.to_owned(), header.clone(), db.rng().clone());
-        tokio::task::spawn_blocking(move || pour(&path, &header, &keys, &rng, incoming))
+        let (to, header, rng) = (to.clone(), header.clone(), db.rng().clone());
+        tokio::task::spawn_blocking(move || {
+            let poured = pour(sink, &header, &keys, &rng, incoming);
+            if poured.is_err() {
+                to.clear();
+            }
+            poured
+        })
     };
-    // Whoever gives this up drops the sender, and the file with it.
+    // Whoever gives this up drops the sender, and the backup with it.
     let sent = send(&snapshot, &header, &blocks, progress).await;
-    drop(blocks);
+    drop((blocks, snapshot));
     let poured = pouring
         .await
         .map_err(|_| Error::internal("the writer of a backup panicked"))?;
+    let landed = landing.wait().await;
+    // A store that fails stops the writer too, which does not know why.
     sent?;
+    landed?;
     Ok((header, poured?))
 }
 
@@ -186,44 +195,20 @@ fn place(row: &[Json], columns: &[Column], key: &[usize]) -> Result<Vec<Value>, 
     key.iter().map(value).collect()
 }
 
-/// Compresses, seals and writes, apart from those who wait for the network. Leaves no half of a file.
+/// Compresses, seals and writes, apart from those who wait for the database.
 fn pour(
-    path: &Path,
+    sink: Sink,
     header: &Header,
     keys: &RootKeyring,
     rng: &Rng,
     mut incoming: mpsc::Receiver<Block>,
 ) -> Result<Sizes, Fault> {
-    let fresh = fresh(path);
-    let outcome = Writer::create(&fresh, header, keys, rng).and_then(|mut writer| {
-        while let Some(block) = incoming.blocking_recv() {
-            match block {
-                Block::Lines(lines) => writer.write(&lines)?,
-                Block::End => return writer.finish(),
-            }
+    let mut writer = Writer::begin(sink, header, keys, rng)?;
+    while let Some(block) = incoming.blocking_recv() {
+        match block {
+            Block::Lines(lines) => writer.write(&lines)?,
+            Block::End => return writer.finish(),
         }
-        Err(Fault::refused("The backup was broken off."))
-    });
-    let outcome = outcome.and_then(|sizes| {
-        std::fs::rename(&fresh, path)?;
-        sync_folder(path)?;
-        Ok(sizes)
-    });
-    if outcome.is_err() {
-        let _ = remove_if_there(&fresh);
     }
-    outcome
-}
-
-/// Where it is written before it has its name.
-fn fresh(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
-/// A name is on the disk when its folder is.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    match path.parent() {
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    Err(Fault::refused("The backup was broken off."))
 }

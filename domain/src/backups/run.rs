@@ -47,7 +47,7 @@ impl Desk<'_> {
             note(self.db, sql, [id.into(), self.db.now().into()]).await?;
             self.plan.make_folder()?;
             let keys = Arc::new(self.plan.keyring(self.db.rng())?);
-            let (header, sizes) = make(self.db, keys, &self.plan.file(id), id, self.progress).await?;
+            let (header, sizes) = make(self.db, keys, &self.plan.destination(id), id, self.progress).await?;
             self.note_made(id, &header, &sizes).await?;
         } else if found.last_verified_at.is_some() {
             return Ok(Ended::Done);
@@ -85,7 +85,7 @@ impl Desk<'_> {
 
     async fn fill(&self, id: BackupId, into: &Target) -> Result<(), Fault> {
         let keys = Arc::new(self.plan.keyring(self.db.rng())?);
-        let restored = load(&self.plan.file(id), keys, &into.db, Tokens::Keep, self.progress).await?;
+        let restored = load(&self.plan.location(id), keys, &into.db, Tokens::Keep, self.progress).await?;
         let checked = check(&into.db, &restored.header, self.keys).await?;
         tracing::info!(backup = %id, ?checked, "a backup was restored and is whole");
         Ok(())
@@ -99,24 +99,30 @@ impl Desk<'_> {
         let Some(found) = backup::find(self.db, id).await? else {
             return Ok(Ended::Gone);
         };
-        if found
-            .restoration
-            .is_none_or(|restoration| restoration.state == State::Completed)
-        {
+        let Some(restoration) = found.restoration.filter(|one| one.state != State::Completed) else {
             return Ok(Ended::Done);
+        };
+        if let Some(name) = restoration.database
+            && target::is_there(self.plan, self.db, &name).await?
+        {
+            // A worker got as far as giving it its name, and died before it could tell.
+            return self.note_restored(id, name).await;
         }
-        note(
-            self.db,
-            "UPDATE backups SET restore_state = 'running' WHERE id = $1",
-            [id.into()],
-        )
-        .await?;
+        let sql = "UPDATE backups SET restore_state = 'running', restore_database = NULL WHERE id = $1";
+        note(self.db, sql, [id.into()]).await?;
         let staging = target::stage(self.plan, self.db, id).await?;
         if let Err(fault) = self.fill(id, &staging.target).await {
             staging.target.discard(self.db).await?;
             return Err(fault);
         }
+        // Nothing of that name is there: whoever finds it from now on knows that it is this one.
+        let announced = "UPDATE backups SET restore_database = $2 WHERE id = $1";
+        note(self.db, announced, [id.into(), staging.name().into()]).await?;
         let name = staging.finish(self.db).await?;
+        self.note_restored(id, name).await
+    }
+
+    async fn note_restored(&self, id: BackupId, name: String) -> Result<Ended, Fault> {
         let sql = "UPDATE backups SET restore_state = 'completed', restore_database = $2, restored_at = $3,
                 restore_problem = NULL, last_verified_at = $3 WHERE id = $1";
         note(self.db, sql, [id.into(), name.into(), self.db.now().into()]).await?;

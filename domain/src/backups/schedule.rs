@@ -68,12 +68,17 @@ pub async fn make_due(db: &Db, plan: &Plan) -> Result<Vec<String>> {
 /// Deletes backups that are too many or too old. The newest that was proved stays whatever its age. Returns how many.
 ///
 /// # Errors
-/// [`crate::kernel::Error::Db`]. A file that cannot be deleted is logged.
+/// [`crate::kernel::Error::Db`]. One that cannot be deleted where it is kept is logged, and stays for the next time.
 pub async fn let_go(db: &Db, plan: &Plan) -> Result<usize> {
     note_given_up(db).await?;
     let surplus = surplus(db, plan).await?;
     let mut gone = 0;
     for id in surplus {
+        // First what takes room: of a backup that nothing knows any more it could never be deleted.
+        if let Err(fault) = plan.remove(id).await {
+            tracing::warn!(%fault, backup = %id, "a backup that is kept no longer cannot be deleted");
+            continue;
+        }
         let tx = db.begin_write().await?;
         lock(&tx).await?;
         if backup::find(&tx, id).await?.is_none() {
@@ -82,9 +87,6 @@ pub async fn let_go(db: &Db, plan: &Plan) -> Result<usize> {
         }
         backup::remove(&tx, &Origin::system(), id).await?;
         tx.commit().await?;
-        if let Err(error) = plan.remove(id) {
-            tracing::warn!(%error, backup = %id, "the file of a backup cannot be deleted");
-        }
         gone += 1;
     }
     Ok(gone)

@@ -10,7 +10,8 @@ use sea_orm::ConnectionTrait;
 use url::Url;
 
 use super::fault::Fault;
-use super::plan::{Plan, remove_if_there};
+use super::plan::Plan;
+use super::store::{remove_if_there, sync_folder};
 use crate::kernel::config::DatabaseChoice;
 use crate::kernel::id::BackupId;
 use crate::kernel::{Db, Error, Reads, Result};
@@ -154,12 +155,7 @@ async fn stage_file(live: &Db, path: &Path, id: BackupId) -> Result<Staging, Fau
 async fn stage_database(live: &Db, url: &str, id: BackupId) -> Result<Staging, Fault> {
     let mut url = Url::parse(url).map_err(|_| Error::internal("a database URL that is none"))?;
     let ready = restored_name(url.path().trim_start_matches('/'), id);
-    let sql = "SELECT 1 FROM pg_database WHERE datname = $1";
-    let found = live
-        .conn()
-        .query_one_raw(live.sql(sql, [ready.as_str().into()]))
-        .await?;
-    if found.is_some() {
+    if has_database(live, &ready).await? {
         return Err(taken(&ready));
     }
     let part = format!("{ready}.part");
@@ -172,6 +168,20 @@ async fn stage_database(live: &Db, url: &str, id: BackupId) -> Result<Staging, F
         target: Target { db, place },
         name: ready,
     })
+}
+
+async fn has_database(live: &Db, name: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM pg_database WHERE datname = $1";
+    let found = live.conn().query_one_raw(live.sql(sql, [name.into()])).await?;
+    Ok(found.is_some())
+}
+
+/// Whether a database stands beside the live one under the name that says that it is ready.
+pub(super) async fn is_there(plan: &Plan, live: &Db, name: &str) -> Result<bool> {
+    match &plan.database {
+        DatabaseChoice::SqliteFile(_) | DatabaseChoice::SqliteUrl(_) => Ok(Path::new(name).exists()),
+        DatabaseChoice::Postgres(_) => has_database(live, name).await,
+    }
 }
 
 /// The name of the live database with the id behind it, cut so that the id stays whole.
@@ -212,12 +222,20 @@ async fn rename(live: &Db, from: &str, to: &str) -> Result<()> {
 }
 
 impl Staging {
+    /// The name that says that it is ready.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Gives it the name that says that it is ready; returns that name.
     pub(super) async fn finish(self, live: &Db) -> Result<String, Fault> {
         let Self { target, name } = self;
         target.db.close().await;
         match &target.place {
-            Place::File(path) => fs::rename(path, &name)?,
+            Place::File(path) => {
+                fs::rename(path, &name)?;
+                sync_folder(path)?;
+            }
             Place::Database(part) => rename(live, part, &name).await?,
             Place::Schema(_) => return Err(Error::internal("a schema is nothing to be kept").into()),
         }

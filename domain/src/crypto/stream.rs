@@ -137,6 +137,11 @@ impl<R: BufRead> Opener<R> {
         }
     }
 
+    /// What is read from.
+    pub fn get_ref(&self) -> &R {
+        &self.from
+    }
+
     fn open_next(&mut self) -> io::Result<()> {
         let longest = CHUNK_LEN + TAG_LEN;
         let mut sealed = Vec::with_capacity(longest);

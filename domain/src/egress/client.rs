@@ -65,15 +65,12 @@ impl Egress {
     /// # Errors
     /// See [`Egress::new`].
     pub fn with_names(policy: EgressPolicy, timeouts: Timeouts, names: Arc<dyn Lookup>) -> Result<Self> {
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
-        Self::build(policy, timeouts, names, roots)
+        Self::build(policy, timeouts, names, public_roots())
     }
 
     fn build(policy: EgressPolicy, timeouts: Timeouts, names: Arc<dyn Lookup>, roots: RootCertStore) -> Result<Self> {
         let policy = Arc::new(policy);
-        let tls = tls(roots)?;
+        let tls = tls(roots, &["h2", "http/1.1"])?;
         // Two pools, because a connection that was vetted for TLS is not vetted for plain http.
         let for_tls = VettedNames {
             names: Arc::clone(&names),
@@ -161,7 +158,14 @@ impl Egress {
     }
 }
 
-fn unusable(error: &reqwest::Error) -> Error {
+/// The certificate authorities of Mozilla's list.
+pub(super) fn public_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+pub(super) fn unusable(error: &reqwest::Error) -> Error {
     Error::internal(format!("outbound client: {error}"))
 }
 
@@ -180,15 +184,16 @@ fn builder(timeouts: &Timeouts, tls: &ClientConfig, names: VettedNames) -> Clien
         .tls_backend_preconfigured(tls.clone())
 }
 
-/// TLS on ring, named outright: with no process-wide provider, or two compiled in, the default would panic.
-fn tls(roots: RootCertStore) -> Result<ClientConfig> {
+/// TLS on ring, named outright: with no process-wide provider, or two compiled in, the default would panic. The peer
+/// chooses one of the protocols.
+pub(super) fn tls(roots: RootCertStore, protocols: &[&str]) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::internal(format!("outbound TLS: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(config)
 }
 

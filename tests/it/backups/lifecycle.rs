@@ -41,6 +41,9 @@ on_both! {
         }
         let listed = root.get(BACKUPS).await.expect(200);
         assert_eq!((listed.at("/pagination/total"), listed.at("/data/0/id")), ("1".into(), id.clone()));
+        let folder = t.dir.path().join("backups").display().to_string();
+        assert_eq!((listed.at("/store/kind"), listed.at("/store/place")), ("folder".into(), folder));
+        assert_eq!((listed.at("/store/reachable"), listed.at("/store/problem")), ("true".into(), String::new()));
         let told = "SELECT COUNT(*) FROM journal WHERE action = 'backup.requested' AND actor_type = 'superuser'";
         assert_eq!(t.number(told).await, 1);
         root.delete(&format!("{BACKUPS}/{id}")).await.expect(204).ok();

@@ -4,6 +4,7 @@ mod crossing;
 mod lifecycle;
 mod refusing;
 mod restoring;
+mod s3;
 mod schedule;
 mod schema;
 mod silence;

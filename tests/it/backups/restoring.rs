@@ -35,6 +35,30 @@ async fn known(backend: Backend) -> Known {
     }
 }
 
+/// The worker died over the restoration, whatever it had written down of it: it is begun again.
+async fn dies_over_it(t: &TestApp) {
+    let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state IN (0, 1)";
+    eventually("what came of it is written", || async { t.number(open).await == 0 }).await;
+    t.sql("UPDATE backups SET restore_state = 'running', restored_at = NULL")
+        .await;
+    t.sql("UPDATE jobs SET state = 1, lease_until = 0, done_at = NULL WHERE kind = 'backup'")
+        .await;
+}
+
+/// Waits until a restoration that is begun again has ended.
+async fn ended_again(by: &Client, id: &str) -> Answer {
+    let path = format!("{BACKUPS}/{id}");
+    eventually("it is restored or not", || async {
+        !by.get(&path)
+            .await
+            .expect(200)
+            .at("/restoration/restored_at")
+            .is_empty()
+    })
+    .await;
+    by.get(&path).await.expect(200)
+}
+
 /// Asks for a restoration and waits for its end.
 async fn restoration(by: &Client, id: &str) -> Answer {
     let path = format!("{BACKUPS}/{id}");
@@ -83,6 +107,23 @@ on_each_backend! {
         serves_what_was_backed_up(backend, &restored, &root_key, &token, &root, &env.secret("DB_URL")).await;
     }
 
+    async fn a_restoration_is_found_to_be_done_after_its_worker_died_before_it_could_tell(backend: Backend) {
+        let Known { t, .. } = known(backend).await;
+        let root = root(&t).await;
+        let id = made(&root).await;
+        let before = restoration(&root, &id).await;
+        assert_eq!(before.at("/restoration/state"), "completed", "{}", before.text());
+        dies_over_it(&t).await;
+        let shown = root.get(&format!("{BACKUPS}/{id}")).await.expect(200);
+        if shown.at("/restoration/state") == "running" {
+            assert_eq!(shown.at("/restoration/database"), "", "nothing is told before it is known");
+        }
+        let after = ended_again(&root, &id).await;
+        assert_eq!(after.at("/restoration/state"), "completed", "{}", after.text());
+        assert_eq!(after.at("/restoration/problem"), "", "{}", after.text());
+        assert_eq!(after.at("/restoration/database"), before.at("/restoration/database"));
+    }
+
     async fn a_restored_database_lists_the_backup_that_it_came_from(backend: Backend) {
         let Known { t, .. } = known(backend).await;
         let root = root(&t).await;
@@ -114,6 +155,23 @@ on_each_backend! {
             into.close().await;
         }
     }
+}
+
+/// The name was written down, and the worker died before the database had it.
+#[test]
+fn a_restoration_is_made_again_after_its_worker_died_before_the_renaming() {
+    harness::app::run(async {
+        let Known { t, .. } = known(Backend::Sqlite).await;
+        let root = root(&t).await;
+        let id = made(&root).await;
+        let before = restoration(&root, &id).await;
+        let database = before.at("/restoration/database");
+        fs::rename(&database, format!("{database}.part")).expect("it is half restored again");
+        dies_over_it(&t).await;
+        let after = ended_again(&root, &id).await;
+        assert_eq!(after.at("/restoration/state"), "completed", "{}", after.text());
+        assert!(fs::exists(&database).unwrap() && !fs::exists(format!("{database}.part")).unwrap());
+    });
 }
 
 /// The backup key of an application of the harness.

@@ -105,8 +105,10 @@ impl BackUp {
         tracing::warn!(%fault, "{what}");
         match fault {
             Fault::Refused(why) => Ending::new(Verdict::Dead, "refused", Some(why.clone().into_owned())),
-            Fault::Io(_) | Fault::Ours(_) if job.attempt >= TRIES => Ending::new(Verdict::Dead, "internal", None),
-            Fault::Io(_) | Fault::Ours(_) => Ending::fault(&self.db, job),
+            Fault::Io(_) | Fault::Store(_) | Fault::Ours(_) if job.attempt >= TRIES => {
+                Ending::new(Verdict::Dead, "internal", None)
+            }
+            Fault::Io(_) | Fault::Store(_) | Fault::Ours(_) => Ending::fault(&self.db, job),
         }
     }
 

@@ -237,7 +237,7 @@ impl World {
         let folder = self.dir.path().display().to_string();
         let env = [("STRONGROOM_DATA_DIR".to_owned(), folder)];
         let config = Config::load(env.into_iter(), |_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
-        Arc::new(Plan::without_roots(&config))
+        Arc::new(Plan::without_roots(&config).unwrap())
     }
 
     pub(super) fn recover(&self, shutdown: CancellationToken) -> RecoverWebhook {

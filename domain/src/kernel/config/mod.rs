@@ -1,6 +1,7 @@
 //! Configuration: environment before TOML file before default, read once, typed, and wrong in one go.
 
 mod applied;
+mod backup_s3;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -27,10 +28,11 @@ use self::values::{
 use super::{Billing, Secret};
 
 pub use self::applied::Applied;
+pub use self::backup_s3::{BackupBucket, BackupS3};
 pub use self::settings::Setting;
 pub use self::source::Source;
 pub use self::values::{
-    AuditReads, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, TraceCallers, WorkerMode,
+    AuditReads, BucketStyle, DatabaseChoice, LogFormat, MigrateMode, Plan, Registration, TraceCallers, WorkerMode,
 };
 
 /// Name of the SQLite file in the data folder.
@@ -130,6 +132,8 @@ pub struct Config {
     pub default_plan: Plan,
     /// Folder for backups.
     pub backup_dir: PathBuf,
+    /// The store that they are kept in instead, if it has a bucket.
+    pub backup_s3: BackupS3,
     /// Backup key or keyring as text; `crypto` reads it.
     pub backup_key: Option<Secret<String>>,
     /// Hours between two backups; 0 = none are made unasked.
@@ -214,6 +218,7 @@ impl Config {
             let message = "must be https: a key of the live mode does not travel in the clear".to_owned();
             errors.push(Setting::StripeApiBase.variable(), message);
         }
+        self.backup_s3.check(is_set, errors);
     }
 
     /// Every setting with the value in force and where it comes from, secrets hidden. For `strongroom-api config`.
@@ -228,6 +233,8 @@ impl Config {
 
     fn shown(&self, setting: Setting) -> String {
         let hidden = |is_set: bool| if is_set { "(hidden)" } else { "(unset)" }.to_owned();
+        let or_unset = |text: Option<String>| text.unwrap_or_else(|| "(unset)".to_owned());
+        let s3 = &self.backup_s3;
         match setting {
             Setting::Listen => self.listen.to_string(),
             Setting::DataDir => self.data_dir.display().to_string(),
@@ -245,22 +252,14 @@ impl Config {
             Setting::TrustedProxies => list(&self.trusted_proxies),
             Setting::EgressAllow => list(&self.egress_allow),
             Setting::Registration => self.registration.as_str().to_owned(),
-            Setting::AdminEmail => self.admin_email.clone().unwrap_or_else(|| "(unset)".to_owned()),
+            Setting::AdminEmail => or_unset(self.admin_email.clone()),
             Setting::AdminPassword => hidden(self.admin_password.is_some()),
             Setting::StripeSecretKey => hidden(self.stripe_secret_key.is_some()),
             Setting::StripeWebhookSecret => hidden(!self.stripe_webhook_secrets.is_empty()),
-            Setting::StripeApiBase => self
-                .stripe_api_base
-                .as_ref()
-                .map_or_else(|| "(unset)".to_owned(), Url::to_string),
+            Setting::StripeApiBase => or_unset(self.stripe_api_base.as_ref().map(Url::to_string)),
             Setting::RateLimitScale => self.rate_limit_scale.to_string(),
-            Setting::MetricsListen => self
-                .metrics_listen
-                .map_or_else(|| "(unset)".to_owned(), |address| address.to_string()),
-            Setting::OtlpEndpoint => self
-                .otlp_endpoint
-                .as_ref()
-                .map_or_else(|| "(unset)".to_owned(), Url::to_string),
+            Setting::MetricsListen => or_unset(self.metrics_listen.map(|address| address.to_string())),
+            Setting::OtlpEndpoint => or_unset(self.otlp_endpoint.as_ref().map(Url::to_string)),
             Setting::OtlpHeaders => hidden(!self.otlp_headers.is_empty()),
             Setting::TraceRatio => self.trace_ratio.to_string(),
             Setting::TraceCallers => self.trace_callers.as_str().to_owned(),
@@ -269,6 +268,13 @@ impl Config {
             Setting::SecretCache => self.secret_cache.to_string(),
             Setting::DefaultPlan => self.default_plan.as_str().to_owned(),
             Setting::BackupDir => self.backup_dir.display().to_string(),
+            Setting::BackupS3Bucket => or_unset(s3.name.clone()),
+            Setting::BackupS3Endpoint => or_unset(s3.bucket().map(|bucket| bucket.endpoint.to_string())),
+            Setting::BackupS3Region => s3.region.clone(),
+            Setting::BackupS3Prefix => s3.prefix.clone(),
+            Setting::BackupS3Style => s3.style().as_str().to_owned(),
+            Setting::BackupS3AccessKey => hidden(s3.access_key.is_some()),
+            Setting::BackupS3SecretKey => hidden(s3.secret_key.is_some()),
             Setting::BackupKey => hidden(self.backup_key.is_some()),
             Setting::BackupEvery => self.backup_every.to_string(),
             Setting::BackupKeep => self.backup_keep.to_string(),
@@ -276,10 +282,7 @@ impl Config {
             Setting::Log => self.log.clone(),
             Setting::LogFormat => self.log_format.as_str().to_owned(),
             Setting::Migrate => self.migrate.as_str().to_owned(),
-            Setting::Config => self
-                .config_file
-                .as_ref()
-                .map_or_else(|| "(unset)".to_owned(), |path| path.display().to_string()),
+            Setting::Config => or_unset(self.config_file.as_ref().map(|path| path.display().to_string())),
         }
     }
 }
@@ -360,6 +363,7 @@ impl Reader {
             secret_cache: self.read(Setting::SecretCache).map(|size: MebiBytes| size.0)?,
             default_plan: self.read(Setting::DefaultPlan)?,
             backup_dir,
+            backup_s3: BackupS3::read(self)?,
             backup_key: self.read(Setting::BackupKey).map(|key: RootKey| key.0),
             backup_every: self.read(Setting::BackupEvery).map(|hours: Count| hours.0)?,
             backup_keep: self.read(Setting::BackupKeep).map(|count: Count| count.0)?,

@@ -106,6 +106,22 @@ settings! {
     DefaultPlan = "DEFAULT_PLAN", Plain, Some("self_hosted");
     /// Folder for backups, the same for every process. Unset: `backups` in the data folder.
     BackupDir = "BACKUP_DIR", Plain, None;
+    /// Bucket of an S3-compatible store that backups are kept in instead of the folder. Goes with both keys of the store
+    /// and a backup key. Unset: they are kept in the folder.
+    BackupS3Bucket = "BACKUP_S3_BUCKET", Plain, None;
+    /// Origin of the store: `https://minio.example.com:9000`; at a private address too. Unset: Amazon's of the region.
+    BackupS3Endpoint = "BACKUP_S3_ENDPOINT", Plain, None;
+    /// Region of the bucket; stores without regions take the default.
+    BackupS3Region = "BACKUP_S3_REGION", Plain, Some("us-east-1");
+    /// Folder in the bucket: `acme/backups`. Unset: none.
+    BackupS3Prefix = "BACKUP_S3_PREFIX", Plain, Some("");
+    /// How URLs name the bucket: `path`, `https://store/bucket/key`, or `virtual`, `https://bucket.store/key`.
+    /// Unset: `virtual` at Amazon, `path` where an endpoint is set.
+    BackupS3Style = "BACKUP_S3_STYLE", Plain, None;
+    /// Access key of the store, by which it knows whose secret key it is.
+    BackupS3AccessKey = "BACKUP_S3_ACCESS_KEY", Secret, None;
+    /// Secret key of the store. It signs requests and never travels.
+    BackupS3SecretKey = "BACKUP_S3_SECRET_KEY", Secret, None;
     /// 32 bytes in base64, or a keyring as for the root key, and not the root key: what backups are sealed under.
     /// Unset: with SQLite in the data folder a key is made there, else there are no backups.
     BackupKey = "BACKUP_KEY", Secret, None;

@@ -329,6 +329,10 @@ fn no_message_and_no_description_shows_a_secret() {
         ("STRIPE_SECRET_KEY", "sk_test_hunter2canary"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2canary"),
         ("OTLP_HEADERS", "authorization=hunter2canary"),
+        ("BACKUP_S3_BUCKET", "backups"),
+        ("BACKUP_S3_ACCESS_KEY", CANARY),
+        ("BACKUP_S3_SECRET_KEY", CANARY),
+        ("BACKUP_KEY", CANARY),
     ]);
     assert_eq!(config.describe().len(), Setting::ALL.len());
     assert!(!format!("{:?}", config.describe()).contains(CANARY));
@@ -353,6 +357,97 @@ fn a_key_of_the_live_mode_goes_to_https_only() {
     );
     assert_eq!(errors(&[("STRIPE_WEBHOOK_SECRET", "whsec_a,secret")], &[]).len(), 1);
     assert!(good(&[]).stripe_webhook_secrets.is_empty());
+}
+
+/// A bucket with all that goes with it.
+const BUCKET: [(&str, &str); 4] = [
+    ("BACKUP_S3_BUCKET", "acme-backups"),
+    ("BACKUP_S3_ACCESS_KEY", "AKIDEXAMPLE"),
+    ("BACKUP_S3_SECRET_KEY", "s3cr3t/+key"),
+    ("BACKUP_KEY", KEY),
+];
+
+#[test]
+fn a_bucket_at_amazon_takes_four_settings() {
+    let bucket = good(&BUCKET).backup_s3.bucket().unwrap();
+    assert_eq!(bucket.name, "acme-backups");
+    assert_eq!(bucket.endpoint.as_str(), "https://s3.us-east-1.amazonaws.com/");
+    assert_eq!((bucket.region.as_str(), bucket.prefix.as_str()), ("us-east-1", ""));
+    assert_eq!(bucket.style, BucketStyle::Virtual);
+    assert_eq!(bucket.secret_key.expose(), "s3cr3t/+key");
+    assert!(good(&[]).backup_s3.bucket().is_none());
+}
+
+#[test]
+fn a_bucket_elsewhere_is_named_in_the_path() {
+    let elsewhere = [
+        ("BACKUP_S3_ENDPOINT", "http://10.0.0.7:9000"),
+        ("BACKUP_S3_REGION", "garage"),
+        ("BACKUP_S3_PREFIX", "/acme/strongroom/"),
+    ];
+    let config = good(&[&BUCKET[..], &elsewhere].concat());
+    let bucket = config.backup_s3.bucket().unwrap();
+    assert_eq!(bucket.endpoint.as_str(), "http://10.0.0.7:9000/");
+    assert_eq!(
+        (bucket.region.as_str(), bucket.prefix.as_str()),
+        ("garage", "acme/strongroom/")
+    );
+    assert_eq!(bucket.style, BucketStyle::Path);
+    let shown = |setting: Setting| config.describe().into_iter().find(|line| line.setting == setting);
+    for secret in [Setting::BackupS3AccessKey, Setting::BackupS3SecretKey] {
+        assert_eq!(shown(secret).unwrap().value, "(hidden)");
+    }
+    assert_eq!(shown(Setting::BackupS3Style).unwrap().value, "path");
+    let virtual_there = [&BUCKET[..], &elsewhere, &[("BACKUP_S3_STYLE", "virtual")]].concat();
+    let found = errors(&virtual_there, &[]);
+    assert!(
+        found.len() == 1 && found[0].contains("endpoint is an address"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_missing_of_a_bucket_is_named() {
+    for (missing, _) in &BUCKET[1..] {
+        let rest: Vec<_> = BUCKET.into_iter().filter(|(name, _)| name != missing).collect();
+        let found = errors(&rest, &[]);
+        let begin = format!("STRONGROOM_{missing}: goes with STRONGROOM_BACKUP_S3_BUCKET");
+        assert!(found.len() == 1 && found[0].starts_with(&begin), "{found:?}");
+    }
+    let found = errors(&BUCKET[1..], &[]);
+    assert_eq!(
+        found,
+        ["STRONGROOM_BACKUP_S3_BUCKET: is not set, and STRONGROOM_BACKUP_S3_ACCESS_KEY is: name the bucket"]
+    );
+    assert_eq!(errors(&[("BACKUP_S3_BUCKET", "acme-backups")], &[]).len(), 3);
+    let from_file = [BUCKET[0], BUCKET[1], ("BACKUP_S3_SECRET_KEY_FILE", "k"), BUCKET[3]];
+    let config = load(&from_file, &[("k", "s3cr3t/+key\n")]).ok().unwrap();
+    assert_eq!(config.backup_s3.secret_key.as_ref().unwrap().expose(), "s3cr3t/+key");
+    let found = errors(&[("BACKUP_S3_BUKET", "x")], &[]);
+    assert!(
+        found[0].ends_with("did you mean STRONGROOM_BACKUP_S3_BUCKET?"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn bad_settings_of_a_bucket_are_refused() {
+    for bad in [
+        ("BACKUP_S3_BUCKET", "a b"),
+        ("BACKUP_S3_BUCKET", "../other"),
+        ("BACKUP_S3_ENDPOINT", "https://key:secret@s3.example.com"),
+        ("BACKUP_S3_ENDPOINT", "s3.example.com"),
+        ("BACKUP_S3_REGION", "eu/central"),
+        ("BACKUP_S3_PREFIX", "a/../b"),
+        ("BACKUP_S3_PREFIX", "a//b"),
+        ("BACKUP_S3_STYLE", "host"),
+        ("BACKUP_S3_SECRET_KEY", "two words"),
+    ] {
+        let rest = BUCKET.into_iter().filter(|(name, _)| *name != bad.0);
+        let found = errors(&rest.chain([bad]).collect::<Vec<_>>(), &[]);
+        let begin = format!("STRONGROOM_{}: must be", bad.0);
+        assert!(found.len() == 1 && found[0].starts_with(&begin), "{bad:?}: {found:?}");
+    }
 }
 
 #[test]

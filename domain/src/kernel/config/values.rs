@@ -114,6 +114,16 @@ choice! {
 }
 
 choice! {
+    /// How URLs name a bucket.
+    BucketStyle {
+        /// In the path: `https://store/bucket/key`.
+        Path = "path",
+        /// In the host: `https://bucket.store/key`.
+        Virtual = "virtual",
+    }
+}
+
+choice! {
     /// What an organisation is allowed, by name.
     Plan {
         /// For trying out.

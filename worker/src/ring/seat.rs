@@ -74,6 +74,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut lanes = self.ring.lanes();
+        let was_ready = lanes.is_ready();
         match &mut self.place {
             Place::Claimed => lanes.given_up(&self.lane, self.org),
             Place::Waiting(told) => {
@@ -86,7 +87,11 @@ impl Drop for Seat {
             }
             Place::Running { slot, since: _, result } => lanes.ended(&self.lane, self.org, *slot, *result),
         }
+        let is_ready = lanes.is_ready();
         drop(lanes);
-        self.ring.wake.notify_one();
+        // Most jobs end while enough is claimed: nobody need look then.
+        if is_ready && !was_ready {
+            self.ring.wake.notify_one();
+        }
     }
 }

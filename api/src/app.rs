@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::access::AccessMemory;
+use domain::auth::Lookups;
 use domain::auth::password::Checks;
 use domain::auth::throttle::Throttle;
 use domain::backups::Plan;
@@ -35,6 +36,8 @@ use crate::setup::first_run::FirstRun;
 pub struct App {
     pub db: Db,
     pub keys: Arc<KeyStore>,
+    /// Looks the credentials of requests up.
+    pub lookups: Lookups,
     pub passwords: Passwords,
     pub throttle: Throttle,
     pub bell: Arc<dyn Bell>,

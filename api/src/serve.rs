@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use domain::access::AccessMemory;
+use domain::auth::Lookups;
 use domain::auth::register::Registration;
 use domain::auth::throttle::Throttle;
 use domain::backups::Plan;
@@ -349,6 +350,7 @@ fn assemble(
     let app = App {
         db: db.clone(),
         keys,
+        lookups: Lookups::start(db.clone()),
         passwords,
         throttle: Throttle::default(),
         bell,

@@ -26,6 +26,7 @@ mod m20261101_000001_request_metrics;
 mod m20261201_000001_backups;
 mod m20261210_000001_audit_retention;
 mod m20261220_000001_job_traces;
+mod m20261230_000001_queue_statistics;
 
 pub struct Migrator;
 
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000001_backups::Migration),
             Box::new(m20261210_000001_audit_retention::Migration),
             Box::new(m20261220_000001_job_traces::Migration),
+            Box::new(m20261230_000001_queue_statistics::Migration),
         ]
     }
 }

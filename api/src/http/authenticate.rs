@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::recall::Wanted;
 use domain::access::{ActorKind, Caller, Origin};
-use domain::auth::authenticate::{Shown, authenticate, by_access_token};
+use domain::auth::authenticate::{Shown, authenticate_request, by_access_token};
 use domain::kernel::{Error, Problem, ProblemCode, Result};
 use poem::Request;
 use poem::http::{Method, header};
@@ -121,7 +121,7 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
             memory: &app.access,
             place,
         });
-        authenticate(&app.db, app.keys.token_mac(), &text, shown, origin(), wanted).await
+        authenticate_request(&app.lookups, app.keys.token_mac(), &text, shown, origin(), wanted).await
     };
     match known {
         Ok(mut caller) => {

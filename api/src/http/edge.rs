@@ -263,7 +263,8 @@ impl<'a> AccessLine<'a> {
         if let Some(PathPattern(pattern)) = response.data()
             && !pattern.is_empty()
         {
-            let template = self.config.routes.template(pattern);
+            let template = self.to.map(|to| to.template);
+            let template = template.or_else(|| self.config.routes.template(pattern));
             template.unwrap_or(pattern).clone_into(&mut self.path);
         }
     }
@@ -311,6 +312,9 @@ fn redact(path: &str) -> String {
                 None => format!("{prefix}{{token}}"),
             };
         }
+    }
+    if path.len() <= MAX_LOGGED_PATH {
+        return path.to_owned();
     }
     path.chars().take(MAX_LOGGED_PATH).collect()
 }

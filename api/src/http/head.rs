@@ -52,7 +52,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 
 fn check_segment(segment: &str) -> Result<(), &'static str> {
     let segment = decode(segment).ok_or("The path has a broken percent-encoding.")?;
-    let segment = std::str::from_utf8(&segment).map_err(|_| "The path is not valid UTF-8.")?;
+    let segment = text(&segment).ok_or("The path is not valid UTF-8.")?;
     match segment {
         "" => Err("The path has an empty segment: drop the doubled or trailing slash."),
         "." | ".." => Err("The path must not have `.` or `..` segments."),
@@ -67,9 +67,9 @@ fn check_segment(segment: &str) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// What is wrong, as a sentence.
-pub fn check_encoded(text: &str) -> Result<(), &'static str> {
-    let bytes = decode(text).ok_or("The query or form has a broken percent-encoding.")?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| "The query or form is not valid UTF-8.")?;
+pub fn check_encoded(encoded: &str) -> Result<(), &'static str> {
+    let decoded = decode(encoded).ok_or("The query or form has a broken percent-encoding.")?;
+    let text = text(&decoded).ok_or("The query or form is not valid UTF-8.")?;
     if text.contains('\0') {
         Err("The query or form has a NUL character.")
     } else {
@@ -77,8 +77,25 @@ pub fn check_encoded(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// `None` for a `%` without two hexadecimal digits.
-fn decode(text: &str) -> Option<Vec<u8>> {
+/// A text as it was sent, or the bytes that it stands for.
+enum Decoded<'a> {
+    Plain(&'a str),
+    Bytes(Vec<u8>),
+}
+
+/// `None` for what is no UTF-8.
+fn text<'a>(decoded: &'a Decoded<'_>) -> Option<&'a str> {
+    match decoded {
+        Decoded::Plain(text) => Some(text),
+        Decoded::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+    }
+}
+
+/// `None` for a `%` without two hexadecimal digits. Most texts have no `%` at all.
+fn decode(text: &str) -> Option<Decoded<'_>> {
+    if !text.contains('%') {
+        return Some(Decoded::Plain(text));
+    }
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     let digit = |byte: Option<u8>| {
@@ -93,7 +110,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             byte
         });
     }
-    Some(decoded)
+    Some(Decoded::Bytes(decoded))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub async fn visitor(app: &App, request: &Request) -> Result<Option<Caller>, Err
     let Some(token) = cookie(request, cookie_name(app.is_https())) else {
         return Ok(None);
     };
-    match authenticate(&app.db, app.keys.token_mac(), &token, Shown::Cookie, origin(), None).await {
+    match authenticate(&app.db, app.keys.token_mac(), &token, Shown::Cookie, origin()).await {
         Ok(caller) => Ok(Some(caller)),
         Err(error) if error.code() == Some(ProblemCode::Unauthenticated) => Ok(None),
         Err(error) => Err(error),

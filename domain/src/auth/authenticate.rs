@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
-use uuid::Uuid;
+use sea_orm::ConnectionTrait;
 
 use super::amr::Amr;
 use super::ip_allow::IpAllow;
+use super::lookup::{self, Lookups, Row, Sought};
 use super::oauth_token;
 use super::service_key;
 use crate::access::pattern::Pattern;
 use crate::access::recall::{Recall, Wanted};
 use crate::access::{Actor, ActorKind, Caller, Ceiling, CredentialKind, GrantSet, Origin, Principal};
 use crate::crypto::token::{Token, TokenKind, TokenMacKey};
-use crate::kernel::id::{CredentialId, OrgId, ProjectId, ServiceAccountId, UserId};
+use crate::kernel::id::{CredentialId, ServiceAccountId, UserId};
 use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, Timestamp};
 use crate::signing::{self, Expectation, Typ};
 
@@ -42,90 +42,6 @@ impl Shown {
     }
 }
 
-#[derive(FromQueryResult)]
-struct Row {
-    id: CredentialId,
-    kind: String,
-    principal_type: String,
-    principal_id: Uuid,
-    scopes: Option<String>,
-    patterns: Option<String>,
-    org_id: Option<OrgId>,
-    auth_time: Option<Timestamp>,
-    amr: Option<String>,
-    expires_at: Option<Timestamp>,
-    idle_expires_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    is_superuser: Option<bool>,
-    /// Whether the owner of a personal token, or of an application's, has a second factor; 0 for other credentials.
-    owner_factors: i64,
-    user_disabled_at: Option<Timestamp>,
-    email: Option<String>,
-    account_name: Option<String>,
-    account_org: Option<OrgId>,
-    account_disabled_at: Option<Timestamp>,
-    account_project: Option<ProjectId>,
-    account_project_deleted_at: Option<Timestamp>,
-    account_ip_allow: Option<String>,
-    /// 0 once that was revoked which an application's token comes of: a consent, or a key of a service account.
-    sources: i64,
-    access_epoch: Option<i64>,
-    env_revision: Option<i64>,
-}
-
-macro_rules! select {
-    ($which:literal, $sources:literal, $epoch:literal, $revision:literal) => {
-        concat!(
-            "SELECT c.id, c.kind, c.principal_type, c.principal_id, c.scopes, c.patterns, c.org_id, c.auth_time,
-        c.amr, c.expires_at, c.idle_expires_at, c.last_used_at, c.revoked_at,
-        CASE WHEN c.kind IN ('personal', 'oauth_access') THEN (SELECT COUNT(*) FROM second_factors f
-            WHERE f.user_id = c.principal_id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) ELSE 0 END AS owner_factors,
-        u.is_superuser, u.disabled_at AS user_disabled_at, e.address AS email,
-        s.name AS account_name, s.org_id AS account_org, s.disabled_at AS account_disabled_at,
-        s.project_id AS account_project, p.deleted_at AS account_project_deleted_at, s.ip_allow AS account_ip_allow, ",
-            $sources,
-            " AS sources, ",
-            $epoch,
-            " AS access_epoch, ",
-            $revision,
-            " AS env_revision
-    FROM credentials c
-    LEFT JOIN users u ON u.id = c.principal_id AND c.principal_type = 'user'
-    LEFT JOIN user_emails e ON e.user_id = u.id AND e.is_primary
-    LEFT JOIN service_accounts s ON s.id = c.principal_id AND c.principal_type = 'service_account'
-    LEFT JOIN projects p ON p.id = s.project_id
-    WHERE ",
-            $which
-        )
-    };
-}
-
-const BY_TOKEN: &str = select!(
-    "c.secret_mac = $1",
-    "CAST(1 AS bigint)",
-    "CAST(NULL AS bigint)",
-    "CAST(NULL AS bigint)"
-);
-/// With a look at what the credential comes of: whoever revokes that need not know of it. Only what is signed comes of
-/// something, and that is looked up by its id.
-const BY_ID: &str = select!(
-    "c.id = $1",
-    "CASE WHEN c.family_id IS NULL OR c.kind NOT IN ('oauth_access', 'oauth_refresh') THEN CAST(1 AS bigint)
-         WHEN c.principal_type = 'user' THEN (SELECT COUNT(*) FROM oauth_grants g
-             WHERE g.id = c.family_id AND g.revoked_at IS NULL)
-         ELSE (SELECT COUNT(*) FROM credentials k WHERE k.id = c.family_id AND k.revoked_at IS NULL) END",
-    "CAST(NULL AS bigint)",
-    "CAST(NULL AS bigint)"
-);
-/// With what tells whether what is remembered of an environment still holds.
-const BY_TOKEN_IN_ENV: &str = select!(
-    "c.secret_mac = $1",
-    "CAST(1 AS bigint)",
-    "(SELECT x.epoch FROM access_epochs x WHERE x.org_id = $2)",
-    "(SELECT v.revision FROM environments v WHERE v.id = $3)"
-);
-
 pub(super) fn refused() -> Error {
     Problem::new(
         ProblemCode::Unauthenticated,
@@ -134,48 +50,59 @@ pub(super) fn refused() -> Error {
     .into()
 }
 
-/// Turns a credential into a caller. `origin` brings address, agent and request id; `wanted` is the environment that the
-/// request reads, if it does.
+/// Turns a credential into a caller. `origin` brings address, agent and request id.
 ///
 /// # Errors
 /// `unauthenticated` whatever is wrong with the credential; [`Error::Db`] when the database cannot be asked, which
 /// is never an answer about the credential.
-pub async fn authenticate(
-    db: &Db,
+pub async fn authenticate(db: &Db, macs: &TokenMacKey, text: &str, shown: Shown, origin: Origin) -> Result<Caller> {
+    let mac = mac_of(macs, text, shown)?;
+    let row = lookup::one(db, Sought { mac, place: None }).await?;
+    admitted(db, row, origin)
+}
+
+/// The same for a request, whose credential is looked up together with those of others that come at the same time. `wanted`
+/// is the environment that the request reads, if it does.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn authenticate_request(
+    lookups: &Lookups,
     macs: &TokenMacKey,
     text: &str,
     shown: Shown,
     origin: Origin,
     wanted: Option<Wanted<'_>>,
 ) -> Result<Caller> {
-    // Shape and checksum first: a mistyped token costs no query.
-    let token = Token::parse(text)
-        .ok()
-        .filter(|token| shown.takes(token.kind()))
-        .ok_or_else(refused)?;
-    let mac = macs.mac(&token);
+    let mac = mac_of(macs, text, shown)?;
     let recall = wanted.map(|wanted| wanted.by(mac));
-    let statement = match recall.as_ref().and_then(Recall::known) {
-        None => db.sql(BY_TOKEN, [mac.to_vec().into()]),
-        Some(known) => {
-            let values = [mac.to_vec().into(), known.org().into(), known.env().into()];
-            db.sql(BY_TOKEN_IN_ENV, values)
-        }
-    };
-    let row = Row::find_by_statement(statement)
-        .one(db.conn())
-        .await?
-        .ok_or_else(refused)?;
+    let known = recall.as_ref().and_then(Recall::known);
+    let place = known.map(|known| (known.org(), known.env()));
+    let row = lookups.find(Sought { mac, place }).await?;
+    let (epoch, revision) = row
+        .as_ref()
+        .map_or((None, None), |row| (row.access_epoch, row.env_revision));
+    let mut caller = admitted(lookups.db(), row, origin)?;
+    caller.recall = recall.map(|recall| recall.at(caller.actor.principal, epoch, revision));
+    Ok(caller)
+}
+
+/// Shape and checksum first: a mistyped token costs no query.
+fn mac_of(macs: &TokenMacKey, text: &str, shown: Shown) -> Result<[u8; 32]> {
+    let token = Token::parse(text).ok().filter(|token| shown.takes(token.kind()));
+    Ok(macs.mac(&token.ok_or_else(refused)?))
+}
+
+/// The caller of a credential that is good now, whose use is noted.
+fn admitted(db: &Db, row: Option<Row>, origin: Origin) -> Result<Caller> {
+    let row = row.ok_or_else(refused)?;
     let now = db.now();
     if !is_live(&row, now) {
         return Err(refused());
     }
     check_address(&row, &origin)?;
     touch(db, &row, now);
-    let (epoch, revision) = (row.access_epoch, row.env_revision);
-    let mut caller = caller(row, origin)?;
-    caller.recall = recall.map(|recall| recall.at(caller.actor.principal, epoch, revision));
-    Ok(caller)
+    caller(row, origin)
 }
 
 /// Looks again at the credential of a caller who was let in before, for what goes on after the request. That is no use
@@ -184,10 +111,7 @@ pub async fn authenticate(
 /// # Errors
 /// As [`authenticate`].
 pub async fn again(from: &impl Reads, known: &Caller) -> Result<Caller> {
-    let row = Row::find_by_statement(from.sql(BY_ID, [known.credential.into()]))
-        .one(from.conn())
-        .await?
-        .ok_or_else(refused)?;
+    let row = lookup::by_id(from, known.credential).await?.ok_or_else(refused)?;
     if !is_live(&row, from.now()) {
         return Err(refused());
     }
@@ -200,9 +124,7 @@ pub async fn again(from: &impl Reads, known: &Caller) -> Result<Caller> {
 /// # Errors
 /// [`Error::Db`].
 pub async fn is_in_force(from: &impl Reads, id: CredentialId) -> Result<bool> {
-    let row = Row::find_by_statement(from.sql(BY_ID, [id.into()]))
-        .one(from.conn())
-        .await?;
+    let row = lookup::by_id(from, id).await?;
     Ok(row.is_some_and(|row| is_live(&row, from.now())))
 }
 
@@ -220,18 +142,8 @@ pub async fn by_access_token(db: &Db, issuer: &str, text: &str, origin: Origin) 
     };
     let claims = signing::verify(db, text, &expected).await?.ok_or_else(refused)?;
     let id: CredentialId = claims.text("jti").and_then(|id| id.parse().ok()).ok_or_else(refused)?;
-    let row = Row::find_by_statement(db.sql(BY_ID, [id.into()]))
-        .one(db.conn())
-        .await?
-        .filter(|row| row.kind == oauth_token::ACCESS)
-        .ok_or_else(refused)?;
-    let now = db.now();
-    if !is_live(&row, now) {
-        return Err(refused());
-    }
-    check_address(&row, &origin)?;
-    touch(db, &row, now);
-    caller(row, origin)
+    let row = lookup::by_id(db, id).await?;
+    admitted(db, row.filter(|row| row.kind == oauth_token::ACCESS), origin)
 }
 
 fn is_live(row: &Row, now: Timestamp) -> bool {

@@ -13,6 +13,7 @@ pub mod email_first;
 pub mod entity;
 pub mod ip_allow;
 mod known_place;
+mod lookup;
 mod mail_limit;
 pub mod new_sign_in;
 pub mod oauth_token;
@@ -41,3 +42,4 @@ pub mod verification;
 pub mod verified_address;
 
 pub use account::Account;
+pub use lookup::Lookups;

@@ -193,7 +193,8 @@ const OLDEST: &str =
 const HEAD: &str = "SELECT id, state, next_at FROM jobs WHERE lane = {lane} AND state < 2 ORDER BY seq, id LIMIT 1";
 
 /// PostgreSQL: all lanes in one statement. The jobs are chosen once and for all before the first is changed; a subquery
-/// could be asked again meanwhile, and then give more than was wanted.
+/// could be asked again meanwhile, and then give more than was wanted. The sign before the state keeps the indexes on states
+/// out: what is chosen already is found by its id, and not by looking through all that is ready.
 async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
     let wanted: Vec<_> = lanes.iter().map(|(lane, n)| json!({ "lane": lane, "n": n })).collect();
     let (of_lane, is_due) = if is_ordered {
@@ -206,7 +207,7 @@ async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lea
         "WITH due AS MATERIALIZED (
             SELECT job.id FROM json_to_recordset($5::json) AS wanted (lane text, n bigint)
             CROSS JOIN LATERAL ({of_lane}) AS job {is_due})
-         {SET} WHERE state = 0 AND id = ANY(ARRAY(SELECT id FROM due)) RETURNING {RETURNING}"
+         {SET} WHERE +state = 0 AND id = ANY(ARRAY(SELECT id FROM due)) RETURNING {RETURNING}"
     );
     let mut values = lease.to_vec();
     values.push(Value::from(json!(wanted).to_string()));

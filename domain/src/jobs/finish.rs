@@ -146,12 +146,14 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId,
               FROM json_each($1)) AS v"
         }
     };
+    // The sign keeps the indexes on states out: the planner, which knows nothing of how full the queue is, would look
+    // through all that runs or waits for each of these rows.
     let sql = format!(
         "UPDATE jobs SET state = v.new_state, next_at = COALESCE(v.due, jobs.next_at), done_at = v.ended,
                 last_outcome = COALESCE(v.outcome, jobs.last_outcome), attempt = jobs.attempt - v.unused,
                 lease_id = NULL, lease_until = NULL
          FROM {from}
-         WHERE jobs.id = v.job AND jobs.lease_id = v.lease AND jobs.state = 1
+         WHERE jobs.id = v.job AND jobs.lease_id = v.lease AND +jobs.state = 1
          RETURNING id, webhook_id, cause"
     );
     let fenced = Fenced::find_by_statement(tx.sql(&sql, [rows.into()]))

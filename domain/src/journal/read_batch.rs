@@ -2,9 +2,11 @@
 //! batch is being written the next one gathers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sea_orm::EntityTrait;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::chain;
@@ -18,6 +20,12 @@ use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, WriteTx};
 const BATCH: usize = 256;
 /// Reads that may wait for a batch; beyond it callers wait to be let in.
 const QUEUE: usize = 4096;
+/// Callers at the same time from which on a batch waits for those that the last one answered.
+const CROWD: usize = 4;
+/// How long it waits.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// Batches that do not wait after a wait in vain, at most.
+const MOST_SKIPPED: u32 = 64;
 
 /// A read to be journaled.
 pub struct ReadEntry {
@@ -79,14 +87,57 @@ impl ReadAudit {
     }
 }
 
+/// Callers who read one secret after the other. Half of them would come while the batch of the other half is written, and
+/// so on for ever: twice as many commits as it takes. A moment's wait for those who were just answered brings them
+/// together. Where it does not, because others come than went, it is given up for a while.
+#[derive(Debug, Default)]
+struct Company {
+    /// Callers who were there at the last commit: written down or waiting.
+    seen: usize,
+    /// Batches that do not wait, from now on and after the next wait in vain.
+    skips: u32,
+    penalty: u32,
+}
+
+impl Company {
+    /// Waits for most of those who were there before, if there were many.
+    async fn gather<T>(&mut self, queue: &mut mpsc::Receiver<T>, batch: &mut Vec<T>) {
+        if self.seen < CROWD {
+            return;
+        }
+        if self.skips > 0 {
+            self.skips -= 1;
+            return;
+        }
+        let (enough, until) = ((self.seen - self.seen / 8).min(BATCH), Instant::now() + PATIENCE);
+        while batch.len() < enough {
+            let room = enough - batch.len();
+            match timeout_at(until, queue.recv_many(batch, room)).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => {
+                    self.penalty = (self.penalty * 2).clamp(1, MOST_SKIPPED);
+                    self.skips = self.penalty;
+                    return;
+                }
+            }
+        }
+        self.penalty = self.penalty.saturating_sub(1);
+    }
+}
+
 async fn write_batches(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut company = Company::default();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
+        company.gather(&mut queue, &mut batch).await;
+        let count = batch.len();
         let (reads, waiters): (Vec<_>, Vec<_>) = batch.drain(..).map(|waiting| (waiting.read, waiting.written)).unzip();
         let written = write(&db, reads).await;
         if let Err(error) = &written {
             tracing::error!(%error, "reads could not be journaled");
         }
+        company.seen = count + queue.len();
         for waiter in waiters.into_iter().flatten() {
             let _ = waiter.send(written.is_ok());
         }
@@ -126,4 +177,63 @@ async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>) -> Resu
         .await?;
     tx.note_journal_row();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> (mpsc::Sender<u32>, mpsc::Receiver<u32>) {
+        mpsc::channel(QUEUE)
+    }
+
+    #[tokio::test]
+    async fn one_who_reads_alone_waits_for_nobody() {
+        let (_reads, mut queue) = queue();
+        let mut company = Company {
+            seen: CROWD - 1,
+            ..Company::default()
+        };
+        let begun = Instant::now();
+        let mut batch = vec![0];
+        company.gather(&mut queue, &mut batch).await;
+        assert!(begun.elapsed() < PATIENCE && batch == [0]);
+    }
+
+    #[tokio::test]
+    async fn those_who_were_answered_last_are_waited_for() {
+        let (reads, mut queue) = queue();
+        let mut company = Company {
+            seen: 16,
+            ..Company::default()
+        };
+        let mut batch = vec![0; 8];
+        tokio::spawn(async move {
+            for n in 0..8 {
+                reads.send(n).await.unwrap();
+            }
+        });
+        company.gather(&mut queue, &mut batch).await;
+        assert_eq!((batch.len(), company.skips), (14, 0));
+    }
+
+    #[tokio::test]
+    async fn a_wait_in_vain_is_not_repeated_at_once() {
+        let (reads, mut queue) = queue();
+        let mut company = Company {
+            seen: 16,
+            ..Company::default()
+        };
+        let mut batch = vec![0];
+        for skipped in [1, 2, 4] {
+            company.gather(&mut queue, &mut batch).await;
+            assert_eq!(company.skips, skipped);
+            reads.send(1).await.unwrap();
+            for _ in 0..skipped {
+                company.gather(&mut queue, &mut batch).await;
+            }
+            assert_eq!(batch, [0], "what came is for the next batch");
+            assert_eq!(queue.recv().await, Some(1));
+        }
+    }
 }

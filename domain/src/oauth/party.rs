@@ -86,7 +86,7 @@ async fn account(
     origin: &Origin,
 ) -> Outcome<Party> {
     let secret = secret.ok_or_else(refused)?;
-    let shown = authenticate(db, macs, secret.expose(), Shown::ApiKeyHeader, origin.clone(), None).await;
+    let shown = authenticate(db, macs, secret.expose(), Shown::ApiKeyHeader, origin.clone()).await;
     let caller = shown.map_err(|error| match error.code() {
         Some(ProblemCode::Unauthenticated) => refused(),
         Some(_) | None => Failure::Fault(error),

@@ -193,7 +193,7 @@ async fn shown(db: &Db, macs: &TokenMacKey, instance: &str, caller: &Caller, tex
     } else {
         let is_key = Token::parse(text).is_ok_and(|token| token.kind() == TokenKind::ServiceKey);
         let place = if is_key { Shown::ApiKeyHeader } else { Shown::Bearer };
-        authenticate::authenticate(db, macs, text, place, origin, None).await
+        authenticate::authenticate(db, macs, text, place, origin).await
     };
     match found {
         Ok(found) => Ok(Some(found)),

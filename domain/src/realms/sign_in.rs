@@ -67,7 +67,7 @@ async fn account(
 ) -> Result<Proved> {
     let id: ServiceAccountId = client_id.parse().map_err(|_| wrong_client())?;
     let text = secret.expose();
-    let shown = authenticate(with.db, with.macs, text, Shown::ApiKeyHeader, origin.clone(), None).await;
+    let shown = authenticate(with.db, with.macs, text, Shown::ApiKeyHeader, origin.clone()).await;
     let caller = shown.map_err(|error| match error.code() {
         Some(ProblemCode::Unauthenticated) => wrong_client(),
         Some(_) | None => error,

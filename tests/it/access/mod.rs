@@ -9,6 +9,7 @@ mod public;
 mod recall;
 mod revocation;
 mod second_factor;
+mod together;
 
 use std::collections::BTreeMap;
 

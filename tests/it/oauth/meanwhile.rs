@@ -17,7 +17,7 @@ async fn caller(t: &TestApp, window: &Client) -> Caller {
         panic!("a browser carries a cookie")
     };
     let macs = t.app().keys.token_mac();
-    authenticate(t.db(), macs, cookie, Shown::Cookie, Origin::system(), None)
+    authenticate(t.db(), macs, cookie, Shown::Cookie, Origin::system())
         .await
         .unwrap()
 }

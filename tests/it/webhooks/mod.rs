@@ -8,6 +8,7 @@ mod feed;
 mod health;
 mod lanes;
 mod libraries;
+mod queue;
 mod recovering;
 mod resending;
 mod retries;

@@ -34,7 +34,6 @@ enum NoSecrets {
 }
 
 /// Delivers webhooks.
-#[derive(Clone)]
 pub(crate) struct DeliverWebhook {
     pub(crate) db: Db,
     pub(crate) keys: Arc<KeyStore>,
@@ -43,10 +42,14 @@ pub(crate) struct DeliverWebhook {
     pub(crate) opened: Arc<SecretCache>,
 }
 
-/// What the deliveries of one batch share; `None` when it could not be loaded.
+/// What the deliveries of one batch share.
+#[derive(Default)]
 pub(crate) struct Batch {
+    /// `None` when it could not be loaded.
     material: Option<delivery::Material>,
     secrets: HashMap<WebhookId, Result<Arc<Secrets>, NoSecrets>>,
+    /// Bodies without hashes, which are the same for every endpoint.
+    bodies: HashMap<EventId, Bytes>,
 }
 
 impl DeliverWebhook {
@@ -57,18 +60,15 @@ impl DeliverWebhook {
             webhooks.extend(job.webhook_id);
             events.extend(job.event_id);
         }
-        let secrets = HashMap::new();
         if webhooks.is_empty() {
-            let material = None;
-            return Batch { material, secrets };
+            return Batch::default();
         }
         let (webhooks, events) = (webhooks.into_iter().collect(), events.into_iter().collect());
         let material = match delivery::material(&self.db, webhooks, events).await {
             Ok(material) => material,
             Err(error) => {
                 tracing::warn!(%error, "cannot load what deliveries need");
-                let material = None;
-                return Batch { material, secrets };
+                return Batch::default();
             }
         };
         let mut secrets = HashMap::new();
@@ -90,8 +90,11 @@ impl DeliverWebhook {
             }
             secrets.insert(id, loaded);
         }
-        let material = Some(material);
-        Batch { material, secrets }
+        Batch {
+            material: Some(material),
+            secrets,
+            bodies: HashMap::new(),
+        }
     }
 
     async fn secrets(&self, webhook: WebhookId) -> Result<Arc<Secrets>, NoSecrets> {
@@ -111,7 +114,7 @@ impl DeliverWebhook {
         }
     }
 
-    async fn deliver(self, job: Claimed, parcel: Parcel) -> Ending {
+    async fn deliver(self: Arc<Self>, job: Claimed, parcel: Parcel) -> Ending {
         let Parcel {
             webhook,
             event,
@@ -197,13 +200,19 @@ struct Parcel {
 
 impl Batch {
     /// What to do with one job of the batch.
-    pub(crate) fn step(&self, deliver: &DeliverWebhook, job: &Claimed) -> Step {
+    pub(crate) fn step(&mut self, deliver: &Arc<DeliverWebhook>, job: &Claimed) -> Step {
+        let Self {
+            material,
+            secrets,
+            bodies,
+        } = self;
+        let is_shared = secrets.len() > 1;
         let (Some(webhook), Some(event)) = (job.webhook_id, job.event_id) else {
             tracing::error!(job = %job.id, "a delivery without a webhook or an event");
             let why = "the job names no webhook or no event".to_owned();
             return Step::End(Ending::new(Verdict::Dead, "poison", Some(why)));
         };
-        let Some(material) = &self.material else {
+        let Some(material) = material else {
             return Step::Release;
         };
         let Some(webhook) = material.webhooks.get(&webhook) else {
@@ -215,7 +224,7 @@ impl Batch {
         if !webhook.enabled {
             return Step::Release;
         }
-        let secrets = match self.secrets.get(&webhook.id) {
+        let secrets = match secrets.get(&webhook.id) {
             Some(Ok(secrets)) => Arc::clone(secrets),
             Some(Err(NoSecrets::Unreachable)) | None => return Step::Release,
             Some(Err(NoSecrets::Broken)) => return Step::End(Ending::fault(&deliver.db, job)),
@@ -225,13 +234,20 @@ impl Batch {
             tracing::error!(webhook = %webhook.id, "a webhook has no secret to hash names of keys under");
             return Step::End(Ending::fault(&deliver.db, job));
         }
-        let body = match payload::body(event, names) {
-            Ok(body) => Bytes::from(body),
+        let body = match (names, bodies.get(&event.id)) {
+            (None, Some(body)) => Ok(body.clone()),
+            (_, _) => payload::body(event, names).map(Bytes::from),
+        };
+        let body = match body {
+            Ok(body) => body,
             Err(error) => {
                 tracing::error!(%error, job = %job.id, "cannot build the body of a delivery");
                 return Step::End(Ending::fault(&deliver.db, job));
             }
         };
+        if is_shared && names.is_none() {
+            bodies.entry(event.id).or_insert_with(|| body.clone());
+        }
         let parcel = Parcel {
             webhook: webhook.id,
             event: event.id,
@@ -239,7 +255,7 @@ impl Batch {
             body,
             secrets,
         };
-        Step::Run(Box::pin(deliver.clone().deliver(job.clone(), parcel)))
+        Step::Run(Box::pin(Arc::clone(deliver).deliver(job.clone(), parcel)))
     }
 }
 

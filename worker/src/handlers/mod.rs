@@ -24,7 +24,7 @@ pub(crate) use send_mail::SendMail;
 
 /// A handler for every kind of job.
 pub(crate) struct Handlers {
-    deliver: DeliverWebhook,
+    deliver: Arc<DeliverWebhook>,
     mail: Arc<SendMail>,
     reencrypt: Arc<Reencrypt>,
     recover: Arc<RecoverWebhook>,
@@ -42,7 +42,7 @@ impl Handlers {
         backup: BackUp,
     ) -> Self {
         Self {
-            deliver,
+            deliver: Arc::new(deliver),
             mail: Arc::new(mail),
             reencrypt: Arc::new(reencrypt),
             recover: Arc::new(recover),
@@ -53,7 +53,7 @@ impl Handlers {
 
     /// Looks at a claimed batch: reads payloads and loads what the jobs share, each thing once.
     pub(crate) async fn prepare(&self, batch: Vec<Taken>) -> Vec<(Taken, Step)> {
-        let deliveries = self.deliver.load(batch.iter().map(|taken| &taken.job)).await;
+        let mut deliveries = self.deliver.load(batch.iter().map(|taken| &taken.job)).await;
         let step = |taken: Taken| {
             let step = match serde_json::from_str(&taken.job.payload) {
                 Ok(Job::DeliverWebhookV1) => deliveries.step(&self.deliver, &taken.job),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Limits;
 use super::lane::{Lane, Slot, Waiter};
 use super::pace::Omen;
+use super::share::{Share, wanted};
 
 /// Jobs of one lane in one claim at most.
 const CLAIM_PER_LANE: usize = 256;
@@ -20,6 +21,8 @@ const CLAIM_PER_LANE: usize = 256;
 const LONGEST_HOLD: Duration = Duration::from_secs(5);
 /// What was learned of a lane is kept for so long after its last job.
 const MEMORY: Duration = Duration::from_mins(10);
+/// Lanes that have jobs left to begin are claimed from together, so often: a claim costs much the same for one as for all.
+pub(super) const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Slots, and the lanes that stand in line for them.
 struct Pool {
@@ -36,14 +39,14 @@ impl Pool {
     }
 }
 
-/// What one organisation holds.
-#[derive(Default)]
-struct Share {
-    /// Lanes that hold jobs.
-    lanes: usize,
-    running: usize,
-    /// Lanes that wait because the organisation holds all that it may.
-    parked: VecDeque<Arc<str>>,
+/// How much there is to claim for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urge {
+    /// There is no lane to claim from, or no room for what it gives.
+    Nothing,
+    /// There are lanes, and all of them have jobs left to begin.
+    Patient,
+    Pressing,
 }
 
 pub(super) struct Lanes {
@@ -52,6 +55,10 @@ pub(super) struct Lanes {
     room: usize,
     /// Lanes to be claimed from.
     queue: VecDeque<Arc<str>>,
+    /// When lanes were last taken from the queue.
+    taken_at: Option<Instant>,
+    /// One of those in the queue has nothing left to begin.
+    is_pressing: bool,
     known: HashMap<Arc<str>, Lane>,
     holds: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
     quick: Pool,
@@ -65,6 +72,8 @@ impl Lanes {
             limits,
             room: limits.claimable(),
             queue: VecDeque::new(),
+            taken_at: None,
+            is_pressing: false,
             known: HashMap::new(),
             holds: BinaryHeap::new(),
             quick: Pool::new(limits.slots),
@@ -92,6 +101,7 @@ impl Lanes {
         let Some(lane) = self.known.get_mut(name) else { return };
         if lane.is_rung && !lane.is_queued && wanted(lane, &self.shares, &self.limits, 0) > 0 {
             lane.is_queued = true;
+            self.is_pressing |= lane.claimed == 0;
             self.queue.push_back(Arc::clone(name));
         } else if lane.is_idle() && !self.limits.adapts {
             self.known.remove(name);
@@ -121,12 +131,39 @@ impl Lanes {
         self.holds.peek().map(|Reverse((until, _))| *until)
     }
 
-    /// Whether there is a lane to claim from, and room for what it gives.
+    /// Whether it is time to claim.
     pub(super) fn is_ready(&self) -> bool {
-        self.room > 0 && !self.queue.is_empty()
+        match self.urge() {
+            Urge::Nothing => false,
+            Urge::Patient => self.due().is_none_or(|due| due <= Instant::now()),
+            Urge::Pressing => true,
+        }
+    }
+
+    /// How much there is to claim for.
+    pub(super) fn urge(&self) -> Urge {
+        if self.room == 0 || self.queue.is_empty() {
+            Urge::Nothing
+        } else if self.is_pressing {
+            Urge::Pressing
+        } else {
+            Urge::Patient
+        }
+    }
+
+    /// When lanes that are not pressing are claimed from; `None` is at once.
+    fn due(&self) -> Option<Instant> {
+        self.taken_at.filter(|_| self.limits.adapts).map(|at| at + TOGETHER)
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let due = self.due().filter(|_| self.urge() == Urge::Patient);
+        due.into_iter().chain(self.next_hold()).min()
     }
 
     pub(super) fn take(&mut self, max: usize) -> Vec<(String, u32)> {
+        self.taken_at = Some(Instant::now());
         let taken = self.queue.len().min(max);
         let share = self.room.checked_div(taken).unwrap_or(0).max(1);
         let mut asked = Vec::with_capacity(taken);
@@ -157,6 +194,8 @@ impl Lanes {
             self.room -= jobs;
             asked.push((name.to_string(), u32::try_from(jobs).unwrap_or(u32::MAX)));
         }
+        // Whoever found no place in this claim does not wait for the next.
+        self.is_pressing = !self.queue.is_empty();
         asked
     }
 
@@ -291,6 +330,7 @@ impl Lanes {
                 self.shares.entry(org).or_default().running += 1;
             }
             lane.claimed = lane.claimed.saturating_sub(1);
+            self.is_pressing |= lane.is_queued && lane.claimed == 0;
             lane.running += 1;
             if !lane.waiting.is_empty() && lane.running < lane.window() {
                 lane.is_in_line = true;
@@ -318,6 +358,7 @@ impl Lanes {
         self.give_room(1);
         if let Some(lane) = self.known.get_mut(name) {
             lane.claimed = lane.claimed.saturating_sub(1);
+            self.is_pressing |= lane.is_queued && lane.claimed == 0;
         }
         self.unseated(name, org);
         self.enqueue(name);
@@ -367,21 +408,6 @@ impl Lanes {
     pub(super) fn knows_nothing(&self) -> bool {
         self.known.is_empty() && self.shares.is_empty()
     }
-}
-
-/// How many more jobs of a lane to claim, when so many lanes of its organisation are `queued`. What an organisation may
-/// have claimed ahead is shared among its lanes, so that it does not fill the room of all with what waits for its own
-/// slots. Of its share a lane gets nothing before half of it is used up.
-fn wanted(lane: &Lane, shares: &HashMap<OrgId, Share>, limits: &Limits, queued: usize) -> usize {
-    if lane.held_until.is_some() {
-        return 0;
-    }
-    let lanes = lane.org.and_then(|org| shares.get(&org)).map_or(0, |share| share.lanes);
-    let fair = (limits.ahead_per_org() / lanes.max(queued).max(1)).max(1);
-    if lane.claimed > fair / 2 {
-        return 0;
-    }
-    lane.wants().min(fair - lane.claimed)
 }
 
 fn count(jobs: u32) -> usize {

@@ -9,6 +9,7 @@ mod lane;
 mod lanes;
 mod pace;
 mod seat;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -103,6 +104,19 @@ impl Ring {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes what is known, and wakes who waits to claim if there is more to claim for than before: most jobs begin and
+    /// end while enough is claimed, and nobody need look then.
+    fn change(&self, change: impl FnOnce(&mut Lanes)) {
+        let mut lanes = self.lanes();
+        let before = lanes.urge();
+        change(&mut lanes);
+        let now = lanes.urge();
+        drop(lanes);
+        if now > before {
+            self.wake.notify_one();
+        }
+    }
+
     /// Whether a lane runs one job at a time, and the next when the result of that is written.
     pub(crate) fn is_single(&self) -> bool {
         self.is_single
@@ -114,18 +128,19 @@ impl Ring {
         self.wake.notify_one();
     }
 
-    /// Waits until there is a lane to claim from and room for its jobs. For one waiter.
+    /// Waits until there is a lane to claim from and room for its jobs, and a moment longer for others as long as none has
+    /// run out of jobs. For one waiter.
     pub(crate) async fn ready(&self) {
         loop {
-            let next_hold = {
+            let next_look = {
                 let mut lanes = self.lanes();
                 lanes.let_go();
                 if lanes.is_ready() {
                     return;
                 }
-                lanes.next_hold()
+                lanes.next_look()
             };
-            match next_hold {
+            match next_look {
                 None => self.wake.notified().await,
                 Some(until) => tokio::select! {
                     () = self.wake.notified() => {}

@@ -23,12 +23,15 @@ pub(crate) enum Omen {
     Neither,
 }
 
-/// A window that grows by one with every window's worth of good results, and is halved by a bad one.
+/// A window that is halved by a bad result. Until the first one it grows with every good result, so that it is as wide as it
+/// may be after a few round trips; from then on with every window's worth of them.
 #[derive(Debug)]
 pub(super) struct Pace {
     window: usize,
     most: usize,
     adapts: bool,
+    /// Nothing bad has come yet.
+    is_fresh: bool,
     /// Good results since the window last changed.
     good: usize,
     /// Results to come of jobs that began before the window was halved: they must not halve it again.
@@ -47,6 +50,7 @@ impl Pace {
             window: if adapts { FIRST_WINDOW.min(most) } else { most },
             most,
             adapts,
+            is_fresh: true,
             good: 0,
             past: 0,
             bad: 0,
@@ -85,6 +89,7 @@ impl Pace {
     pub(super) fn restart(&mut self) {
         if self.adapts {
             self.window = 1;
+            self.is_fresh = false;
             (self.good, self.past) = (0, 0);
         }
     }
@@ -103,7 +108,8 @@ impl Pace {
         match omen {
             Omen::Good => {
                 self.good += 1;
-                if self.good >= self.window && self.window < self.most {
+                let is_due = self.is_fresh || self.good >= self.window;
+                if is_due && self.window < self.most {
                     self.window += 1;
                     self.good = 0;
                 }
@@ -111,6 +117,7 @@ impl Pace {
             Omen::Bad if is_past => {}
             Omen::Bad => {
                 self.window = (self.window / 2).max(1);
+                self.is_fresh = false;
                 (self.good, self.past) = (0, others);
             }
             Omen::Neither => {}
@@ -131,8 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_by_one_a_round_and_no_further_than_it_may() {
+    fn it_grows_with_every_good_result_as_long_as_none_is_bad() {
         let mut pace = Pace::new(8, true);
+        assert_eq!(pace.window(), 4);
+        run(&mut pace, Omen::Good, 1);
+        assert_eq!(pace.window(), 5);
+        run(&mut pace, Omen::Neither, 10);
+        assert_eq!(pace.window(), 5);
+        run(&mut pace, Omen::Good, 2);
+        assert_eq!(pace.window(), 7);
+        run(&mut pace, Omen::Good, 1000);
+        assert_eq!(pace.window(), 8);
+    }
+
+    #[test]
+    fn after_a_bad_result_it_grows_by_one_a_round_and_no_further_than_it_may() {
+        let mut pace = Pace::new(8, true);
+        run(&mut pace, Omen::Good, 4);
+        run(&mut pace, Omen::Bad, 1);
         assert_eq!(pace.window(), 4);
         run(&mut pace, Omen::Good, 4);
         assert_eq!(pace.window(), 5);
@@ -142,6 +165,16 @@ mod tests {
         assert_eq!(pace.window(), 5);
         run(&mut pace, Omen::Good, 1000);
         assert_eq!(pace.window(), 8);
+    }
+
+    #[test]
+    fn one_that_began_anew_grows_by_one_a_round() {
+        let mut pace = Pace::new(8, true);
+        pace.restart();
+        run(&mut pace, Omen::Good, 1);
+        assert_eq!(pace.window(), 2);
+        run(&mut pace, Omen::Good, 1);
+        assert_eq!(pace.window(), 2);
     }
 
     #[test]
@@ -162,7 +195,7 @@ mod tests {
         let mut pace = Pace::new(32, true);
         assert_eq!(pace.ahead(), 4);
         pace.ended(Omen::Good, Duration::from_millis(20), 0);
-        assert_eq!(pace.ahead(), 40);
+        assert_eq!(pace.ahead(), 50);
         run(&mut pace, Omen::Good, 1000);
         assert_eq!((pace.ahead(), pace.is_slow()), (256, false));
         pace.ended(Omen::Bad, Duration::from_secs(20), 0);

@@ -48,7 +48,7 @@ impl Seat {
         if matches!(self.place, Place::Claimed) {
             let (turn, told) = oneshot::channel();
             self.place = Place::Waiting(told);
-            self.ring.lanes().wait(&self.lane, self.org, turn);
+            self.ring.change(|lanes| lanes.wait(&self.lane, self.org, turn));
         }
         if let Place::Waiting(told) = &mut self.place {
             self.place = match told.await {
@@ -73,20 +73,18 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut lanes = self.ring.lanes();
-        match &mut self.place {
-            Place::Claimed => lanes.given_up(&self.lane, self.org),
+        let Self { ring, lane, org, place } = self;
+        ring.change(|lanes| match place {
+            Place::Claimed => lanes.given_up(lane, *org),
             Place::Waiting(told) => {
                 // Closed first: a turn that comes later would be given to nobody.
                 told.close();
                 match told.try_recv() {
-                    Ok(slot) => lanes.ended(&self.lane, self.org, slot, None),
-                    Err(_) => lanes.given_up(&self.lane, self.org),
+                    Ok(slot) => lanes.ended(lane, *org, slot, None),
+                    Err(_) => lanes.given_up(lane, *org),
                 }
             }
-            Place::Running { slot, since: _, result } => lanes.ended(&self.lane, self.org, *slot, *result),
-        }
-        drop(lanes);
-        self.ring.wake.notify_one();
+            Place::Running { slot, since: _, result } => lanes.ended(lane, *org, *slot, *result),
+        });
     }
 }

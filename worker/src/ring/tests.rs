@@ -114,18 +114,18 @@ async fn so_many_jobs_of_a_lane_run_at_once_as_its_window_allows() {
     let mut fifth = Seat::new(&ring, "a", None);
     assert!(!begins(&mut fifth).await);
     drop(fifth);
-    // Four good results make room for a fifth job.
+    // Four good results make room for four more.
     for mut seat in seats {
         seat.ended(Omen::Good);
     }
     ring.rung("a");
-    assert!(ring.take(1)[0].1 > 4, "a quick lane is claimed ahead");
-    let mut seats: Vec<Seat> = (0..6).map(|_| Seat::new(&ring, "a", None)).collect();
+    assert!(ring.take(1)[0].1 > 8, "a quick lane is claimed ahead");
+    let mut seats: Vec<Seat> = (0..10).map(|_| Seat::new(&ring, "a", None)).collect();
     let mut running = 0;
     for seat in &mut seats {
         running += usize::from(begins(seat).await);
     }
-    assert_eq!(running, 5);
+    assert_eq!(running, 8);
 }
 
 #[tokio::test]
@@ -245,6 +245,59 @@ async fn a_lane_that_is_held_is_claimed_from_when_its_time_has_come() {
     ring.ready().await;
     assert!(since.elapsed() >= Duration::from_millis(300));
     assert_eq!(ring.take(1).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_with_jobs_left_to_begin_are_claimed_from_together() {
+    let ring = adaptive(64, 32);
+    for mut seat in claim(&ring, "a", None, 4) {
+        assert!(begins(&mut seat).await);
+        seat.ended(Omen::Good);
+    }
+    // It is quick, so much of it is claimed ahead.
+    ring.rung("a");
+    let asked = ring.take(1)[0].1;
+    assert_eq!(asked, 64);
+    ring.settle("a", asked, &news(asked, true));
+    let mut seats: Vec<Seat> = (0..asked).map(|_| Seat::new(&ring, "a", None)).collect();
+    for mut seat in seats.drain(..40) {
+        assert!(begins(&mut seat).await);
+        seat.ended(Omen::Good);
+    }
+    let since = tokio::time::Instant::now();
+    ring.ready().await;
+    assert!(since.elapsed() >= lanes::TOGETHER);
+    let asked = ring.take(1)[0].1;
+    assert_eq!(asked, 40);
+    ring.settle("a", asked, &news(0, false));
+    ring.rung("b");
+    let at_once = tokio::time::timeout(Duration::ZERO, ring.ready()).await;
+    assert!(at_once.is_ok(), "whoever has nothing does not wait for others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_runs_out_while_it_waits_for_others_waits_no_longer() {
+    let ring = adaptive(64, 1);
+    for mut seat in claim(&ring, "a", None, 1) {
+        assert!(begins(&mut seat).await);
+        seat.ended(Omen::Good);
+    }
+    ring.rung("a");
+    let asked = ring.take(1)[0].1;
+    ring.settle("a", asked, &news(2, true));
+    let (mut first, mut second) = (Seat::new(&ring, "a", None), Seat::new(&ring, "a", None));
+    assert!(begins(&mut first).await);
+    let waiting = async {
+        let since = tokio::time::Instant::now();
+        ring.ready().await;
+        since.elapsed()
+    };
+    let running_out = async {
+        drop(first);
+        begins(&mut second).await
+    };
+    let (waited, has_begun) = tokio::join!(waiting, running_out);
+    assert!(has_begun && waited < lanes::TOGETHER, "{waited:?}");
 }
 
 #[tokio::test]

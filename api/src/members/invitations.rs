@@ -95,12 +95,15 @@ impl InvitationsApi {
 
     async fn accept_as_newcomer(&self, token: &str, body: InviteAcceptance) -> Result<InviteAccepted, ApiError> {
         let InviteAcceptance {
-            email: _,
+            email,
             password,
             first_name,
             last_name,
             transport,
         } = body;
+        if email.is_some() {
+            return Err(Problem::field("email", "unknown", "is the invited address: it cannot be chosen").into());
+        }
         let (app, transport) = (&self.0, transport.into());
         let address = accepting::newcomer(&app.db, app.keys.token_mac(), token).await?;
         require_not_closed(app.registration)?;

@@ -36,13 +36,12 @@ pub async fn list(
 ) -> Result<CursorPage<event::Model>> {
     let before = filter.before_seq;
     let narrowed = narrowed(ledger, filter);
-    let total = match &narrowed {
-        Some(query) => query.clone().count(from.conn()).await?,
+    let total = if let Some(query) = &narrowed {
+        query.clone().count(from.conn()).await?
+    } else {
         // The numbers have no gaps: the newest is the count, however long the ledger, but for those that are gone.
-        None => {
-            let newest = head(from, ledger).await?.map_or(0, |head| head.seq);
-            u64::try_from(newest - begins_after(from, ledger).await?).unwrap_or(0)
-        }
+        let newest = head(from, ledger).await?.map_or(0, |head| head.seq);
+        u64::try_from(newest - begins_after(from, ledger).await?).unwrap_or(0)
     };
     let mut query = narrowed.unwrap_or_else(|| all(ledger));
     if let Some(before) = before {

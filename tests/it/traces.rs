@@ -206,7 +206,7 @@ on_each_backend! {
 /// How long one request takes.
 async fn took(client: &Client, path: &str, status: u16) -> Duration {
     let began = Instant::now();
-    client.get(path).await.expect(status);
+    let _ = client.get(path).await.expect(status);
     began.elapsed()
 }
 

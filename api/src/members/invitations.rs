@@ -101,11 +101,11 @@ impl InvitationsApi {
             last_name,
             transport,
         } = body;
-        if email.is_some() {
-            return Err(Problem::field("email", "unknown", "is the invited address: it cannot be chosen").into());
-        }
         let (app, transport) = (&self.0, transport.into());
         let address = accepting::newcomer(&app.db, app.keys.token_mac(), token).await?;
+        if email.is_some_and(|said| !said.trim().eq_ignore_ascii_case(&address)) {
+            return Err(Problem::field("email", "conflict", "must be the address that was invited").into());
+        }
         require_not_closed(app.registration)?;
         let required = || {
             Problem::field(

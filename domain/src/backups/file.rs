@@ -185,10 +185,13 @@ pub(super) enum Line {
     End,
 }
 
+/// What a store gives, measured, opened and unpacked.
+type Unpacked = Decoder<'static, BufReader<Opener<BufReader<Measured<Source>>>>>;
+
 /// A backup that is being read.
 pub(super) struct Reader {
     pub(super) header: Header,
-    lines: BufReader<Decoder<'static, BufReader<Opener<BufReader<Measured<Source>>>>>>,
+    lines: BufReader<Unpacked>,
     line: String,
 }
 

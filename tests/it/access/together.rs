@@ -2,7 +2,7 @@
 
 use domain::crypto::token::{Token, TokenKind};
 use domain::kernel::Rng;
-use harness::{Client, TestApp, on_both};
+use harness::{Client, on_both};
 use serde_json::json;
 use tokio::task::JoinSet;
 

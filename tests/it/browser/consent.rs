@@ -1,7 +1,7 @@
 //! Applications of others ask for consent.
 
+use harness::on_both;
 use harness::people::PASSWORD;
-use harness::{TestApp, on_both};
 use serde_json::json;
 
 use super::portal;

@@ -45,9 +45,9 @@ async fn assert_unmoved(tenant: &Tenant, receiver: &Receiver, db: &Db) {
 
 /// Asserts that what workers date with their wrong clocks is dated right: receivers refuse what is minutes old, or to come.
 fn assert_dated_right(tenant: &Tenant, receiver: &Receiver) {
-    let received = receiver.received();
-    assert!(!received.is_empty());
-    for one in received {
+    let requests = receiver.received();
+    assert!(!requests.is_empty());
+    for one in requests {
         assert!(
             one.is_signed_with(&tenant.signing_secret),
             "dated {}, and it is {:?}",

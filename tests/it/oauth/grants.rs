@@ -95,7 +95,7 @@ on_both! {
             t.anonymous().bearer(&tokens.at("/access_token")).get("/v1/orgs").await.expect(200).ok();
             client.renews(&t, &tokens.at("/refresh_token")).await.expect(200).ok();
         }
-        assert_eq!(ids(&dana.get(GRANTS).await.expect(200).json()), [other.id.clone()]);
+        assert_eq!(ids(&dana.get(GRANTS).await.expect(200).json()), std::slice::from_ref(&other.id));
         dana.delete(&path).await.problem(404, "not_found");
     }
 

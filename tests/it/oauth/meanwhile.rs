@@ -71,7 +71,7 @@ async fn happens(t: &TestApp, what: &str, dana: &Person, window: &Client) {
         }
         _ => {
             t.sql("UPDATE users SET disabled_at = 1 WHERE first_name = 'dana'")
-                .await
+                .await;
         }
     }
 }

@@ -93,7 +93,7 @@ impl Gate {
     pub fn is_in_org(self) -> bool {
         let is_outside = matches!(
             self,
-            Self::Any
+            Self::AnyScope(_)
                 | Self::Person
                 | Self::Session
                 | Self::OwnToken

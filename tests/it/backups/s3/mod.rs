@@ -47,6 +47,8 @@ fn store() -> &'static str {
         let mut url = String::new();
         BufReader::new(said).read_line(&mut url).expect("where it listens");
         assert!(url.starts_with("http://127.0.0.1:"), "the store did not start: {url}");
+        // It ends with us.
+        std::thread::spawn(move || child.wait());
         url.trim().to_owned()
     })
 }

@@ -56,7 +56,7 @@ impl Claim {
             return Err(Problem::field(
                 "Idempotency-Key",
                 "format",
-                "must be 1 to 255 printable ASCII characters",
+                "must be 1 to 255 printable ASCII characters without spaces",
             )
             .into());
         }

@@ -30,8 +30,10 @@ impl Node {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = spawn_for_life(command).expect("start Node");
         let said = child.stdout.take().expect("its output");
-        let mut url = String::new();
-        BufReader::new(said).read_line(&mut url).expect("where it listens");
+        let (mut url, mut said) = (String::new(), BufReader::new(said));
+        said.read_line(&mut url).expect("where it listens");
+        // Whoever prints to a pipe that is closed dies of it.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         assert!(url.starts_with("http://127.0.0.1:"), "{script} did not start: {url}");
         Self {
             url: url.trim().to_owned(),

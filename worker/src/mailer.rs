@@ -220,14 +220,25 @@ async fn write(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     options.mode(0o600);
-    let mut file = options.open(&unfinished).await?;
+    let file = options.open(&unfinished).await?;
+    let written = match fill(file, bytes).await {
+        Ok(()) => fs::rename(&unfinished, &path).await,
+        Err(error) => Err(error),
+    };
+    if written.is_err() {
+        // Its bytes fill a disk that may be full already.
+        let _ = fs::remove_file(&unfinished).await;
+    }
+    written?;
+    tracing::info!(path = %path.display(), "no mail server is set: a mail was written to a file");
+    Ok(())
+}
+
+async fn fill(mut file: fs::File, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes).await?;
     // The write goes on behind our back, and only this tells of one that failed: what follows does not.
     file.flush().await?;
-    file.sync_all().await?;
-    fs::rename(&unfinished, &path).await?;
-    tracing::info!(path = %path.display(), "no mail server is set: a mail was written to a file");
-    Ok(())
+    file.sync_all().await
 }
 
 #[cfg(test)]

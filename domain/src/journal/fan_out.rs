@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::entity::event;
 use super::{Action, subscribes};
-use crate::jobs::{self, Cause, Job, NewJob};
+use crate::jobs::{Cause, Job, NewJob};
 use crate::kernel::id::{EnvId, OrgId, ProjectId, WebhookId};
 use crate::kernel::{Backend, Error, Reads, Result, WriteTx};
 
@@ -58,10 +58,10 @@ struct Listener {
     filters: String,
 }
 
-/// Makes one job for each webhook that wants the event.
-pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) -> Result<()> {
+/// One job for each webhook that wants the event, to be emitted once the event has its number.
+pub(super) async fn deliveries(tx: &WriteTx, action: Action, row: &event::Model) -> Result<Vec<NewJob>> {
     if !action.is_deliverable() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // The lock makes a webhook that is being deleted wait for us, so that it cancels the jobs made here.
     let lock = match tx.backend() {
@@ -81,7 +81,7 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
         let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
         let subscribed = events.iter().any(|name| subscribes(name, action));
         if subscribed && filter.admits(row) {
-            let job = NewJob {
+            jobs.push(NewJob {
                 job: Job::DeliverWebhookV1,
                 lane: id.0.simple().to_string(),
                 org_id: Some(OrgId(row.ledger_id)),
@@ -89,10 +89,8 @@ pub(super) async fn fan_out(tx: &WriteTx, action: Action, row: &event::Model) ->
                 event_id: Some(row.id),
                 cause: Cause::Event,
                 idempotency_key: format!("{}:{}", row.id.0.simple(), id.0.simple()),
-            };
-            jobs.push((row.seq, job));
+            });
         }
     }
-    jobs::emit_in_order(tx, jobs).await?;
-    Ok(())
+    Ok(jobs)
 }

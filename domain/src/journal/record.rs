@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
+use crate::jobs;
 use crate::kernel::id::{
     AclRuleId, BackupId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId,
     ProjectId, RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId,
@@ -269,9 +270,10 @@ pub async fn record(tx: &WriteTx, origin: &Origin, entry: Entry) -> Result<Recor
     let (ledger, action) = (entry.ledger, entry.action);
     let id: EventId = tx.new_id()?;
     let mut row = row(id, tx.now(), origin, entry)?;
-    fan_out::fan_out(tx, action, &row).await?;
+    let deliveries = fan_out::deliveries(tx, action, &row).await?;
     let (seq, prev_hash) = advance(tx, ledger, 1).await?;
     row.seq = seq;
+    jobs::emit_in_order(tx, deliveries.into_iter().map(|job| (seq, job)).collect()).await?;
     row.prev_hash = prev_hash;
     row.hash = chain::hash(&row).to_vec();
     set_head(tx, ledger, &row.hash).await?;

@@ -145,6 +145,9 @@ on_each_backend! {
         // And nobody tells us.
         t.stripe.control("delivery", json!({ "mode": "drop" })).await;
         t.stripe.control("delete_customer", json!({ "customer": gone })).await;
+        // It is found at the next look.
+        t.advance(Duration::from_hours(25));
+        t.expect_plan("acme", "free").await;
         let first = page(acme.owner.client(), &acme, "team").await;
         assert_eq!(page(acme.owner.client(), &acme, "team").await, first, "who asks again gets the same page");
         assert_eq!(count(&t, "customers").await, 2);

@@ -134,6 +134,21 @@ fn two_hundred_clients_lose_no_request_while_an_api_stops() {
     });
 }
 
+/// Connections to a port of this machine whose bytes have all been read.
+fn arrived(port: u16) -> usize {
+    const ESTABLISHED: &str = "01";
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the connections of this machine");
+    let local = format!(":{port:04X}");
+    let is_read = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (at, _, state) = (fields.next(), fields.next(), fields.next());
+        let queues = fields.next().and_then(|queues| queues.split_once(':'));
+        let is_ours = at.is_some_and(|at| at.ends_with(&local)) && state == Some(ESTABLISHED);
+        is_ours && queues.is_some_and(|(_, unread)| unread.bytes().all(|digit| digit == b'0'))
+    };
+    table.lines().filter(is_read).count()
+}
+
 #[test]
 fn what_has_arrived_is_answered_without_any_notice() {
     processes::run(async {
@@ -150,7 +165,16 @@ fn what_has_arrived_is_answered_without_any_notice() {
                 answer.map(|answer| answer.status())
             });
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        let port = api
+            .url
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("a port");
+        within(Duration::from_secs(20), "all of them have arrived", || async {
+            arrived(port) >= CLIENTS
+        })
+        .await;
         api.process.signal("TERM");
         let mut statuses = Vec::new();
         while let Some(ended) = clients.join_next().await {

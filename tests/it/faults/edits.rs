@@ -16,7 +16,7 @@ const A_WHILE: Duration = Duration::from_millis(1500);
 
 /// A webhook with a slow receiver and more events than it can take at once.
 async fn busy(acme: &Org<'_>, receiver: &Receiver) -> (String, EnvPath) {
-    receiver.answer(204, Duration::from_secs(1));
+    receiver.answer(204, Duration::from_secs(5));
     let env = acme.project("web").await.env("production");
     let body = json!({ "url": receiver.url, "events": ["secret.*"] });
     let made: Answer = acme.owner.post(&acme.path("/webhooks"), body).await.expect(201);

@@ -112,7 +112,7 @@ async fn rotation_under_kills(mut running: Running) {
 
     let felt = (load.done(), load.unanswered(), reads, rotations);
     assert!(
-        felt.0 > 100 && felt.1 > 0 && felt.2 > 100 && felt.3 > 1,
+        felt.0 > 20 && felt.1 > 0 && felt.2 > 20 && felt.3 > 1,
         "writes, cut, reads, rotations: {felt:?}"
     );
     let refused = load.refused();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Doer, Gate, Operation, change, read, write};
+use super::{Doer, Gate, Operation, ask, change, read, write};
 
 /// Has every delivery given up.
 const GIVEN_UP: &str = "UPDATE jobs SET state = 3 WHERE kind = 'webhook'";
@@ -79,6 +79,6 @@ pub(super) const ROWS: &[Operation] = &[
     )),
     Operation {
         prepare: Some(OIDC),
-        ..by_root(write("test_admin_oidc", Gate::Superuser, 200, |_, _| json!({})))
+        ..by_root(ask("test_admin_oidc", Gate::Superuser, |_, _| json!({})))
     },
 ];

@@ -217,4 +217,6 @@ pub const JOURNALED_READS: &[&str] = &[
     "export_secrets",
     "verify_project",
     "validate_template",
+    "test_org_sso",
+    "test_admin_oidc",
 ];

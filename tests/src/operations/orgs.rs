@@ -59,7 +59,7 @@ pub(super) const ROWS: &[Operation] = &[
     },
     Operation {
         prepare: Some(SSO),
-        ..write("test_org_sso", Gate::OrgSession(OrgUpdate), 200, |_, _| json!({}))
+        ..ask("test_org_sso", Gate::OrgSession(OrgUpdate), |_, _| json!({}))
     },
     read("list_roles", Gate::Org(OrgRead)),
     write(

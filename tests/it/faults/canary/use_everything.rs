@@ -91,7 +91,9 @@ async fn mail(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir:
     let folder = dir.join("data/mail");
     let links = || {
         let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        // The others are being written.
+        let whole = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "eml"));
+        let texts = whole.filter_map(|file| std::fs::read_to_string(file.path()).ok());
         // Long lines are folded in a mail.
         let texts: Vec<String> = texts
             .map(|text| text.replace("=\r\n", "").replace("=3D", "="))
@@ -324,7 +326,7 @@ async fn realm(canaries: &mut Canaries, anonymous: &Client, person: &Client) {
     person.patch("/v1/orgs/realm", on).await.expect(200).ok();
     let reader = json!({ "email": "reader@example.com", "password": password });
     person
-        .with("Idempotency-Key", "realm user")
+        .with("Idempotency-Key", "realm-user")
         .post("/v1/orgs/realm/users", reader)
         .await
         .expect(201)
@@ -334,7 +336,7 @@ async fn realm(canaries: &mut Canaries, anonymous: &Client, person: &Client) {
     let signed_in = anonymous.post(tokens, grant).await.expect(200);
     let (access, refresh) = note_session(canaries, "user of a realm", &signed_in);
     let trade = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
-    let once = anonymous.with("Idempotency-Key", "realm refresh");
+    let once = anonymous.with("Idempotency-Key", "realm-refresh");
     let (_, last) = note_session(
         canaries,
         "user of a realm, again",

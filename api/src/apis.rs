@@ -77,6 +77,7 @@ pub const SECRET_FIELDS: &[&str] = &[
     "AcceptedInvite.access_token",
     "AcceptedInvite.refresh_token",
     // Hashes of the audit log's chain: public, they prove that nothing was altered.
+    "AuditAnchor.hash",
     "AuditEvent.hash",
     "AuditVerification.head_hash",
 ];

@@ -62,8 +62,10 @@ impl Dispatcher {
 
     async fn claim(&self, asked: &[(String, u32)]) -> domain::kernel::Result<Vec<Taken>> {
         // Read before the claim: the lease cannot end earlier than counted from here.
-        let (at, claimed_at) = (self.db.queue_now(), Instant::now());
+        let at = self.db.queue_now();
         let Claim { jobs, lanes } = jobs::claim(&self.db, asked, &self.name).await?;
+        // Read after it: what waits for its turn is counted from a later instant, and nothing begins early.
+        let claimed_at = Instant::now();
         self.metrics.claimed(self.kind, jobs.len());
         // The seats hold what the claim took; they are made before the ring hears of it, and nothing is lost in between.
         let mut taken = Vec::with_capacity(jobs.len());

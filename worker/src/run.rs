@@ -36,7 +36,7 @@ pub(crate) struct Taken {
     pub(crate) job: Claimed,
     /// When it was claimed, at the latest; the lease counts from here.
     pub(crate) at: Timestamp,
-    /// The same by the steady clock of this machine.
+    /// When the claim had been made, by the steady clock of this machine; waits count from here.
     pub(crate) claimed_at: Instant,
     pub(crate) seat: Seat,
     /// Its lane gives the next job when the result of this one is written.

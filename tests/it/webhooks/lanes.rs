@@ -60,9 +60,8 @@ on_each_backend! {
         // Somebody who wants to know now is answered now.
         let tested = acme.owner.post(&path(&acme, &made, "/test"), json!({})).await.expect(200);
         assert_eq!(tested.at("/attempts/0/status"), "500");
-        let told: Vec<_> = receiver.received().iter().map(|request| request.json()).collect();
-        let types: Vec<_> = told.iter().map(|event| &event["type"]).collect();
-        assert_eq!(types, ["project.created", "webhook.tested"], "the first event, and the test: {told:?}");
+        let types: Vec<_> = receiver.received().iter().map(|request| request.json()["type"].clone()).collect();
+        assert_eq!(types, ["project.created", "webhook.tested"], "the first event, and the test");
         receiver.answer(204, Duration::ZERO);
         t.advance(Duration::from_secs(7));
         let requests = receiver.expect(6).await;

@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Response};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::client_ip::network;
 use crate::http::connection::{Exchange, Patience, PatientStream, while_sending};
+use crate::http::leftover::Leftover;
 
 /// Pause after a failed accept, so that running out of file descriptors does not spin.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
@@ -184,10 +186,16 @@ async fn connection<E>(
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let in_flight = exchange.begin();
         let addresses = (LocalAddr(Addr::SocketAddr(local)), RemoteAddr(Addr::SocketAddr(peer)));
-        let request = poem::Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+        let mut request = poem::Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+        let leftover = Leftover::watch(&mut request);
         let endpoint = endpoint.clone();
         async move {
-            let response = hyper::Response::from(endpoint.get_response(request).await);
+            let mut response = endpoint.get_response(request).await;
+            if !leftover.read_off().await {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            let response = hyper::Response::from(response);
             Ok::<_, Infallible>(response.map(|body| while_sending(body, in_flight)))
         }
     });

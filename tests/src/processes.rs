@@ -60,10 +60,14 @@ pub fn run_for<F: Future<Output = ()>>(limit: Duration, test: F) {
     runtime.shutdown_background();
 }
 
-/// A binary of the workspace, beside the test's own.
+/// A binary of the workspace: beside the test's own, or in the folder that `STRONGROOM_TEST_PROGRAMS` names, when they
+/// are to be those that were compiled with optimisation.
 fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
-    let folder = own.parent().and_then(Path::parent).expect("the folder of the build");
+    let folder = match std::env::var_os("STRONGROOM_TEST_PROGRAMS") {
+        Some(folder) => PathBuf::from(folder),
+        None => own.ancestors().nth(2).expect("the folder of the build").to_owned(),
+    };
     let path = folder.join(name);
     assert!(
         path.exists(),

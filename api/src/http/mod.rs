@@ -14,6 +14,8 @@ pub mod head;
 pub mod headers;
 pub mod idempotency;
 pub mod json;
+pub mod leftover;
+
 pub mod metrics;
 pub mod optional_body;
 pub mod page;

@@ -254,6 +254,54 @@ async fn a_declared_gigabyte_is_refused_without_asking_for_it() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_did_not_wait_for_the_body_leaves_a_usable_connection() {
+    let running = start(quick()).await;
+    for (head, body) in [
+        ("content-length: 5", "later"),
+        ("transfer-encoding: chunked", "5\r\nlater\r\n0\r\n\r\n"),
+    ] {
+        let mut stream = running.open().await;
+        for _ in 0..2 {
+            let head = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\n{head}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let answer = read_some(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_a_body_that_is_long_or_does_not_come_says_that_it_ends_the_connection() {
+    let running = start(quick()).await;
+    for length in ["100000", "5"] {
+        let answer = running
+            .ask(&format!(
+                "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 415") && answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_that_waits_to_be_asked_for_its_body_is_not_asked() {
+    let running = start(quick()).await;
+    let head =
+        "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    let answer = running.ask(head).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 415") && answer.contains("connection: close"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn heads_that_are_too_large_are_431() {
     let running = start(quick()).await;
     let padded = |bytes: usize| format!("GET /who HTTP/1.1\r\nhost: x\r\nx-pad: {}\r\n\r\n", "a".repeat(bytes));

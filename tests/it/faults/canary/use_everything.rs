@@ -112,7 +112,7 @@ async fn mail(canaries: &mut Canaries, anonymous: &Client, person: &Client, dir:
         links
     };
     person.post("/v1/auth/email/send-verification", json!({})).await.ok();
-    within(Duration::from_secs(10), "the mails are written", || async {
+    within(Duration::from_mins(1), "the mails are written", || async {
         links().len() >= 3
     })
     .await;
@@ -239,7 +239,7 @@ async fn mailed(dir: &Path, subject: &str, read: impl Fn(&str) -> Option<String>
         let mut mails = texts.filter(|text| text.contains(&format!("Subject: {subject}")));
         mails.find_map(|mail| read(&mail))
     };
-    within(Duration::from_secs(10), subject, || async { find().is_some() }).await;
+    within(Duration::from_mins(1), subject, || async { find().is_some() }).await;
     find().expect("the mail")
 }
 

@@ -27,6 +27,7 @@ mod m20261201_000001_backups;
 mod m20261210_000001_audit_retention;
 mod m20261220_000001_job_traces;
 mod m20261230_000001_queue_statistics;
+mod m20270105_000001_jobs_of_webhooks;
 
 pub struct Migrator;
 
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261210_000001_audit_retention::Migration),
             Box::new(m20261220_000001_job_traces::Migration),
             Box::new(m20261230_000001_queue_statistics::Migration),
+            Box::new(m20270105_000001_jobs_of_webhooks::Migration),
         ]
     }
 }

@@ -131,7 +131,6 @@ pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) ->
     let rows = job::Entity::find()
         .filter(job::Column::WebhookId.eq(webhook))
         // Along the index, however many there are.
-        .order_by_desc(job::Column::CreatedAt)
         .order_by_desc(job::Column::Id)
         .limit(limit)
         .all(from.conn())

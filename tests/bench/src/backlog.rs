@@ -19,8 +19,10 @@ use crate::stack::{Fixture, Process, SECRETS, Site, client, key};
 use crate::webhooks::{self, Latency};
 use crate::{Outcome, Plan, median};
 
-/// Lanes of the backlog. One of them holds a tenth of it.
-const LANES: usize = 300;
+/// Organisations with a backlog, and lanes of each. One lane of them all holds a tenth of it.
+const ORGS: usize = 3;
+const LANES_PER_ORG: usize = 100;
+const LANES: usize = ORGS * LANES_PER_ORG;
 /// Lanes of one claim, and jobs of each, as a worker asks for them.
 const LANES_PER_CLAIM: usize = 64;
 const JOBS_PER_LANE: u32 = 4;
@@ -42,8 +44,13 @@ pub struct Claims {
     pub sweep: (f64, f64),
 }
 
+/// Deliveries of one event that there is: they can be made.
+const ONE_EVENT: &str = "t.event_id";
+/// Deliveries of an event each, as most are; those are not there.
+const OWN_EVENTS: &str = "{id}";
+
 /// Makes so many deliveries to a webhook that are due: copies, by one statement, of one that is made as all are.
-async fn fill(db: &Db, hook: WebhookId, count: u64) -> Outcome<()> {
+async fn fill(db: &Db, hook: WebhookId, count: u64, events: &str) -> Outcome<()> {
     let newest = "SELECT j.id, j.ledger_id FROM journal j JOIN webhooks w ON w.org_id = j.ledger_id
                   WHERE w.id = $1 ORDER BY j.seq DESC LIMIT 1";
     let row = db.conn().query_one_raw(db.sql(newest, [hook.into()])).await?;
@@ -61,15 +68,17 @@ async fn fill(db: &Db, hook: WebhookId, count: u64) -> Outcome<()> {
     };
     let made = emit(&tx, vec![job]).await?;
     let one = made.first().ok_or("no job was made")?;
+    // In the order in which they were made, as the ids of jobs are.
     let id = match tx.backend() {
-        Backend::Postgres => "gen_random_uuid()",
-        Backend::Sqlite => "randomblob(16)",
+        Backend::Postgres => "CAST(substr(CAST(t.id AS text), 1, 24) || lpad(to_hex(copies.n), 12, '0') AS uuid)",
+        Backend::Sqlite => "unhex(substr(hex(t.id), 1, 20) || printf('%012X', copies.n))",
     };
+    let event = events.replace("{id}", id);
     let copies = format!(
         "INSERT INTO jobs (id, kind, lane, org_id, webhook_id, event_id, payload, idempotency_key, state, attempt,
             max_attempts, crashes, cause, next_at, created_at, seq, begun)
          WITH RECURSIVE copies (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < $2)
-         SELECT {id}, t.kind, t.lane, t.org_id, t.webhook_id, t.event_id, t.payload, t.idempotency_key || ':' || copies.n,
+         SELECT {id}, t.kind, t.lane, t.org_id, t.webhook_id, {event}, t.payload, t.idempotency_key || ':' || copies.n,
             t.state, t.attempt, t.max_attempts, t.crashes, t.cause, t.next_at, t.created_at, t.seq, t.begun
          FROM copies, jobs t WHERE t.id = $1"
     );
@@ -84,15 +93,27 @@ fn half_and_most(mut took: Vec<Duration>) -> (f64, f64) {
     (percentile(&took, 50), percentile(&took, 99))
 }
 
+/// Founds organisations.
+async fn found(site: &Site, fixture: &Fixture, slugs: &[String]) -> Outcome<()> {
+    let api = site.api().await?;
+    let owner = client(&api).bearer(&fixture.token);
+    for slug in slugs {
+        owner.post("/v1/orgs", json!({ "name": slug, "slug": slug })).await.ok();
+    }
+    api.stop().await
+}
+
 /// Claims from a backlog as a worker does, with no worker there.
 pub async fn claims(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink) -> Outcome<Claims> {
     eprintln!("claims in a backlog of {}: {}", plan.backlog, site.name());
-    let hooks = webhooks::register(site, fixture, sink, LANES).await?;
+    let orgs: Vec<String> = (0..ORGS).map(|n| format!("backlog-{n}")).collect();
+    found(site, fixture, &orgs).await?;
+    let hooks = webhooks::register(site, fixture, sink, &orgs, LANES_PER_ORG).await?;
     let db = site.db().await?;
     let large = plan.backlog / 10;
     let others = (plan.backlog - large) / (LANES as u64 - 1);
     for (n, hook) in hooks.iter().enumerate() {
-        fill(&db, *hook, if n == 0 { large } else { others }).await?;
+        fill(&db, *hook, if n == 0 { large } else { others }, OWN_EVENTS).await?;
     }
     if site.backend == Backend::Postgres {
         // As the server does by itself in time.
@@ -164,7 +185,7 @@ impl Dead {
         let body = json!({ "url": silence().await?, "events": ["org.updated"], "enabled": false });
         let made = owner.post("/v1/orgs/zoo/webhooks", body).await.expect(201);
         let hook: WebhookId = made.at("/id").parse().map_err(|_| "no webhook id")?;
-        fill(db, hook, plan.dead).await?;
+        fill(db, hook, plan.dead, ONE_EVENT).await?;
         let path = format!("/v1/orgs/zoo/webhooks/{}", made.at("/id"));
         Ok(Self { owner, path, hook })
     }

@@ -14,7 +14,9 @@ use crate::drive::{Load, request};
 use crate::limits::{bare, pgbench, sqlite};
 use crate::measure::{Row, Source, compare};
 use crate::sink::Sink;
-use crate::stack::{Fixture, Process, SECRETS, Site, client, is_whole_environment, key, text_at, value};
+use crate::stack::{
+    BULK, Fixture, Process, SECRETS, Site, bulk_json, client, is_whole_environment, key, text_at, value,
+};
 use crate::{CONCURRENCY, Outcome, Plan, cpu};
 
 /// What the product sends to a database.
@@ -70,9 +72,8 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
     caller.put(&first, json!({ "value": value(0) })).await.ok();
     let write_delivered = log.sent().await.into();
     fixture.webhook(&api, false).await;
-    caller.post(&bulk_path(&fixture), bulk_json(0)).await.ok();
     log.skip().await;
-    caller.post(&bulk_path(&fixture), bulk_json(1)).await.ok();
+    caller.post(&fixture.bulk_path(), bulk_json(1)).await.ok();
     let bulk = log.sent().await.into();
     db.close().await;
     api.stop().await?;
@@ -312,7 +313,7 @@ impl<'a> Bench<'a> {
 
     /// New values for a thousand keys of another environment.
     async fn bulk(&self) -> Outcome<Row> {
-        let (path, token) = (bulk_path(self.fixture), self.fixture.token.clone());
+        let (path, token) = (self.fixture.bulk_path(), self.fixture.token.clone());
         client(self.api)
             .bearer(&self.fixture.token)
             .post(&path, bulk_json(0))
@@ -352,22 +353,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Keys of a bulk change: as many as one takes.
-const BULK: usize = 1000;
 /// Callers of bulk changes at once; they wait for each other.
 const BULK_CONNECTIONS: usize = 2;
-
-fn bulk_path(fixture: &Fixture) -> String {
-    fixture.secrets.replace("/production/secrets", "/staging/bulk")
-}
-
-/// A thousand keys with values of the change number `n`.
-fn bulk_json(n: u64) -> Value {
-    let secrets: serde_json::Map<String, Value> = (0..BULK)
-        .map(|i| (format!("KEY_{i:04}"), Value::from(format!("bulk-{i:04}-{n:054}"))))
-        .collect();
-    json!({ "secrets": secrets })
-}
 
 fn with_statements(mut row: Row, sql: &Operation) -> Row {
     row.statements = Some(sql.statements());

@@ -22,6 +22,8 @@ use crate::Outcome;
 /// Secrets in the environment that is pulled, and bytes of each value.
 pub const SECRETS: usize = 100;
 const VALUE_BYTES: usize = 64;
+/// Keys of a bulk change: as many as one takes.
+pub const BULK: usize = 1000;
 /// How long a program may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -279,6 +281,14 @@ pub fn value(i: usize) -> String {
     text.chars().cycle().take(VALUE_BYTES).collect()
 }
 
+/// A thousand keys with values of the change number `n`.
+pub fn bulk_json(n: u64) -> Value {
+    let secrets: serde_json::Map<String, Value> = (0..BULK)
+        .map(|i| (format!("KEY_{i:04}"), Value::from(format!("bulk-{i:04}-{n:054}"))))
+        .collect();
+    json!({ "secrets": secrets })
+}
+
 /// A client of a running API.
 pub fn client(api: &Process) -> Client {
     Client::new(&format!("http://{}", api.address))
@@ -308,12 +318,25 @@ impl Fixture {
         }
         let hook = json!({ "url": format!("{sink}/latency"), "events": ["secret.*"], "enabled": false });
         let hook = owner.post("/v1/orgs/acme/webhooks", hook).await.expect(201);
-        Ok(Self {
+        let fixture = Self {
             token,
             secrets,
             webhook: hook.at("/id"),
             webhook_secret: hook.at("/secret"),
-        })
+        };
+        caller.post(&fixture.bulk_path(), bulk_json(0)).await.ok();
+        Ok(fixture)
+    }
+
+    /// Where a thousand keys of another environment are changed.
+    pub fn bulk_path(&self) -> String {
+        self.secrets.replace("/production/secrets", "/staging/bulk")
+    }
+
+    /// Deletes the webhook: an organisation has room for a hundred.
+    pub async fn forget_webhook(&self, api: &Process) {
+        let path = format!("/v1/orgs/acme/webhooks/{}", self.webhook);
+        client(api).bearer(&self.token).delete(&path).await.ok();
     }
 
     /// Switches the webhook on or off.

@@ -32,7 +32,7 @@ pub async fn drain(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, end
         "drain webhooks, 32 endpoints"
     };
     eprintln!("{measure}: {}", site.name());
-    let hooks = register(site, fixture, sink, endpoints).await?;
+    let hooks = register(site, fixture, sink, &["acme".to_owned()], endpoints).await?;
     let concurrency = AT_ONCE.min(endpoints * AT_ONCE_PER_ENDPOINT);
     let (mut product, mut limit) = (Vec::new(), Vec::new());
     for round in 0..plan.drains {
@@ -60,17 +60,25 @@ pub async fn drain(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, end
     })
 }
 
-/// Makes endpoints and ends the API again.
-pub async fn register(site: &Site, fixture: &Fixture, sink: &Sink, endpoints: usize) -> Outcome<Vec<WebhookId>> {
+/// Makes endpoints in some organisations, so many in each, and ends the API again.
+pub async fn register(
+    site: &Site,
+    fixture: &Fixture,
+    sink: &Sink,
+    orgs: &[String],
+    endpoints: usize,
+) -> Outcome<Vec<WebhookId>> {
     let api = site.api().await?;
     let owner = client(&api).bearer(&fixture.token);
     let mut hooks = Vec::new();
-    for i in 0..endpoints {
-        let path = format!("/drain-{endpoints}-{i}");
-        let body = json!({ "url": format!("{}{path}", sink.url), "events": ["secret.*"] });
-        let made = owner.post("/v1/orgs/acme/webhooks", body).await.expect(201);
-        sink.expect(&path, &made.at("/secret"));
-        hooks.push(made.at("/id").parse().map_err(|_| "no webhook id")?);
+    for org in orgs {
+        for i in 0..endpoints {
+            let path = format!("/drain-{endpoints}-{org}-{i}");
+            let body = json!({ "url": format!("{}{path}", sink.url), "events": ["secret.*"] });
+            let made = owner.post(&format!("/v1/orgs/{org}/webhooks"), body).await.expect(201);
+            sink.expect(&path, &made.at("/secret"));
+            hooks.push(made.at("/id").parse().map_err(|_| "no webhook id")?);
+        }
     }
     api.stop().await?;
     Ok(hooks)

@@ -33,7 +33,7 @@ const FLOOR: Duration = Duration::from_millis(10);
 /// Rounds of each kind, and how long each takes.
 fn rounds() -> (usize, Duration) {
     match seconds() {
-        Some(long) => (6, Duration::from_secs(long / 12)),
+        Some(long) => (6, Duration::from_secs(long / 6)),
         None => (3, Duration::from_secs(1)),
     }
 }

@@ -11,8 +11,10 @@ use crate::capture::{Captured, Param};
 use crate::drive::Round;
 use crate::{Outcome, cpu};
 
-/// Statements with more parameters carry them as literals: pgbench takes 256.
+/// Statements with more parameters carry them as literals, and ask the session for their serial: pgbench takes 256.
 const MAX_VARIABLES: usize = 200;
+/// Where a session keeps the serial of a transaction, for statements that need it very often.
+const SERIAL_OF_SESSION: &str = "bench.serial";
 /// Longer texts stand in the script: an argument has an end, bytes.
 const MAX_ARGUMENT: usize = 1024;
 /// Serials of one run begin so far from those of the next, whatever it runs: limits share a database.
@@ -46,7 +48,7 @@ impl Script {
     }
 
     fn statement(&mut self, statement: &Captured) {
-        let literal = statement.params.len() > MAX_VARIABLES;
+        let literal = is_literal(statement);
         let shown: Vec<String> = statement
             .params
             .iter()
@@ -58,17 +60,22 @@ impl Script {
     fn shown(&mut self, param: &Param, literal: bool) -> String {
         match param {
             Param::Null => "NULL".to_owned(),
-            Param::Serial => self.serial(),
-            Param::SerialUuid => format!("lpad(to_hex({}), 32, '0')::uuid", self.serial()),
-            Param::SerialText => format!("'k' || {}", self.serial()),
+            Param::Serial => self.serial(literal),
+            Param::SerialUuid => format!("lpad(to_hex({}), 32, '0')::uuid", self.serial(literal)),
+            Param::SerialText => format!("'k' || {}", self.serial(literal)),
             Param::Text(text) if literal || text.len() > MAX_ARGUMENT => quoted(text),
             Param::Text(text) => self.variable(text),
         }
     }
 
-    fn serial(&mut self) -> String {
+    fn serial(&mut self, literal: bool) -> String {
         self.serials += 1;
-        format!("((:n)::bigint * {SERIALS} + {})", self.serials)
+        let of_transaction = if literal {
+            format!("current_setting('{SERIAL_OF_SESSION}')")
+        } else {
+            "(:n)".to_owned()
+        };
+        format!("({of_transaction}::bigint * {SERIALS} + {})", self.serials)
     }
 
     fn variable(&mut self, value: &str) -> String {
@@ -76,6 +83,10 @@ impl Script {
         self.variables.push((name.clone(), value.to_owned()));
         format!(":{name}")
     }
+}
+
+fn is_literal(statement: &Captured) -> bool {
+    statement.params.len() > MAX_VARIABLES
 }
 
 /// A text as PostgreSQL reads it. pgbench takes a colon for a variable's, quotes or not.
@@ -118,6 +129,9 @@ impl Limit {
 
     fn script(&self) -> Script {
         let mut script = Script::new();
+        if self.reads.iter().chain(&self.changes).any(is_literal) {
+            script.line(&format!("SELECT set_config('{SERIAL_OF_SESSION}', (:n)::text, false)"));
+        }
         self.reads.iter().for_each(|statement| script.statement(statement));
         if !self.changes.is_empty() {
             script.line("BEGIN");

@@ -1,6 +1,6 @@
 //! SQLite itself: statements of the product, run in this process through the product's own database handle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,14 +20,19 @@ const NAMES: &[(&str, &str)] = &[
     ("org", "SELECT id FROM orgs WHERE slug = 'acme'"),
     ("project", "SELECT id FROM projects WHERE slug = 'web'"),
     ("env", "SELECT id FROM environments WHERE slug = 'production'"),
+    ("other env", "SELECT id FROM environments WHERE slug = 'staging'"),
     ("secret", "SELECT id FROM secrets WHERE key = 'KEY_000'"),
     ("token", "SELECT id FROM credentials WHERE kind = 'personal'"),
     ("webhook", "SELECT id FROM webhooks"),
     ("mac", "SELECT secret_mac FROM credentials WHERE kind = 'personal'"),
 ];
 
+/// The keys of the other environment.
+const SECRETS: &str =
+    "SELECT s.key, s.id FROM secrets s JOIN environments e ON e.id = s.environment_id WHERE e.slug = 'staging'";
+
 /// What stands for the fixture's rows in a database, as PostgreSQL writes it.
-pub async fn names(db: &Db) -> Outcome<BTreeMap<&'static str, String>> {
+pub async fn names(db: &Db) -> Outcome<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for (name, query) in NAMES {
         let row = db.conn().query_one_raw(db.sql(query, [])).await?.ok_or(*query)?;
@@ -40,7 +45,11 @@ pub async fn names(db: &Db) -> Outcome<BTreeMap<&'static str, String>> {
                     .fold("\\x".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
             }
         };
-        found.insert(*name, text);
+        found.insert((*name).to_owned(), text);
+    }
+    for row in db.conn().query_all_raw(db.sql(SECRETS, [])).await? {
+        let (key, id): (String, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        found.insert(key, id.to_string());
     }
     Ok(found)
 }
@@ -48,12 +57,13 @@ pub async fn names(db: &Db) -> Outcome<BTreeMap<&'static str, String>> {
 /// The same statements for SQLite: row locks left out, the fixture's names exchanged.
 pub fn translated(
     statements: &[Captured],
-    from: &BTreeMap<&str, String>,
-    to: &BTreeMap<&str, String>,
+    from: &BTreeMap<String, String>,
+    to: &BTreeMap<String, String>,
 ) -> Vec<Captured> {
+    let by_value: HashMap<&String, &String> = from.iter().map(|(name, value)| (value, name)).collect();
     let exchange = |param: &Param| match param {
         Param::Text(text) => {
-            let name = from.iter().find(|(_, value)| *value == text).map(|(name, _)| *name);
+            let name = by_value.get(text).copied();
             Param::Text(name.and_then(|name| to.get(name)).unwrap_or(text).clone())
         }
         other => other.clone(),

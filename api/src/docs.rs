@@ -1,10 +1,10 @@
 //! The published API document and its interactive page, which works without the internet.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use poem::error::NotFoundError;
+use poem::error::{InternalServerError, NotFoundError};
 use poem::http::{HeaderMap, StatusCode, header};
 use poem::web::{Data, Path};
 use poem::{Endpoint, EndpointExt, Response, Route, get, handler};
@@ -118,23 +118,39 @@ impl File {
     }
 }
 
-/// The published document, written out once.
+/// The published document, written out when it is first asked for: a start waits for nobody's curiosity.
 pub struct Document {
-    json: File,
-    yaml: File,
+    document: Arc<Value>,
+    json: OnceLock<File>,
+    yaml: OnceLock<File>,
 }
 
 impl Document {
-    /// Writes the OpenAPI 3.1 document as JSON (the bytes that are committed) and as YAML.
-    ///
-    /// # Errors
-    /// The value cannot be written as YAML.
-    pub fn new(document: &Value) -> Result<Self, serde_saphyr::SerializeError> {
-        let yaml = serde_saphyr::to_string(document)?;
-        Ok(Self {
-            json: File::new(openapi::to_pretty(document).into(), "application/json", DOCUMENT_CACHE),
-            yaml: File::new(yaml.into(), "application/yaml", DOCUMENT_CACHE),
+    pub fn new(document: Arc<Value>) -> Self {
+        Self {
+            document,
+            json: OnceLock::new(),
+            yaml: OnceLock::new(),
+        }
+    }
+
+    /// As JSON: the bytes that are committed.
+    fn json(&self) -> &File {
+        self.json.get_or_init(|| {
+            let json = openapi::to_pretty(&self.document);
+            File::new(json.into(), "application/json", DOCUMENT_CACHE)
         })
+    }
+
+    /// As YAML.
+    fn yaml(&self) -> poem::Result<&File> {
+        if let Some(file) = self.yaml.get() {
+            return Ok(file);
+        }
+        let yaml = serde_saphyr::to_string(&*self.document).map_err(InternalServerError)?;
+        Ok(self
+            .yaml
+            .get_or_init(|| File::new(yaml.into(), "application/yaml", DOCUMENT_CACHE)))
     }
 }
 
@@ -162,12 +178,12 @@ impl Assets {
 
 #[handler]
 fn get_json(Data(document): Data<&Arc<Document>>, headers: &HeaderMap) -> Response {
-    document.json.answer(headers)
+    document.json().answer(headers)
 }
 
 #[handler]
-fn get_yaml(Data(document): Data<&Arc<Document>>, headers: &HeaderMap) -> Response {
-    document.yaml.answer(headers)
+fn get_yaml(Data(document): Data<&Arc<Document>>, headers: &HeaderMap) -> poem::Result<Response> {
+    Ok(document.yaml()?.answer(headers))
 }
 
 #[handler]
@@ -207,7 +223,7 @@ mod tests {
 
     fn served() -> Route {
         let document = json!({"openapi": "3.1.0", "info": {"title": "no", "version": "1.0"}, "paths": {}});
-        routes(Arc::new(Document::new(&document).unwrap()))
+        routes(Arc::new(Document::new(Arc::new(document))))
     }
 
     async fn fetch(path: &str, held: &str) -> Response {

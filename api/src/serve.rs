@@ -580,7 +580,7 @@ fn routes(
 ) -> Result<(impl Endpoint<Output = Response> + use<>, Arc<Value>), String> {
     let service = apis::service(app);
     let document = Arc::new(apis::document(&service.spec()).map_err(|e| e.to_string())?);
-    let files = Arc::new(Document::new(&document).map_err(|e| e.to_string())?);
+    let files = Arc::new(Document::new(document.clone()));
     let gate = Gate {
         app: app.clone(),
         bodies: BodySchemas::of(&document),

@@ -22,7 +22,8 @@ pub struct BodySchemas(Arc<Schemas>);
 #[derive(Default)]
 struct Schemas {
     bodies: Vec<Body>,
-    named: Value,
+    /// The published document, which has the schemas that are named.
+    document: Arc<Value>,
 }
 
 /// The body of one operation.
@@ -44,7 +45,7 @@ struct Fault {
 
 impl BodySchemas {
     /// Those of the published document.
-    pub fn of(document: &Value) -> Self {
+    pub fn of(document: &Arc<Value>) -> Self {
         let paths = members(document.get("paths"));
         let operations = paths.flat_map(|(path, methods)| {
             let methods = members(Some(methods));
@@ -65,7 +66,7 @@ impl BodySchemas {
         });
         Self(Arc::new(Schemas {
             bodies: bodies.collect(),
-            named: document.pointer("/components/schemas").cloned().unwrap_or_default(),
+            document: document.clone(),
         }))
     }
 
@@ -119,7 +120,7 @@ impl Schemas {
     fn fault(&self, schema: &Value, value: &Value) -> Option<Fault> {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             let (_, name) = name.rsplit_once('/')?;
-            return self.fault(self.named.get(name)?, value);
+            return self.fault(self.document.get("components")?.get("schemas")?.get(name)?, value);
         }
         if let Some(wanted) = mismatch(schema, value) {
             let field = String::new();
@@ -241,10 +242,10 @@ mod tests {
         } });
         let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Hook" } } } });
         let operation = |security| json!({ "security": security, "requestBody": body });
-        BodySchemas::of(&json!({
+        BodySchemas::of(&Arc::new(json!({
             "paths": { "/hooks/{id}": { "post": operation(json!([{}])) }, "/hooks/open": { "post": operation(json!([])) } },
             "components": { "schemas": { "Hook": hook, "Filters": { "type": "object", "properties": { "keys": keys } } } },
-        }))
+        })))
     }
 
     fn refused(path: &str, body: &Value, is_known: bool) -> Option<(String, String)> {

@@ -120,7 +120,7 @@ impl File {
 
 /// The published document, written out when it is first asked for: a start waits for nobody's curiosity.
 pub struct Document {
-    document: Arc<Value>,
+    source: Arc<Value>,
     json: OnceLock<File>,
     yaml: OnceLock<File>,
 }
@@ -128,7 +128,7 @@ pub struct Document {
 impl Document {
     pub fn new(document: Arc<Value>) -> Self {
         Self {
-            document,
+            source: document,
             json: OnceLock::new(),
             yaml: OnceLock::new(),
         }
@@ -137,7 +137,7 @@ impl Document {
     /// As JSON: the bytes that are committed.
     fn json(&self) -> &File {
         self.json.get_or_init(|| {
-            let json = openapi::to_pretty(&self.document);
+            let json = openapi::to_pretty(&self.source);
             File::new(json.into(), "application/json", DOCUMENT_CACHE)
         })
     }
@@ -147,7 +147,7 @@ impl Document {
         if let Some(file) = self.yaml.get() {
             return Ok(file);
         }
-        let yaml = serde_saphyr::to_string(&*self.document).map_err(InternalServerError)?;
+        let yaml = serde_saphyr::to_string(&*self.source).map_err(InternalServerError)?;
         Ok(self
             .yaml
             .get_or_init(|| File::new(yaml.into(), "application/yaml", DOCUMENT_CACHE)))

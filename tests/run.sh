@@ -96,33 +96,8 @@ install_missing
 section "Build"
 cargo build --workspace
 
-# Waiting times of a busy machine are not those that a test allows. What failed beside others gets one more chance, alone;
-# many failures are not about time.
-readonly MOST_AGAIN=5
-
-failed_tests() { sed -n 's/^test \([^ ]*\) \.\.\. FAILED$/\1/p' "$1" | sort -u; }
-
-# Whether every program of tests that began also came to its end.
-all_ended() { [ "$(grep -c '^running [0-9]* test' "$1")" -eq "$(grep -c '^test result: ' "$1")" ]; }
-
-run_tests() { "$(target_directory)/debug/with_servers" cargo test --workspace --no-fail-fast "$@"; }
-
 section "Test"
 # Tests wait for servers, clocks and disks more than they compute.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) * 2))}
-OUTPUT=$(mktemp)
-trap 'rm -f "$OUTPUT"' EXIT
-# Not through "cargo run", whose variables would make the inner cargo build again.
-if run_tests "$@" | tee "$OUTPUT"; then
-  exit 0
-fi
-FAILED=$(failed_tests "$OUTPUT")
-COUNT=$(printf '%s' "$FAILED" | grep -c '' || true)
-if [ "$COUNT" -eq 0 ] || [ "$COUNT" -gt "$MOST_AGAIN" ] || ! all_ended "$OUTPUT"; then
-  exit 1
-fi
-section "Again, alone: $COUNT"
-# shellcheck disable=SC2086  # one word for each name
-run_tests -- --exact --test-threads=1 $FAILED
-section "These passed only alone"
-printf '%s\n' "$FAILED"
+# Run directly and not through "cargo run", whose variables would make the inner cargo build again.
+exec "$(target_directory)/debug/with_servers" cargo test --workspace --no-fail-fast "$@"

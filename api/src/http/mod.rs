@@ -15,7 +15,6 @@ pub mod headers;
 pub mod idempotency;
 pub mod json;
 pub mod leftover;
-
 pub mod metrics;
 pub mod optional_body;
 pub mod page;

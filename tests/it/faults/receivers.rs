@@ -163,7 +163,7 @@ fn bodies_without_end_take_no_memory() {
         .await;
         let grown = api.process.peak_memory() - before;
         println!("a hundred bodies without end: {grown} KiB");
-        assert!(grown < 96 * 1024, "{grown} KiB");
+        assert!(grown < 48 * 1024, "{grown} KiB");
         for count in sent {
             // Five deliveries, each with what fits into buffers of the kernel.
             assert!(

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::kernel::Clock;
+use domain::billing::reconcile::Look;
+use domain::kernel::{Clock, Timestamp};
 use harness::app;
 use harness::processes::{self, Api, Installation, Process, Tenant, number, within};
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ impl Shop {
             .with("STRONGROOM_STRIPE_SECRET_KEY", stripe.secret_key())
             .with("STRONGROOM_STRIPE_WEBHOOK_SECRET", stripe.webhook_secret())
             .with("STRONGROOM_STRIPE_API_BASE", &stripe.url);
+        let opened = Clock::system().now();
         let api = installation.api().await;
         let worker = if is_embedded {
             None
@@ -51,7 +53,18 @@ impl Shop {
             installation,
         };
         shop.tell_stripe_where();
+        shop.look_round(opened).await;
         shop
+    }
+
+    /// The first looks at Stripe are taken: the next are due when the test is long over.
+    async fn look_round(&self, opened: Timestamp) {
+        let taken = format!("SELECT COUNT(*) FROM billing_runs WHERE ran_at >= {}", opened.micros());
+        let all = i64::try_from(Look::ALL.len()).expect("few");
+        within(Duration::from_mins(1), "every look is taken", || async {
+            self.count(&taken).await == all
+        })
+        .await;
     }
 
     fn tell_stripe_where(&self) {
@@ -65,7 +78,9 @@ impl Shop {
         self.tenant.person.post(&checkout, wanted).await.ok();
         self.stripe.control("complete_checkout", json!({})).await;
         self.expect_plan(plan).await;
+        // Whoever asks Stripe later than here sees what comes later, also without an event.
         self.stripe.quiet().await;
+        jobs_end(&self.installation.db().await, Duration::from_mins(1)).await;
     }
 
     /// Much happens at Stripe, and nobody is told as yet.
@@ -113,7 +128,7 @@ impl Shop {
     }
 
     async fn expect_plan(&self, plan: &str) {
-        within(Duration::from_secs(30), plan, || async { self.plan().await == plan }).await;
+        within(Duration::from_mins(1), plan, || async { self.plan().await == plan }).await;
     }
 
     async fn count(&self, query: &str) -> i64 {
@@ -162,7 +177,7 @@ async fn events_in_any_shape(mut shop: Shop) {
     assert_eq!(shop.send(oldest).await, [200; 2 * TIMES]);
 
     let db = shop.installation.db().await;
-    jobs_end(&db, Duration::from_secs(30)).await;
+    jobs_end(&db, Duration::from_mins(1)).await;
     assert_eq!(shop.plan().await, "team", "the plan is the one that Stripe says");
     assert_eq!(
         usize::try_from(shop.stored().await),

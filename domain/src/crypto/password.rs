@@ -210,9 +210,10 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-/// As many hashes at once as there are cores.
+/// As many hashes at once as there are cores but one, and one at least: a hash fills the caches of its core and all the way
+/// to memory, whatever its priority, and somebody has to serve the others.
 pub fn default_permits() -> usize {
-    available_parallelism().map_or(1, NonZero::get)
+    available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
 }
 
 /// NFKC.

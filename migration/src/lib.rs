@@ -28,6 +28,7 @@ mod m20261210_000001_audit_retention;
 mod m20261220_000001_job_traces;
 mod m20261230_000001_queue_statistics;
 mod m20270105_000001_jobs_of_webhooks;
+mod m20270110_000001_job_leases;
 
 pub struct Migrator;
 
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261220_000001_job_traces::Migration),
             Box::new(m20261230_000001_queue_statistics::Migration),
             Box::new(m20270105_000001_jobs_of_webhooks::Migration),
+            Box::new(m20270110_000001_job_leases::Migration),
         ]
     }
 }

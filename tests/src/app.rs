@@ -336,6 +336,23 @@ impl TestApp {
         tx.commit_bookkeeping().await.expect("commit");
     }
 
+    /// Leaves the jobs of a kind as a worker does that took them, and whose leases end then, in microseconds.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn hold_jobs(&self, kind: &str, until: i64) {
+        let again = format!("UPDATE jobs SET state = 0, done_at = NULL WHERE kind = '{kind}'");
+        let leases = format!(
+            "INSERT INTO job_leases (job_id, lease_id, lease_until, worker, begun)
+             SELECT id, id, {until}, 'ghost', FALSE FROM jobs WHERE kind = '{kind}'"
+        );
+        let tx = self.db().begin_write().await.expect("open a transaction");
+        for statement in [again, leases] {
+            tx.execute_unprepared(&statement).await.expect("run the statement");
+        }
+        tx.commit_bookkeeping().await.expect("commit");
+    }
+
     /// One number from the test's database.
     ///
     /// # Panics

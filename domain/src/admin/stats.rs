@@ -52,7 +52,7 @@ const COUNTS: &str = "SELECT
         AND (expires_at IS NULL OR expires_at > $2)) AS active_tokens,
     (SELECT COUNT(*) FROM invites WHERE revoked_at IS NULL AND uses < max_uses AND expires_at > $2) AS pending_invites,
     (SELECT COUNT(*) FROM invites WHERE uses >= max_uses) AS accepted_invites,
-    (SELECT COUNT(*) FROM jobs WHERE state = 0) + (SELECT COUNT(*) FROM jobs WHERE state = 1) AS open_jobs,
+    (SELECT COUNT(*) FROM jobs WHERE state = 0) AS open_jobs,
     (SELECT COUNT(*) FROM jobs WHERE state = 3) AS dead_jobs";
 
 /// # Errors

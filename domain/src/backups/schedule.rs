@@ -95,7 +95,7 @@ pub async fn let_go(db: &Db, plan: &Plan) -> Result<usize> {
 /// A job that was given up, as after a crash of every worker that tried, leaves its backup or restoration under way.
 async fn note_given_up(db: &Db) -> Result<()> {
     let tx = db.begin_write().await?;
-    let idle = "NOT EXISTS (SELECT 1 FROM jobs WHERE kind = 'backup' AND state IN (0, 1))";
+    let idle = "NOT EXISTS (SELECT 1 FROM jobs WHERE kind = 'backup' AND state = 0)";
     for sql in [
         format!(
             "UPDATE backups SET state = 'failed', completed_at = $1, problem = 'Its job was given up.'

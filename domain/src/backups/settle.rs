@@ -56,9 +56,10 @@ pub(super) async fn settle(tx: &WriteTx, restored: &Restored, tokens: Tokens) ->
     for table in ["oauth_codes", "oauth_devices", "sso_attempts"] {
         run(tx, &format!("DELETE FROM {table}"), []).await?;
     }
-    let jobs = "UPDATE jobs SET state = 4, done_at = $1, lease_id = NULL, lease_until = NULL
-            WHERE kind = 'backup' AND state IN (0, 1)";
+    let jobs = "UPDATE jobs SET state = 4, done_at = $1 WHERE kind = 'backup' AND state = 0";
     run(tx, jobs, [at.into()]).await?;
+    let leases = "DELETE FROM job_leases WHERE job_id IN (SELECT id FROM jobs WHERE kind = 'backup')";
+    run(tx, leases, []).await?;
     run(tx, own, own_values).await?;
     run(tx, others, [at.into()]).await?;
     run(tx, stages, []).await

@@ -45,6 +45,7 @@ pub const TABLES: &[&str] = &[
     "second_factors",
     "throttles",
     "jobs",
+    "job_leases",
     "job_attempts",
     "backups",
     "plan_limits",

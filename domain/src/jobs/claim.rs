@@ -9,13 +9,11 @@ use uuid::Uuid;
 
 use super::JobKind;
 use super::gate::{Gates, Pass};
+use super::lease::{self, IS_FREE, LEASE};
+use crate::kernel::db::id_param;
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::trace::TraceParent;
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
-
-/// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the
-/// lease needs no renewal; work that takes longer renews it, see [`renew`].
-pub const LEASE: Duration = Duration::from_mins(1);
 
 /// A job that this worker holds until its lease ends.
 #[derive(Clone, Debug)]
@@ -77,12 +75,11 @@ struct Row {
     crashes: i32,
     cause: String,
     created_at: Timestamp,
-    lease_id: Uuid,
     traceparent: Option<String>,
 }
 
 impl Row {
-    fn claimed(self, wait: Duration, is_trial: bool) -> Claimed {
+    fn claimed(self, lease_id: Uuid, wait: Duration, is_trial: bool) -> Claimed {
         let Self {
             id,
             lane,
@@ -95,7 +92,6 @@ impl Row {
             crashes,
             cause,
             created_at,
-            lease_id,
             traceparent,
         } = self;
         Claimed {
@@ -118,9 +114,10 @@ impl Row {
     }
 }
 
-const RETURNING: &str =
-    "id, lane, org_id, webhook_id, event_id, payload, attempt, max_attempts, crashes, cause, created_at, lease_id,
-     traceparent";
+/// What a worker is told of a job. The try that begins now is one more than those before.
+const COLUMNS: &str =
+    "jobs.id, jobs.lane, jobs.org_id, jobs.webhook_id, jobs.event_id, jobs.payload, jobs.attempt + 1 AS attempt,
+     jobs.max_attempts, jobs.crashes, jobs.cause, jobs.created_at, jobs.traceparent";
 
 /// Claims up to the wanted number of due jobs of each lane, oldest first, in one transaction. Jobs of a webhook that is
 /// switched off, deleted, or paused by its breaker stay where they are and use up no attempt.
@@ -138,6 +135,7 @@ pub async fn claim(db: &Db, lanes: &[(String, u32)], worker: &str) -> Result<Cla
             .execute_unprepared("SET LOCAL synchronous_commit = off")
             .await?;
     }
+    lease::plan_by_index(&tx).await?;
     let mut gates = Gates::open(&tx, lanes).await?;
     // Two workers hold the rows of endpoints in the same order: neither waits for the other.
     let mut sorted: Vec<&(String, u32)> = lanes.iter().collect();
@@ -146,27 +144,23 @@ pub async fn claim(db: &Db, lanes: &[(String, u32)], worker: &str) -> Result<Cla
     for (lane, wanted) in sorted {
         asked.push((lane.as_str(), gates.pass(&tx, lane, *wanted).await?));
     }
-    let rows = take(&tx, &asked, worker).await?;
-    let claim = settle(&mut gates, &asked, rows);
+    let lease = tx.rng().uuid(tx.now())?;
+    let rows = take(&tx, &asked, lease, worker).await?;
+    let claim = settle(&mut gates, &asked, lease, rows);
     gates.close(&tx, &claim).await?;
     tx.commit_bookkeeping().await?;
     Ok(claim)
 }
 
 /// Takes the jobs that may be had.
-async fn take(tx: &WriteTx, asked: &[(&str, Pass)], worker: &str) -> Result<Vec<Row>> {
+async fn take(tx: &WriteTx, asked: &[(&str, Pass)], lease: Uuid, worker: &str) -> Result<Vec<Row>> {
     let open = |is_ordered: bool| {
         let passes = asked
             .iter()
             .filter(|(_, pass)| pass.count > 0 && pass.is_ordered == is_ordered);
         passes.map(|(lane, pass)| (*lane, pass.count)).collect::<Vec<_>>()
     };
-    let lease: [Value; 4] = [
-        tx.rng().uuid(tx.now())?.into(),
-        (tx.queue_now() + LEASE).into(),
-        worker.into(),
-        tx.queue_now().into(),
-    ];
+    let lease: [Value; 3] = [lease.into(), (tx.queue_now() + LEASE).into(), worker.into()];
     let mut rows = Vec::new();
     for (lanes, is_ordered) in [(open(false), false), (open(true), true)] {
         if lanes.is_empty() {
@@ -181,67 +175,77 @@ async fn take(tx: &WriteTx, asked: &[(&str, Pass)], worker: &str) -> Result<Vec<
     Ok(rows)
 }
 
-const SET: &str =
-    "UPDATE jobs SET state = 1, attempt = attempt + 1, begun = FALSE, lease_id = $1, lease_until = $2, worker = $3";
+/// Due jobs of a lane that nobody holds; `$1` is now.
+fn oldest(lane: &str, n: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM jobs WHERE lane = {lane} AND state = 0 AND next_at <= $1 AND {IS_FREE}
+         ORDER BY next_at, id LIMIT {n}"
+    )
+}
 
-/// Due jobs of a lane; those that another worker is claiming are passed over on PostgreSQL.
-const OLDEST: &str =
-    "SELECT id FROM jobs WHERE lane = {lane} AND state = 0 AND next_at <= $4 ORDER BY next_at, id LIMIT {n}";
+/// The job of a lane whose event is the earliest of all that have not ended, if it is due and nobody holds it. None passes
+/// it. The signs before the columns keep the indexes on them out: the job is found by its id.
+fn head(lane: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM jobs WHERE id = (
+            SELECT h.id FROM jobs h WHERE h.lane = {lane} AND h.state < 2 ORDER BY h.seq, h.id LIMIT 1)
+         AND +state = 0 AND +next_at <= $1 AND {IS_FREE}"
+    )
+}
 
-/// The job of a lane whose event is the earliest of all that have not ended, whatever its state. Nobody passes it: a
-/// worker that waits for the one who took it finds it taken.
-const HEAD: &str = "SELECT id, state, next_at FROM jobs WHERE lane = {lane} AND state < 2 ORDER BY seq, id LIMIT 1";
-
-/// PostgreSQL: all lanes in one statement. The jobs are chosen once and for all before the first is changed; a subquery
-/// could be asked again meanwhile, and then give more than was wanted. The sign before the state keeps the indexes on states
-/// out: what is chosen already is found by its id, and not by looking through all that is ready.
+/// PostgreSQL: all lanes in one statement. Jobs that another worker is claiming are passed over. One that was claimed and
+/// given up again since this statement began is either locked anew with what it has become, or its new lease stands in the
+/// way of a second.
 async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
     let wanted: Vec<_> = lanes.iter().map(|(lane, n)| json!({ "lane": lane, "n": n })).collect();
-    let (of_lane, is_due) = if is_ordered {
-        (HEAD.to_owned(), "WHERE job.state = 0 AND job.next_at <= $4")
+    let of_lane = if is_ordered {
+        head("wanted.lane")
     } else {
-        (format!("{OLDEST} FOR UPDATE SKIP LOCKED"), "")
+        oldest("wanted.lane", "wanted.n")
     };
-    let of_lane = of_lane.replace("{lane}", "wanted.lane").replace("{n}", "wanted.n");
     let sql = format!(
         "WITH due AS MATERIALIZED (
-            SELECT job.id FROM json_to_recordset($5::json) AS wanted (lane text, n bigint)
-            CROSS JOIN LATERAL ({of_lane}) AS job {is_due})
-         {SET} WHERE +state = 0 AND id = ANY(ARRAY(SELECT id FROM due)) RETURNING {RETURNING}"
+            SELECT job.* FROM json_to_recordset($5::json) AS wanted (lane text, n bigint)
+            CROSS JOIN LATERAL ({of_lane} FOR UPDATE OF jobs SKIP LOCKED) AS job),
+         taken AS (
+            INSERT INTO job_leases (job_id, lease_id, lease_until, worker, begun) SELECT id, $2, $3, $4, FALSE FROM due
+            ON CONFLICT (job_id) DO NOTHING RETURNING job_id)
+         SELECT due.* FROM due JOIN taken ON taken.job_id = due.id"
     );
-    let mut values = lease.to_vec();
-    values.push(Value::from(json!(wanted).to_string()));
+    let mut values = vec![tx.queue_now().into()];
+    values.extend_from_slice(lease);
+    values.push(json!(wanted).to_string().into());
     Ok(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?)
 }
 
-/// SQLite: a statement a lane, under the one write lock that there is.
+/// SQLite: a look a lane, under the one write lock that there is.
 async fn take_one_by_one(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
-    let of_lane = if is_ordered {
-        format!("SELECT id FROM ({HEAD}) WHERE state = 0 AND next_at <= $4 LIMIT {{n}}")
-    } else {
-        OLDEST.to_owned()
-    };
-    let of_lane = of_lane.replace("{lane}", "$5").replace("{n}", "$6");
-    let sql = format!("{SET} WHERE id IN ({of_lane}) RETURNING {RETURNING}");
+    let sql = if is_ordered { head("$2") } else { oldest("$2", "$3") };
     let mut rows = Vec::new();
     for (lane, n) in lanes {
-        let mut values = lease.to_vec();
-        values.push((*lane).into());
-        values.push(i64::from(*n).into());
+        let mut values = vec![tx.queue_now().into(), (*lane).into()];
+        if !is_ordered {
+            values.push(i64::from(*n).into());
+        }
         rows.extend(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?);
     }
+    let sql = "INSERT INTO job_leases (job_id, lease_id, lease_until, worker, begun)
+               SELECT unhex(value), $2, $3, $4, FALSE FROM json_each($1)";
+    let mut values = vec![id_param(rows.iter().map(|row: &Row| row.id.0))];
+    values.extend_from_slice(lease);
+    tx.conn().execute_raw(tx.sql(sql, values)).await?;
     Ok(rows)
 }
 
 /// Tells each job when it may begin, and how each lane stands.
-fn settle(gates: &mut Gates, asked: &[(&str, Pass)], rows: Vec<Row>) -> Claim {
+fn settle(gates: &mut Gates, asked: &[(&str, Pass)], lease: Uuid, rows: Vec<Row>) -> Claim {
     let passes: HashMap<&str, Pass> = asked.iter().copied().collect();
     let mut claim = Claim::default();
     for row in rows {
         let pass = passes.get(row.lane.as_str()).copied().unwrap_or_default();
         let wait = gates.give(row.webhook_id);
         claim.lanes.entry(row.lane.clone()).or_default().claimed += 1;
-        claim.jobs.push(row.claimed(wait, pass.is_trial));
+        claim.jobs.push(row.claimed(lease, wait, pass.is_trial));
     }
     for (lane, pass) in asked {
         let news = claim.lanes.entry((*lane).to_owned()).or_default();
@@ -251,22 +255,6 @@ fn settle(gates: &mut Gates, asked: &[(&str, Pass)], rows: Vec<Row>) -> Claim {
         news.is_timed = pass.is_timed;
     }
     claim
-}
-
-/// Notes that the run of a job begins. Wanted only for a job with crashes: a worker that dies takes all that it has claimed
-/// with it, and only what was begun is to blame. Tells whether the job is still this worker's.
-///
-/// # Errors
-/// [`crate::kernel::Error::Db`].
-pub async fn begin(db: &Db, job: &Claimed) -> Result<bool> {
-    let tx = db.begin_write().await?;
-    let sql = "UPDATE jobs SET begun = TRUE WHERE id = $1 AND lease_id = $2 AND state = 1";
-    let begun = tx
-        .conn()
-        .execute_raw(tx.sql(sql, [job.id.into(), job.lease_id.into()]))
-        .await?;
-    tx.commit_bookkeeping().await?;
-    Ok(begun.rows_affected() == 1)
 }
 
 /// Whether a lane has a job that is neither done nor given up.
@@ -280,27 +268,14 @@ pub async fn has_open(from: &impl Reads, kind: JobKind, lane: &str) -> Result<bo
     Ok(open.is_some())
 }
 
-/// Holds a claim for as long again, for work that takes longer than one lease. Tells whether it is still ours.
-///
-/// # Errors
-/// [`crate::kernel::Error::Db`].
-pub async fn renew(db: &Db, job: &Claimed) -> Result<bool> {
-    let tx = db.begin_write().await?;
-    let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease_id = $2 AND state = 1";
-    let values = [job.id.into(), job.lease_id.into(), (tx.queue_now() + LEASE).into()];
-    let held = tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    tx.commit_bookkeeping().await?;
-    Ok(held.rows_affected() > 0)
-}
-
 /// Whether a lane has a job that runs, or will be tried within this time.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn has_soon(tx: &WriteTx, kind: JobKind, lane: &str, within: Duration) -> Result<bool> {
     let lane = format!("{}{lane}", kind.lane_prefix());
-    let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 AND next_at <= $2
-        UNION ALL SELECT 1 FROM jobs WHERE lane = $1 AND state = 1";
+    // One that runs was due when it was taken.
+    let sql = "SELECT 1 FROM jobs WHERE lane = $1 AND state = 0 AND next_at <= $2 LIMIT 1";
     let values = [lane.into(), (tx.queue_now() + within).into()];
     let soon = tx.conn().query_one_raw(tx.sql(sql, values)).await?;
     Ok(soon.is_some())

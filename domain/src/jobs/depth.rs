@@ -5,6 +5,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::JobKind;
+use super::lease::IS_FREE;
 use crate::kernel::{Db, Reads, Result, Timestamp};
 
 /// Jobs of one kind that are counted; more than that is many.
@@ -48,16 +49,18 @@ pub async fn depths(db: &Db) -> Result<Vec<Depth>> {
 async fn ready(db: &Db, kind: JobKind, now: Timestamp) -> Result<u64> {
     // Behind a colon comes a semicolon.
     let (from, to) = (kind.lane_prefix(), kind.lane_prefix().replace(':', ";"));
-    let sql = "SELECT COUNT(*) AS n FROM (
-        SELECT 1 FROM jobs WHERE state = 0 AND lane >= $1 AND lane < $2 AND next_at <= $3 LIMIT $4) due";
+    let sql = format!(
+        "SELECT COUNT(*) AS n FROM (
+            SELECT 1 FROM jobs WHERE state = 0 AND lane >= $1 AND lane < $2 AND next_at <= $3 AND {IS_FREE} LIMIT $4) due"
+    );
     let values = [from.into(), to.into(), now.into(), COUNTED.into()];
-    let row = Ready::find_by_statement(db.sql(sql, values)).one(db.conn()).await?;
+    let row = Ready::find_by_statement(db.sql(&sql, values)).one(db.conn()).await?;
     Ok(row.and_then(|row| u64::try_from(row.n).ok()).unwrap_or(0))
 }
 
 async fn oldest(db: &Db, kind: JobKind) -> Result<Option<Timestamp>> {
-    let sql = "SELECT next_at FROM jobs WHERE state = 0 AND kind = $1 ORDER BY next_at LIMIT 1";
-    let row = db.conn().query_one_raw(db.sql(sql, [kind.as_str().into()])).await?;
+    let sql = format!("SELECT next_at FROM jobs WHERE state = 0 AND kind = $1 AND {IS_FREE} ORDER BY next_at LIMIT 1");
+    let row = db.conn().query_one_raw(db.sql(&sql, [kind.as_str().into()])).await?;
     let at: Option<i64> = row.map(|row| row.try_get("", "next_at")).transpose()?;
     Ok(at.map(Timestamp))
 }

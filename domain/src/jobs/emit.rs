@@ -85,14 +85,10 @@ fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<j
         crashes: Set(0),
         cause: Set(cause.as_str().to_owned()),
         next_at: Set(tx.queue_now()),
-        lease_id: Set(None),
-        lease_until: Set(None),
-        worker: Set(None),
         last_outcome: Set(None),
         created_at: Set(tx.now()),
         done_at: Set(None),
         seq: Set(seq),
-        begun: Set(false),
         traceparent: Set(trace::current().map(|span| span.to_string())),
     })
 }

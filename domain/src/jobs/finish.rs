@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::JobState;
 use super::health::Notes;
+use super::lease;
 use crate::kernel::id::{JobId, WebhookId};
 use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
@@ -78,7 +79,14 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
     let mut sorted: Vec<&Finished> = batch.iter().collect();
     sorted.sort_by_key(|finished| finished.job_id);
     let tx = db.begin_write().await?;
-    let fenced = update_jobs(&tx, &sorted).await?;
+    lease::plan_by_index(&tx).await?;
+    let ended = lease::end(&tx, sorted.iter().map(|one| (one.job_id, one.lease_id))).await?;
+    let ours: Vec<&Finished> = sorted
+        .iter()
+        .copied()
+        .filter(|one| ended.contains(&one.job_id))
+        .collect();
+    let fenced = update_jobs(&tx, &ours).await?;
     let is_ours = |finished: &Finished| fenced.contains_key(&finished.job_id);
     let begun: Vec<&Finished> = sorted
         .into_iter()
@@ -105,14 +113,13 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
 #[derive(Serialize)]
 struct StateRow<'a> {
     job: String,
-    lease: String,
     new_state: i32,
     /// Absent: as it is.
     due: Option<i64>,
     ended: Option<i64>,
     /// Absent: as it is.
     outcome: Option<&'a str>,
-    unused: i32,
+    tried: i32,
 }
 
 async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId, Fenced>> {
@@ -127,33 +134,31 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId,
         };
         StateRow {
             job: finished.job_id.0.simple().to_string(),
-            lease: finished.lease_id.simple().to_string(),
             new_state: state.as_i32(),
             due,
             ended,
             outcome: (finished.verdict != Verdict::Release).then_some(finished.log.outcome),
-            unused: i32::from(matches!(finished.verdict, Verdict::Continue(_) | Verdict::Release)),
+            tried: i32::from(!matches!(finished.verdict, Verdict::Continue(_) | Verdict::Release)),
         }
     };
     let rows = json(&batch.iter().map(row).collect::<Vec<_>>())?;
     let from = match tx.backend() {
         Backend::Postgres => {
-            "json_to_recordset($1::json) AS v (job uuid, lease uuid, new_state int, due bigint, ended bigint, outcome text, unused int)"
+            "json_to_recordset($1::json) AS v (job uuid, new_state int, due bigint, ended bigint, outcome text, tried int)"
         }
         Backend::Sqlite => {
-            "(SELECT unhex(value->>'job') AS job, unhex(value->>'lease') AS lease, value->>'new_state' AS new_state,
-                value->>'due' AS due, value->>'ended' AS ended, value->>'outcome' AS outcome, value->>'unused' AS unused
+            "(SELECT unhex(value->>'job') AS job, value->>'new_state' AS new_state,
+                value->>'due' AS due, value->>'ended' AS ended, value->>'outcome' AS outcome, value->>'tried' AS tried
               FROM json_each($1)) AS v"
         }
     };
     // The sign keeps the indexes on states out: the planner, which knows nothing of how full the queue is, would look
-    // through all that runs or waits for each of these rows.
+    // through all that waits for each of these rows.
     let sql = format!(
         "UPDATE jobs SET state = v.new_state, next_at = COALESCE(v.due, jobs.next_at), done_at = v.ended,
-                last_outcome = COALESCE(v.outcome, jobs.last_outcome), attempt = jobs.attempt - v.unused,
-                lease_id = NULL, lease_until = NULL
+                last_outcome = COALESCE(v.outcome, jobs.last_outcome), attempt = jobs.attempt + v.tried
          FROM {from}
-         WHERE jobs.id = v.job AND jobs.lease_id = v.lease AND +jobs.state = 1
+         WHERE jobs.id = v.job AND +jobs.state = 0
          RETURNING id, webhook_id, cause"
     );
     let fenced = Fenced::find_by_statement(tx.sql(&sql, [rows.into()]))

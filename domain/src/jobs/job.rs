@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::id::{BackupId, MailId, OrgId, ProjectId, RecoveryId};
+use crate::kernel::{Error, Result};
 
 /// The kinds of work, each with slots of its own in a worker, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,24 +135,28 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// As it is stored. That a job runs is a matter of its lease.
     pub const fn as_i32(self) -> i32 {
         match self {
-            Self::Ready => 0,
-            Self::Running => 1,
+            Self::Ready | Self::Running => 0,
             Self::Done => 2,
             Self::Dead => 3,
             Self::Cancelled => 4,
         }
     }
 
-    pub const fn from_i32(state: i32) -> Option<Self> {
-        match state {
-            0 => Some(Self::Ready),
-            1 => Some(Self::Running),
-            2 => Some(Self::Done),
-            3 => Some(Self::Dead),
-            4 => Some(Self::Cancelled),
-            _ => None,
+    /// Reads what is stored of a job, and whether somebody has a lease of it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a number that is none of these.
+    pub fn stored(state: i32, is_held: bool) -> Result<Self> {
+        match (state, is_held) {
+            (0, false) => Ok(Self::Ready),
+            (0, true) => Ok(Self::Running),
+            (2, _) => Ok(Self::Done),
+            (3, _) => Ok(Self::Dead),
+            (4, _) => Ok(Self::Cancelled),
+            _ => Err(Error::internal("a job's state is stored wrongly")),
         }
     }
 

@@ -4,8 +4,8 @@
 //! A **lane** is the unit of fairness: one webhook endpoint, the mail of one account, the keys of one project, the
 //! recovery of one endpoint, one customer at Stripe, the backups of the instance. Jobs go
 //! `ready → running → done`, back to `ready` for a retry or to go on with long work, to `dead` when the tries are used
-//! up, or to `cancelled` when what they were for is gone. Every claim has a lease, and the lease id fences: a worker
-//! that lost its lease cannot change the job any more.
+//! up, or to `cancelled` when what they were for is gone. A job is `running` while somebody has a lease of it, and the lease
+//! id fences: a worker that lost its lease cannot change the job any more.
 //!
 //! What is due and when a lease ends goes by [`crate::kernel::Db::queue_now`], on which all processes agree. Before a
 //! webhook's jobs stand its gates: whether it is on, its breaker, its rate, its order. What a gate holds back uses up no
@@ -21,6 +21,7 @@ mod finish;
 mod gate;
 pub mod health;
 mod job;
+mod lease;
 pub mod overview;
 mod purge;
 mod rate;
@@ -28,13 +29,14 @@ mod schedule;
 mod sweep;
 
 pub use bell::{Bell, LocalBell};
-pub use claim::{Claim, Claimed, LEASE, LaneNews, begin, claim, has_open, has_soon, renew};
+pub use claim::{Claim, Claimed, LaneNews, claim, has_open, has_soon};
 pub use depth::{Depth, depths};
 pub use emit::{NewJob, emit, emit_in_order};
 pub use finish::{AttemptLog, Finished, Verdict, finish};
 pub use gate::AT_ONCE;
 pub use health::Health;
 pub use job::{Cause, Job, JobKind, JobState, lane_kind};
+pub use lease::{LEASE, begin, held, renew};
 pub use purge::{cancel_waiting, delete_of_org};
 pub use rate::{Per, Rate, RateChange};
 pub use schedule::{MAX_ATTEMPTS, RETRY_DELAYS, next_attempt};

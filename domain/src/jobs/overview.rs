@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Value};
 
 use super::entity::job;
+use super::lease::{self, IS_FREE};
 use super::{JobKind, JobState};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
@@ -21,7 +22,7 @@ pub struct JobView {
     pub webhook_id: Option<WebhookId>,
     pub event_id: Option<EventId>,
     pub cause: String,
-    /// Tries that were used up.
+    /// Tries that were used up, with the one that is under way.
     pub attempts: i32,
     pub max_attempts: i32,
     /// Workers that died over it.
@@ -59,7 +60,11 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<JobView>> {
     // The state stands in the text of the query: a parameter would hide from SQLite which index fits.
-    let mut filter = format!("FROM jobs WHERE state = {}", state.as_i32());
+    let mut filter = match state {
+        JobState::Ready => format!("FROM jobs WHERE state = 0 AND {IS_FREE}"),
+        JobState::Running => "FROM jobs WHERE state = 0 AND id IN (SELECT job_id FROM job_leases)".to_owned(),
+        JobState::Done | JobState::Dead | JobState::Cancelled => format!("FROM jobs WHERE state = {}", state.as_i32()),
+    };
     let mut values: Vec<Value> = Vec::new();
     if let Some(kind) = kind {
         filter.push_str(" AND kind = $1");
@@ -85,10 +90,11 @@ pub async fn list(
 async fn views(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<JobView>> {
     let ids: Vec<JobId> = rows.iter().map(|row| row.id).collect();
     let mut last = last_attempts(from, &ids).await?;
+    let held = lease::held(from, ids).await?;
     rows.into_iter()
         .map(|row| {
-            let attempt = last.remove(&row.id);
-            view(row, attempt)
+            let (attempt, is_held) = (last.remove(&row.id), held.contains(&row.id));
+            view(row, is_held, attempt)
         })
         .collect()
 }
@@ -110,8 +116,8 @@ async fn last_attempts(from: &impl Reads, ids: &[JobId]) -> Result<HashMap<JobId
     Ok(rows.into_iter().map(|row| (row.job_id, row)).collect())
 }
 
-fn view(row: job::Model, last: Option<Attempt>) -> Result<JobView> {
-    let state = JobState::from_i32(row.state).ok_or_else(|| Error::internal("a job's state is stored wrongly"))?;
+fn view(row: job::Model, is_held: bool, last: Option<Attempt>) -> Result<JobView> {
+    let state = JobState::stored(row.state, is_held)?;
     let (last_attempt_at, last_error) = match last {
         Some(attempt) => (Some(attempt.started_at), attempt.error),
         None => (None, None),
@@ -124,7 +130,7 @@ fn view(row: job::Model, last: Option<Attempt>) -> Result<JobView> {
         webhook_id: row.webhook_id,
         event_id: row.event_id,
         cause: row.cause,
-        attempts: row.attempt,
+        attempts: row.attempt + i32::from(state == JobState::Running),
         max_attempts: row.max_attempts,
         crashes: row.crashes,
         last_outcome: row.last_outcome,
@@ -149,8 +155,8 @@ pub async fn retry(tx: &WriteTx, id: JobId) -> Result<(JobView, String)> {
     if let Some(webhook) = found.webhook_id {
         require_enabled(tx, webhook).await?;
     }
-    let sql = "UPDATE jobs SET state = 0, attempt = 0, crashes = 0, next_at = $2, done_at = NULL, lease_id = NULL,
-            lease_until = NULL WHERE id = $1 AND state = 3";
+    let sql = "UPDATE jobs SET state = 0, attempt = 0, crashes = 0, next_at = $2, done_at = NULL
+               WHERE id = $1 AND state = 3";
     let revived = tx
         .conn()
         .execute_raw(tx.sql(sql, [id.into(), tx.queue_now().into()]))

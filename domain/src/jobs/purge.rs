@@ -2,6 +2,7 @@
 
 use sea_orm::ConnectionTrait;
 
+use super::lease::IS_FREE;
 use crate::kernel::id::{OrgId, WebhookId};
 use crate::kernel::{Reads, Result, WriteTx};
 
@@ -10,8 +11,12 @@ use crate::kernel::{Reads, Result, WriteTx};
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn delete_of_org(tx: &WriteTx, org: OrgId) -> Result<()> {
-    let sql = "DELETE FROM jobs WHERE org_id = $1";
-    tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
+    for sql in [
+        "DELETE FROM job_leases WHERE job_id IN (SELECT id FROM jobs WHERE org_id = $1)",
+        "DELETE FROM jobs WHERE org_id = $1",
+    ] {
+        tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
+    }
     Ok(())
 }
 
@@ -20,9 +25,9 @@ pub async fn delete_of_org(tx: &WriteTx, org: OrgId) -> Result<()> {
 /// # Errors
 /// [`crate::kernel::Error::Db`].
 pub async fn cancel_waiting(tx: &WriteTx, webhook: WebhookId) -> Result<()> {
-    let sql = "UPDATE jobs SET state = 4, done_at = $2 WHERE webhook_id = $1 AND state = 0";
+    let sql = format!("UPDATE jobs SET state = 4, done_at = $2 WHERE webhook_id = $1 AND state = 0 AND {IS_FREE}");
     tx.conn()
-        .execute_raw(tx.sql(sql, [webhook.into(), tx.now().into()]))
+        .execute_raw(tx.sql(&sql, [webhook.into(), tx.now().into()]))
         .await?;
     Ok(())
 }

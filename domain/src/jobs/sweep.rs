@@ -1,16 +1,24 @@
 //! What makes the bell dispensable: every process looks for itself, once a second, at what is due and what was lost.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+use serde::Serialize;
 
+use super::JobState;
 use super::entity::attempt;
 use super::gate::AT_ONCE;
+use super::lease::IS_FREE;
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::JobId;
-use crate::kernel::{Db, Reads, Result, Timestamp};
+use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
 /// Workers that may die over one job before it is set aside.
 pub const MAX_CRASHES: i32 = 5;
+
+/// The outcome of a run whose worker went silent.
+const LOST: &str = "worker_lost";
 
 /// What a sweep found.
 #[derive(Debug, Default)]
@@ -23,14 +31,33 @@ pub struct Sweep {
     pub lost: usize,
 }
 
+/// A lease that ran out.
 #[derive(FromQueryResult)]
 struct Lost {
+    job_id: JobId,
+    worker: String,
+    /// Its run was begun.
+    begun: bool,
+}
+
+/// The job whose it was.
+#[derive(FromQueryResult)]
+struct Held {
     id: JobId,
     attempt: i32,
     crashes: i32,
-    worker: Option<String>,
-    /// The loss counts: it was under way, or it is the first.
-    begun: bool,
+}
+
+/// What becomes of the job, as the statement reads it.
+#[derive(Serialize)]
+struct Fate {
+    job: String,
+    new_state: i32,
+    crashes: i32,
+    /// Absent: it will be tried again.
+    ended: Option<i64>,
+    /// Absent: as it is.
+    outcome: Option<&'static str>,
 }
 
 #[derive(FromQueryResult)]
@@ -65,8 +92,8 @@ pub async fn sweep(db: &Db) -> Result<Sweep> {
         )
         SELECT lane FROM lanes WHERE lane IS NOT NULL AND EXISTS (
             SELECT 1 FROM (
-                SELECT j.webhook_id FROM jobs j WHERE j.lane = lanes.lane AND j.state = 0 AND j.next_at <= $1
-                ORDER BY j.next_at, j.id LIMIT 1) due
+                SELECT webhook_id FROM jobs WHERE lane = lanes.lane AND state = 0 AND next_at <= $1 AND {IS_FREE}
+                ORDER BY next_at, id LIMIT 1) due
             WHERE due.webhook_id IS NULL OR EXISTS (
                 SELECT 1 FROM webhooks w LEFT JOIN webhook_health h ON h.webhook_id = w.id
                 WHERE w.id = due.webhook_id AND w.enabled AND w.deleted_at IS NULL
@@ -88,7 +115,7 @@ pub async fn sweep(db: &Db) -> Result<Sweep> {
 
 /// A plain read first: a sweep that finds nothing must not take SQLite's write lock every second.
 async fn any_expired(db: &Db, now: Timestamp) -> Result<bool> {
-    let sql = "SELECT min(lease_until) AS at FROM jobs WHERE state = 1 AND lease_until < $1";
+    let sql = "SELECT min(lease_until) AS at FROM job_leases WHERE lease_until < $1";
     let row = Earliest::find_by_statement(db.sql(sql, [now.into()]))
         .one(db.conn())
         .await?;
@@ -97,36 +124,92 @@ async fn any_expired(db: &Db, now: Timestamp) -> Result<bool> {
 
 async fn take_back(db: &Db) -> Result<usize> {
     let tx = db.begin_write().await?;
-    // The first loss makes a job suspect. After that only those count in which it was under way: what a worker had claimed
-    // besides is not to blame for its death.
-    let sql = "UPDATE jobs SET
-            state = CASE WHEN crashes + 1 >= $2 AND begun THEN 3 ELSE 0 END,
-            done_at = CASE WHEN crashes + 1 >= $2 AND begun THEN $3 ELSE NULL END,
-            crashes = crashes + CASE WHEN crashes = 0 OR begun THEN 1 ELSE 0 END,
-            last_outcome = CASE WHEN crashes = 0 OR begun THEN 'worker_lost' ELSE last_outcome END,
-            begun = crashes = 0 OR begun,
-            attempt = attempt - 1, next_at = $1, lease_id = NULL, lease_until = NULL
-        WHERE state = 1 AND lease_until < $1
-        RETURNING id, attempt, crashes, worker, begun";
-    let values = [tx.queue_now().into(), MAX_CRASHES.into(), tx.now().into()];
-    let lost = Lost::find_by_statement(tx.sql(sql, values)).all(tx.conn()).await?;
-    let mut rows = Vec::with_capacity(lost.len());
-    for job in lost.iter().filter(|job| job.begun) {
-        rows.push(attempt::ActiveModel {
-            id: Set(tx.new_id()?),
-            job_id: Set(job.id),
-            n: Set(job.attempt + job.crashes),
-            worker: Set(job.worker.clone().unwrap_or_default()),
-            started_at: Set(tx.now()),
-            outcome: Set("worker_lost".to_owned()),
-            ..Default::default()
-        });
+    let sql = "DELETE FROM job_leases WHERE lease_until < $1 RETURNING job_id, worker, begun";
+    let lost = Lost::find_by_statement(tx.sql(sql, [tx.queue_now().into()]));
+    let lost: HashMap<JobId, Lost> = lost
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .map(|one| (one.job_id, one))
+        .collect();
+    let jobs = held(&tx, &lost).await?;
+    let (mut fates, mut logs) = (Vec::new(), Vec::new());
+    for job in &jobs {
+        let Some(lease) = lost.get(&job.id) else { continue };
+        fates.push(fate(job, lease, tx.now()));
+        if is_suspicious(job, lease) {
+            logs.push(attempt::ActiveModel {
+                id: Set(tx.new_id()?),
+                job_id: Set(job.id),
+                n: Set(job.attempt + job.crashes + 1),
+                worker: Set(lease.worker.clone()),
+                started_at: Set(tx.now()),
+                outcome: Set(LOST.to_owned()),
+                ..Default::default()
+            });
+        }
     }
-    if !rows.is_empty() {
-        attempt::Entity::insert_many(rows)
+    write(&tx, &fates).await?;
+    if !logs.is_empty() {
+        attempt::Entity::insert_many(logs)
             .exec_without_returning(tx.conn())
             .await?;
     }
     tx.commit_bookkeeping().await?;
-    Ok(lost.len())
+    Ok(jobs.len())
+}
+
+/// The jobs of lost leases, locked. One that was cancelled or is gone is not among them.
+async fn held(tx: &WriteTx, lost: &HashMap<JobId, Lost>) -> Result<Vec<Held>> {
+    let lock = match tx.backend() {
+        Backend::Postgres => " FOR UPDATE",
+        Backend::Sqlite => "",
+    };
+    let sql = format!(
+        "SELECT id, attempt, crashes FROM jobs WHERE {} AND +state = 0 ORDER BY id{lock}",
+        is_one_of(tx.backend(), "id", "$1")
+    );
+    let ids = id_param(lost.keys().map(|job| job.0));
+    Ok(Held::find_by_statement(tx.sql(&sql, [ids])).all(tx.conn()).await?)
+}
+
+/// The first loss makes a job suspect. After that only those count in which it was under way: what a worker had claimed
+/// besides is not to blame for its death.
+fn is_suspicious(job: &Held, lease: &Lost) -> bool {
+    job.crashes == 0 || lease.begun
+}
+
+fn fate(job: &Held, lease: &Lost, now: Timestamp) -> Fate {
+    let counts = is_suspicious(job, lease);
+    let crashes = job.crashes + i32::from(counts);
+    let is_over = lease.begun && crashes >= MAX_CRASHES;
+    let state = if is_over { JobState::Dead } else { JobState::Ready };
+    Fate {
+        job: job.id.0.simple().to_string(),
+        new_state: state.as_i32(),
+        crashes,
+        ended: is_over.then_some(now.micros()),
+        outcome: counts.then_some(LOST),
+    }
+}
+
+async fn write(tx: &WriteTx, fates: &[Fate]) -> Result<()> {
+    let from = match tx.backend() {
+        Backend::Postgres => {
+            "json_to_recordset($1::json) AS v (job uuid, new_state int, crashes int, ended bigint, outcome text)"
+        }
+        Backend::Sqlite => {
+            "(SELECT unhex(value->>'job') AS job, value->>'new_state' AS new_state, value->>'crashes' AS crashes,
+                value->>'ended' AS ended, value->>'outcome' AS outcome FROM json_each($1)) AS v"
+        }
+    };
+    let sql = format!(
+        "UPDATE jobs SET state = v.new_state, crashes = v.crashes, done_at = v.ended, next_at = $2,
+                last_outcome = COALESCE(v.outcome, jobs.last_outcome)
+         FROM {from} WHERE jobs.id = v.job AND +jobs.state = 0"
+    );
+    let rows = serde_json::to_string(fates).map_err(|e| Error::internal(format!("jobs taken back: {e}")))?;
+    let values = [rows.into(), tx.queue_now().into()];
+    tx.conn().execute_raw(tx.sql(&sql, values)).await?;
+    Ok(())
 }

@@ -58,14 +58,14 @@ async fn deliveries(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<Deli
         .order_by_asc(attempt::Column::Id)
         .all(from.conn())
         .await?;
+    let held = jobs::held(from, rows.iter().map(|row| row.id)).await?;
     let mut attempts: HashMap<JobId, Vec<attempt::Model>> = HashMap::new();
     for log in logs {
         attempts.entry(log.job_id).or_default().push(log);
     }
     rows.into_iter()
         .map(|row| {
-            let state =
-                JobState::from_i32(row.state).ok_or_else(|| Error::internal("a job's state is stored wrongly"))?;
+            let state = JobState::stored(row.state, held.contains(&row.id))?;
             let event_type = row.event_id.and_then(|id| types.get(&id).cloned()).unwrap_or_default();
             Ok(Delivery {
                 id: DeliveryId(row.id.0),
@@ -206,10 +206,15 @@ async fn emit_one(tx: &WriteTx, job: NewJob) -> Result<DeliveryId> {
     Ok(DeliveryId(id.0))
 }
 
+/// What the keys of all deliveries of an event to an endpoint begin with; that of the first is nothing more.
+pub(super) fn idempotency_key(webhook: WebhookId, event: EventId) -> String {
+    format!("{}:{}", event.0.simple(), webhook.0.simple())
+}
+
 /// The delivery of an event to an endpoint. The first of them, without `again`, is made once, whoever asks for it. What
 /// somebody asked for by hand does not queue up behind the rest.
 pub(super) fn new_job(webhook: &Webhook, event: EventId, cause: Cause, again: Option<Uuid>) -> NewJob {
-    let mut idempotency_key = format!("{}:{}", event.0.simple(), webhook.id.0.simple());
+    let mut idempotency_key = idempotency_key(webhook.id, event);
     if let Some(again) = again {
         let _ = write!(idempotency_key, ":{}", again.simple());
     }
@@ -234,11 +239,7 @@ pub(super) fn new_job(webhook: &Webhook, event: EventId, cause: Cause, again: Op
 /// [`Error::Db`].
 pub async fn ended(from: &impl Reads, id: DeliveryId) -> Result<bool> {
     let row = job::Entity::find_by_id(JobId(id.0)).one(from.conn()).await?;
-    let state = row.and_then(|row| JobState::from_i32(row.state));
-    Ok(matches!(
-        state,
-        Some(JobState::Done | JobState::Dead | JobState::Cancelled)
-    ))
+    Ok(row.is_some_and(|row| row.state != JobState::Ready.as_i32()))
 }
 
 /// What the worker needs to make the deliveries that it claimed: endpoints and events, each fetched once.

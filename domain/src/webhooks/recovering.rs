@@ -4,12 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::json;
 
 use super::delivery;
 use super::endpoint::{self, Webhook};
 use super::entity::{recovery as rows, webhook};
 use super::recovery::{self, Recovery, RecoveryState};
-use crate::jobs::entity::job;
 use crate::jobs::{self, Cause, JobState};
 use crate::journal::entity::event;
 use crate::journal::{Action, subscribes};
@@ -130,24 +130,42 @@ struct Had {
     state: i32,
 }
 
+/// What became of each event's deliveries to the endpoint. They are found by their keys, which begin with both.
+async fn had(
+    tx: &WriteTx,
+    webhook: &Webhook,
+    events: &[(i64, EventId)],
+) -> Result<HashMap<EventId, HashSet<JobState>>> {
+    // Behind a colon, which comes before what tells repetitions apart, comes a semicolon.
+    let key = |(_, event): &(i64, EventId)| {
+        let key = delivery::idempotency_key(webhook.id, *event);
+        json!({ "low": key, "high": format!("{key};") })
+    };
+    let keys: Vec<_> = events.iter().map(key).collect();
+    let from = match tx.backend() {
+        Backend::Postgres => "json_to_recordset($1::json) AS v (low text, high text)",
+        Backend::Sqlite => "(SELECT value->>'low' AS low, value->>'high' AS high FROM json_each($1)) AS v",
+    };
+    let sql = format!(
+        "SELECT j.event_id, j.state FROM {from} JOIN jobs j
+         ON j.kind = 'webhook' AND j.idempotency_key >= v.low AND j.idempotency_key < v.high"
+    );
+    let rows = Had::find_by_statement(tx.sql(&sql, [json!(keys).to_string().into()]));
+    let mut states: HashMap<EventId, HashSet<JobState>> = HashMap::new();
+    for Had { event_id, state } in rows.all(tx.conn()).await? {
+        // Whether it runs does not matter here.
+        let state = JobState::stored(state, false)?;
+        states.entry(event_id).or_default().insert(state);
+    }
+    Ok(states)
+}
+
 /// Makes the deliveries of those events that the mode wants; returns how many.
 async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<(i64, EventId)>) -> Result<i64> {
     if events.is_empty() {
         return Ok(0);
     }
-    let had = job::Entity::find()
-        .select_only()
-        .columns([job::Column::EventId, job::Column::State])
-        .filter(job::Column::WebhookId.eq(webhook.id))
-        .filter(job::Column::EventId.is_in(events.iter().map(|(_, event)| *event)))
-        .into_model::<Had>()
-        .all(tx.conn())
-        .await?;
-    let mut states: HashMap<EventId, HashSet<JobState>> = HashMap::new();
-    for Had { event_id, state } in had {
-        let state = JobState::from_i32(state).ok_or_else(|| Error::internal("a job's state is stored wrongly"))?;
-        states.entry(event_id).or_default().insert(state);
-    }
+    let states = had(tx, webhook, &events).await?;
     let none = HashSet::new();
     let mut made = Vec::new();
     for (seq, event) in events {

@@ -76,10 +76,10 @@ async fn fill(db: &Db, hook: WebhookId, count: u64, events: &str) -> Outcome<()>
     let event = events.replace("{id}", id);
     let copies = format!(
         "INSERT INTO jobs (id, kind, lane, org_id, webhook_id, event_id, payload, idempotency_key, state, attempt,
-            max_attempts, crashes, cause, next_at, created_at, seq, begun)
+            max_attempts, crashes, cause, next_at, created_at, seq)
          WITH RECURSIVE copies (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < $2)
          SELECT {id}, t.kind, t.lane, t.org_id, t.webhook_id, {event}, t.payload, t.idempotency_key || ':' || copies.n,
-            t.state, t.attempt, t.max_attempts, t.crashes, t.cause, t.next_at, t.created_at, t.seq, t.begun
+            t.state, t.attempt, t.max_attempts, t.crashes, t.cause, t.next_at, t.created_at, t.seq
          FROM copies, jobs t WHERE t.id = $1"
     );
     let values = [(*one).into(), i64::try_from(count.saturating_sub(1))?.into()];
@@ -117,7 +117,7 @@ pub async fn claims(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink) ->
     }
     if site.backend == Backend::Postgres {
         // As the server does by itself in time.
-        db.conn().execute_unprepared("ANALYZE jobs").await?;
+        db.conn().execute_unprepared("ANALYZE jobs, job_leases").await?;
     }
     let lanes: Vec<String> = hooks.iter().map(|hook| format!("wh:{}", hook.0.simple())).collect();
     let (mut claimed, mut swept) = (Vec::new(), Vec::new());
@@ -200,8 +200,12 @@ impl Dead {
 
     async fn forget(&self, db: &Db) -> Outcome<()> {
         let tx = db.begin_write().await?;
-        let sql = "DELETE FROM jobs WHERE webhook_id = $1";
-        tx.conn().execute_raw(tx.sql(sql, [self.hook.into()])).await?;
+        for sql in [
+            "DELETE FROM job_leases WHERE job_id IN (SELECT id FROM jobs WHERE webhook_id = $1)",
+            "DELETE FROM jobs WHERE webhook_id = $1",
+        ] {
+            tx.conn().execute_raw(tx.sql(sql, [self.hook.into()])).await?;
+        }
         tx.commit_bookkeeping().await?;
         Ok(())
     }

@@ -120,7 +120,7 @@ on_each_backend! {
         let id = made(&root).await;
         // As a worker leaves it that was killed over it.
         t.sql("UPDATE backups SET state = 'running', last_verified_at = NULL").await;
-        t.sql("UPDATE jobs SET state = 1, lease_until = 0, done_at = NULL WHERE kind = 'backup'").await;
+        t.hold_jobs("backup", 0).await;
         eventually("it is made again", || async {
             let shown = root.get(&format!("{BACKUPS}/{id}")).await.expect(200);
             shown.at("/state") == "completed" && !shown.at("/last_verified_at").is_empty()

@@ -37,12 +37,11 @@ async fn known(backend: Backend) -> Known {
 
 /// The worker died over the restoration, whatever it had written down of it: it is begun again.
 async fn dies_over_it(t: &TestApp) {
-    let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state IN (0, 1)";
+    let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state = 0";
     eventually("what came of it is written", || async { t.number(open).await == 0 }).await;
     t.sql("UPDATE backups SET restore_state = 'running', restored_at = NULL")
         .await;
-    t.sql("UPDATE jobs SET state = 1, lease_until = 0, done_at = NULL WHERE kind = 'backup'")
-        .await;
+    t.hold_jobs("backup", 0).await;
 }
 
 /// Waits until a restoration that is begun again has ended.
@@ -134,7 +133,7 @@ on_each_backend! {
         restored(&t.dir.path().join(format!("backups/{id}.srb")), &key, &into).await;
         let look = |sql: &'static str| harness::processes::number(&into, sql);
         assert_eq!(look("SELECT COUNT(*) FROM backups WHERE state = 'completed' AND size_bytes > 0").await, 1);
-        assert_eq!(look("SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state IN (0, 1)").await, 0);
+        assert_eq!(look("SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state = 0").await, 0);
         assert_eq!(look("SELECT COUNT(*) FROM credentials WHERE kind IN ('session', 'refresh') AND revoked_at IS NULL").await, 0);
         assert_eq!(look("SELECT COUNT(*) FROM challenges WHERE consumed_at IS NULL").await, 0);
         into.close().await;

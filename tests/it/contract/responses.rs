@@ -729,7 +729,7 @@ impl Walk {
     }
 
     async fn backups(&mut self, t: &TestApp, root: &Client) {
-        let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state IN (0, 1)";
+        let open = "SELECT COUNT(*) FROM jobs WHERE kind = 'backup' AND state = 0";
         let made = self.call_as(root, "create_backup", "", None, 202).await;
         self.names.insert("backup", made.at("/id"));
         self.call_as(root, "list_backups", "", None, 200).await;

@@ -104,7 +104,7 @@ async fn stop_under_load(installation: Installation, is_embedded: bool) {
 /// Others go on with the jobs that were left, and nothing is delivered twice.
 async fn assert_undoubled(installation: &Installation, is_embedded: bool, tenant: &Tenant, receiver: &Receiver) {
     let db = installation.db().await;
-    let leased = "SELECT COUNT(*) FROM jobs WHERE state = 1";
+    let leased = "SELECT COUNT(*) FROM job_leases";
     assert_eq!(number(&db, leased).await, 0, "no lease is left behind");
     let next = if is_embedded {
         installation.api().await.process

@@ -59,7 +59,8 @@ async fn rotate_and_kill(installation: &Installation, tenant: &Tenant, mut worke
         tokio::time::sleep(Duration::from_millis(150)).await;
         worker.kill();
         // The leases of the dead end now and not after a minute.
-        sql(&db, "UPDATE jobs SET lease_until = 0, crashes = 0 WHERE state = 1").await;
+        sql(&db, "UPDATE jobs SET crashes = 0 WHERE state = 0").await;
+        sql(&db, "UPDATE job_leases SET lease_until = 0").await;
         worker = installation.worker().await;
     }
     worker

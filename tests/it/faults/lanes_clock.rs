@@ -63,7 +63,7 @@ async fn turn_and_write(clock: &WrongClock, tenant: &Tenant, receiver: &Receiver
         receiver.answer(204, SLOW);
         write(tenant, &format!("BEFORE_{name}"), 3).await;
         within(Duration::from_secs(10), "they are under way", || async {
-            number(db, "SELECT COUNT(*) FROM jobs WHERE state = 1").await > 0
+            number(db, "SELECT COUNT(*) FROM job_leases").await > 0
         })
         .await;
         clock.turn(offset);

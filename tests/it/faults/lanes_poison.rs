@@ -32,7 +32,8 @@ async fn workers_die_over_one_delivery(installation: Installation, is_embedded: 
         within(Duration::from_secs(30), "it is under way", || async {
             number(
                 &db,
-                "SELECT COUNT(*) FROM jobs WHERE state = 1 AND lease_until > 0 AND (begun OR crashes = 0)",
+                "SELECT COUNT(*) FROM job_leases l JOIN jobs j ON j.id = l.job_id
+                 WHERE l.lease_until > 0 AND (l.begun OR j.crashes = 0)",
             )
             .await
                 == 1
@@ -40,11 +41,11 @@ async fn workers_die_over_one_delivery(installation: Installation, is_embedded: 
         .await;
         if let Some(worker) = &mut worker {
             worker.kill();
-            sql(&db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+            sql(&db, "UPDATE job_leases SET lease_until = 0").await;
             *worker = installation.worker().await;
         } else {
             api.process.kill();
-            sql(&db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+            sql(&db, "UPDATE job_leases SET lease_until = 0").await;
             api = installation.api().await;
         }
     }

@@ -51,7 +51,7 @@ async fn a_rate_holds(installation: &Installation, workers: usize) {
     .await;
     if let Some(worker) = processes.first() {
         worker.kill();
-        sql(&db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+        sql(&db, "UPDATE job_leases SET lease_until = 0").await;
     }
     within(Duration::from_secs(20), "every job ends", || async {
         number(&db, OPEN_JOBS).await == 0

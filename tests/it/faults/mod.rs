@@ -80,7 +80,7 @@ use harness::processes::{Tenant, number, sql, within};
 use harness::receiver::Received;
 
 /// Jobs that are neither done nor given up.
-const OPEN_JOBS: &str = "SELECT COUNT(*) FROM jobs WHERE state IN (0, 1)";
+const OPEN_JOBS: &str = "SELECT COUNT(*) FROM jobs WHERE state = 0";
 
 /// How long a fault is to last when there is time for it; `None` in CI, where each has a short form. See `just faults`.
 fn seconds() -> Option<u64> {
@@ -122,7 +122,7 @@ async fn record(db: &Db, org: OrgId, count: usize) {
 
 /// Waits until every job has ended. Leases of workers that were killed end now and not after a minute.
 async fn jobs_end(db: &Db, time: Duration) {
-    sql(db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+    sql(db, "UPDATE job_leases SET lease_until = 0").await;
     within(time, "every job ends", || async { number(db, OPEN_JOBS).await == 0 }).await;
     let failed = number(db, "SELECT COUNT(*) FROM jobs WHERE state IN (3, 4)").await;
     assert_eq!(failed, 0, "no job is given up");

@@ -132,7 +132,7 @@ on_both! {
             assert!(kept <= 16 * 1024, "{kept} bytes were kept");
             assert!(sent.load(Ordering::Relaxed) < 32 * 1024 * 1024, "it stopped reading");
         }
-        assert_eq!(t.number("SELECT COUNT(*) FROM jobs WHERE state = 1").await, 0, "every slot is free");
+        assert_eq!(t.number("SELECT COUNT(*) FROM job_leases").await, 0, "every slot is free");
     }
 }
 

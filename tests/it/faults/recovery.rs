@@ -72,7 +72,7 @@ async fn recovery_under_kills(mut running: Running, url: &str) {
         .await;
         running.kill().await;
         // The leases of the dead end now and not after a minute.
-        sql(&db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+        sql(&db, "UPDATE job_leases SET lease_until = 0").await;
     }
     let state = "SELECT COUNT(*) FROM webhook_recoveries WHERE state = 'done'";
     within(Duration::from_mins(3), "the recovery ends", || async {

@@ -249,7 +249,7 @@ async fn keys(client: &Client, place: &Place) -> Vec<Value> {
 /// Asserts that every rotation comes to its end: one key is active, the old ones are gone, and everything opens.
 async fn assert_rotated(client: &Client, place: &Place, db: &Db) {
     // Leases of workers that were killed end now and not after a minute.
-    sql(db, "UPDATE jobs SET lease_until = 0 WHERE state = 1").await;
+    sql(db, "UPDATE job_leases SET lease_until = 0").await;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let keys = keys(client, place).await;

@@ -112,7 +112,7 @@ on_both! {
         })
         .await;
         t.sql("UPDATE webhook_recoveries SET state = 'running', done_at = NULL").await;
-        t.sql("UPDATE jobs SET state = 1, lease_until = 9000000000000000000 WHERE kind = 'recovery'").await;
+        t.hold_jobs("recovery", i64::MAX).await;
         acme.owner.post(&path(&acme, &made, "/recover"), body.clone()).await.problem(409, "conflict");
         // Its workers died over it, one after the other.
         t.sql("UPDATE jobs SET state = 3 WHERE kind = 'recovery'").await;

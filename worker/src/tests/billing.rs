@@ -82,8 +82,9 @@ async fn sync(world: &World, stripe: &FakeStripe, event: &str) -> Ending {
 /// Nobody writes down what came of stolen jobs; a lane with one under way is not asked for more.
 async fn over(world: &World) {
     world
-        .sql("UPDATE jobs SET state = 2 WHERE kind = 'stripe' AND state = 1")
+        .sql("UPDATE jobs SET state = 2 WHERE kind = 'stripe' AND id IN (SELECT job_id FROM job_leases)")
         .await;
+    world.sql("DELETE FROM job_leases").await;
 }
 
 /// Takes a look and carries out what it asks for.

@@ -296,7 +296,10 @@ impl World {
 
     pub(super) async fn count(&self, kind: &str, state: JobState) -> usize {
         let jobs = self.jobs(kind).await;
-        jobs.iter().filter(|job| job.state == state.as_i32()).count()
+        let held = jobs::held(&self.db, jobs.iter().map(|job| job.id)).await.unwrap();
+        jobs.iter()
+            .filter(|job| JobState::stored(job.state, held.contains(&job.id)).unwrap() == state)
+            .count()
     }
 
     /// Waits until that many jobs of a kind are in the state.

@@ -17,22 +17,18 @@ pub struct Model {
     pub event_id: Option<EventId>,
     pub payload: String,
     pub idempotency_key: String,
+    /// A job that somebody has a lease of is stored as one that waits.
     pub state: i32,
     pub attempt: i32,
     pub max_attempts: i32,
     pub crashes: i32,
     pub cause: String,
     pub next_at: Timestamp,
-    pub lease_id: Option<Uuid>,
-    pub lease_until: Option<Timestamp>,
-    pub worker: Option<String>,
     pub last_outcome: Option<String>,
     pub created_at: Timestamp,
     pub done_at: Option<Timestamp>,
     /// The number of its event in the journal; 0 for a job without one.
     pub seq: i64,
-    /// Its run was begun: noted only for a job that a worker may have died over.
-    pub begun: bool,
     /// The span that made it, for the span of its run.
     pub traceparent: Option<String>,
 }

@@ -344,7 +344,8 @@ impl TestApp {
         let again = format!("UPDATE jobs SET state = 0, done_at = NULL WHERE kind = '{kind}'");
         let leases = format!(
             "INSERT INTO job_leases (job_id, lease_id, lease_until, worker, begun)
-             SELECT id, id, {until}, 'ghost', FALSE FROM jobs WHERE kind = '{kind}'"
+             SELECT id, id, {until}, 'ghost', FALSE FROM jobs WHERE kind = '{kind}'
+             ON CONFLICT (job_id) DO UPDATE SET lease_id = excluded.lease_id, lease_until = excluded.lease_until"
         );
         let tx = self.db().begin_write().await.expect("open a transaction");
         for statement in [again, leases] {

@@ -17,6 +17,9 @@ pub enum Tokens {
     End,
 }
 
+/// Codes and half-finished sign-ins: what is of one use has had it.
+pub(super) const EMPTIED: [&str; 3] = ["oauth_codes", "oauth_devices", "sso_attempts"];
+
 /// The same for the same backup, wherever it is restored: the instant of the backup stands in all that ends.
 pub(super) async fn settle(tx: &WriteTx, restored: &Restored, tokens: Tokens) -> Result<()> {
     let Restored { header, sizes } = restored;
@@ -52,14 +55,12 @@ pub(super) async fn settle(tx: &WriteTx, restored: &Restored, tokens: Tokens) ->
         [at.into()],
     )
     .await?;
-    // Codes and half-finished sign-ins: what is of one use has had it.
-    for table in ["oauth_codes", "oauth_devices", "sso_attempts"] {
+    for table in EMPTIED {
         run(tx, &format!("DELETE FROM {table}"), []).await?;
     }
-    let jobs = "UPDATE jobs SET state = 4, done_at = $1 WHERE kind = 'backup' AND state = 0";
+    // In older schemas a job that ran was of state 1. Leases that are left end by themselves.
+    let jobs = "UPDATE jobs SET state = 4, done_at = $1 WHERE kind = 'backup' AND state IN (0, 1)";
     run(tx, jobs, [at.into()]).await?;
-    let leases = "DELETE FROM job_leases WHERE job_id IN (SELECT id FROM jobs WHERE kind = 'backup')";
-    run(tx, leases, []).await?;
     run(tx, own, own_values).await?;
     run(tx, others, [at.into()]).await?;
     run(tx, stages, []).await

@@ -76,6 +76,8 @@ struct Row {
     cause: String,
     created_at: Timestamp,
     traceparent: Option<String>,
+    /// Not so when another worker was a moment faster.
+    is_ours: bool,
 }
 
 impl Row {
@@ -93,6 +95,7 @@ impl Row {
             cause,
             created_at,
             traceparent,
+            is_ours: _,
         } = self;
         Claimed {
             id,
@@ -194,8 +197,8 @@ fn head(lane: &str) -> String {
 }
 
 /// PostgreSQL: all lanes in one statement. Jobs that another worker is claiming are passed over. One that was claimed and
-/// given up again since this statement began is either locked anew with what it has become, or its new lease stands in the
-/// way of a second.
+/// given up again since this statement began is either locked with what it has become, or its lease stands in the way of a
+/// second.
 async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
     let wanted: Vec<_> = lanes.iter().map(|(lane, n)| json!({ "lane": lane, "n": n })).collect();
     let of_lane = if is_ordered {
@@ -206,11 +209,11 @@ async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lea
     let sql = format!(
         "WITH due AS MATERIALIZED (
             SELECT job.* FROM json_to_recordset($5::json) AS wanted (lane text, n bigint)
-            CROSS JOIN LATERAL ({of_lane} FOR UPDATE OF jobs SKIP LOCKED) AS job),
+            CROSS JOIN LATERAL ({of_lane} FOR NO KEY UPDATE OF jobs SKIP LOCKED) AS job),
          taken AS (
             INSERT INTO job_leases (job_id, lease_id, lease_until, worker, begun) SELECT id, $2, $3, $4, FALSE FROM due
             ON CONFLICT (job_id) DO NOTHING RETURNING job_id)
-         SELECT due.* FROM due JOIN taken ON taken.job_id = due.id"
+         SELECT due.*, taken.job_id IS NOT NULL AS is_ours FROM due LEFT JOIN taken ON taken.job_id = due.id"
     );
     let mut values = vec![tx.queue_now().into()];
     values.extend_from_slice(lease);
@@ -220,7 +223,8 @@ async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lea
 
 /// SQLite: a look a lane, under the one write lock that there is.
 async fn take_one_by_one(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
-    let sql = if is_ordered { head("$2") } else { oldest("$2", "$3") };
+    let of_lane = if is_ordered { head("$2") } else { oldest("$2", "$3") };
+    let sql = format!("SELECT *, TRUE AS is_ours FROM ({of_lane})");
     let mut rows = Vec::new();
     for (lane, n) in lanes {
         let mut values = vec![tx.queue_now().into(), (*lane).into()];
@@ -241,7 +245,12 @@ async fn take_one_by_one(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, 
 fn settle(gates: &mut Gates, asked: &[(&str, Pass)], lease: Uuid, rows: Vec<Row>) -> Claim {
     let passes: HashMap<&str, Pass> = asked.iter().copied().collect();
     let mut claim = Claim::default();
+    let mut seen: HashMap<String, u32> = HashMap::new();
     for row in rows {
+        *seen.entry(row.lane.clone()).or_default() += 1;
+        if !row.is_ours {
+            continue;
+        }
         let pass = passes.get(row.lane.as_str()).copied().unwrap_or_default();
         let wait = gates.give(row.webhook_id);
         claim.lanes.entry(row.lane.clone()).or_default().claimed += 1;
@@ -249,7 +258,8 @@ fn settle(gates: &mut Gates, asked: &[(&str, Pass)], lease: Uuid, rows: Vec<Row>
     }
     for (lane, pass) in asked {
         let news = claim.lanes.entry((*lane).to_owned()).or_default();
-        news.may_have_more = pass.count > 0 && news.claimed >= pass.count;
+        let seen = seen.get(*lane).copied().unwrap_or_default();
+        news.may_have_more = pass.count > 0 && seen >= pass.count;
         news.held = gates.held(lane, pass);
         news.one_by_one = pass.is_ordered || pass.is_trial;
         news.is_timed = pass.is_timed;

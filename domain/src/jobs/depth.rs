@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::JobKind;
-use super::lease::IS_FREE;
+use super::lease::IS_NOT_HELD;
 use crate::kernel::{Db, Reads, Result, Timestamp};
 
 /// Jobs of one kind that are counted; more than that is many.
@@ -51,7 +51,7 @@ async fn ready(db: &Db, kind: JobKind, now: Timestamp) -> Result<u64> {
     let (from, to) = (kind.lane_prefix(), kind.lane_prefix().replace(':', ";"));
     let sql = format!(
         "SELECT COUNT(*) AS n FROM (
-            SELECT 1 FROM jobs WHERE state = 0 AND lane >= $1 AND lane < $2 AND next_at <= $3 AND {IS_FREE} LIMIT $4) due"
+            SELECT 1 FROM jobs WHERE state = 0 AND lane >= $1 AND lane < $2 AND next_at <= $3 AND {IS_NOT_HELD} LIMIT $4) due"
     );
     let values = [from.into(), to.into(), now.into(), COUNTED.into()];
     let row = Ready::find_by_statement(db.sql(&sql, values)).one(db.conn()).await?;
@@ -59,7 +59,8 @@ async fn ready(db: &Db, kind: JobKind, now: Timestamp) -> Result<u64> {
 }
 
 async fn oldest(db: &Db, kind: JobKind) -> Result<Option<Timestamp>> {
-    let sql = format!("SELECT next_at FROM jobs WHERE state = 0 AND kind = $1 AND {IS_FREE} ORDER BY next_at LIMIT 1");
+    let sql =
+        format!("SELECT next_at FROM jobs WHERE state = 0 AND kind = $1 AND {IS_NOT_HELD} ORDER BY next_at LIMIT 1");
     let row = db.conn().query_one_raw(db.sql(&sql, [kind.as_str().into()])).await?;
     let at: Option<i64> = row.map(|row| row.try_get("", "next_at")).transpose()?;
     Ok(at.map(Timestamp))

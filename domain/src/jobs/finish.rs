@@ -1,6 +1,6 @@
 //! Writing down what came of jobs, many at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::JobState;
 use super::health::Notes;
 use super::lease;
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{JobId, WebhookId};
 use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
@@ -58,6 +59,11 @@ pub struct Finished {
 }
 
 #[derive(FromQueryResult)]
+struct Known {
+    id: JobId,
+}
+
+#[derive(FromQueryResult)]
 struct Fenced {
     id: JobId,
     webhook_id: Option<WebhookId>,
@@ -75,30 +81,44 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
     if batch.is_empty() {
         return Ok(0);
     }
-    // Locks are always taken in the order of ids: two workers cannot wait for each other.
+    // Locks are always taken in the order of ids, and that of a job before that of its lease: nobody waits in a circle.
     let mut sorted: Vec<&Finished> = batch.iter().collect();
     sorted.sort_by_key(|finished| finished.job_id);
+    loop {
+        if let Some(stale) = try_finish(db, worker, &sorted).await? {
+            return Ok(stale);
+        }
+    }
+}
+
+/// `None` when a lease was taken back in the middle: nothing is written then, and the next try sees that it is gone.
+async fn try_finish(db: &Db, worker: &str, batch: &[&Finished]) -> Result<Option<usize>> {
     let tx = db.begin_write().await?;
     lease::plan_by_index(&tx).await?;
-    let ended = lease::end(&tx, sorted.iter().map(|one| (one.job_id, one.lease_id))).await?;
-    let ours: Vec<&Finished> = sorted
+    let begun: Vec<&Finished> = batch
         .iter()
         .copied()
-        .filter(|one| ended.contains(&one.job_id))
-        .collect();
-    let fenced = update_jobs(&tx, &ours).await?;
-    let is_ours = |finished: &Finished| fenced.contains_key(&finished.job_id);
-    let begun: Vec<&Finished> = sorted
-        .into_iter()
         .filter(|finished| finished.verdict != Verdict::Release)
         .collect();
+    let fenced = update_jobs(&tx, &begun).await?;
+    let ended = lease::end(&tx, batch.iter().map(|one| (one.job_id, one.lease_id))).await?;
+    if fenced.keys().any(|job| !ended.contains(job)) {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let (ours, stale): (Vec<&Finished>, Vec<&Finished>) =
+        begun.iter().partition(|finished| fenced.contains_key(&finished.job_id));
+    let known = known(&tx, &stale).await?;
     let mut rows = Vec::with_capacity(begun.len());
-    for finished in &begun {
-        rows.push(attempt_row(&tx, finished, is_ours(finished))?);
+    for finished in &ours {
+        rows.push(attempt_row(&tx, finished, finished.log.outcome)?);
+    }
+    for finished in stale.iter().filter(|finished| known.contains(&finished.job_id)) {
+        rows.push(attempt_row(&tx, finished, "stale")?);
     }
     insert_attempts(&tx, worker, &rows).await?;
     let mut notes = Notes::default();
-    for finished in batch {
+    for finished in &ours {
         let job = fenced.get(&finished.job_id);
         if let Some((webhook, job)) = job.and_then(|job| Some((job.webhook_id?, job))) {
             notes.note(webhook, &job.cause, finished.log.outcome, finished.is_trial, tx.now());
@@ -106,19 +126,30 @@ pub async fn finish(db: &Db, worker: &str, batch: &[Finished]) -> Result<usize> 
     }
     notes.write(&tx).await?;
     tx.commit_bookkeeping().await?;
-    Ok(begun.iter().filter(|finished| !is_ours(finished)).count())
+    Ok(Some(stale.len()))
+}
+
+/// Which of these jobs are still there; the others went with their organisation.
+async fn known(tx: &WriteTx, stale: &[&Finished]) -> Result<HashSet<JobId>> {
+    if stale.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!("SELECT id FROM jobs WHERE {}", is_one_of(tx.backend(), "id", "$1"));
+    let ids = id_param(stale.iter().map(|finished| finished.job_id.0));
+    let rows = Known::find_by_statement(tx.sql(&sql, [ids])).all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// A new state as the statement reads it.
 #[derive(Serialize)]
 struct StateRow<'a> {
     job: String,
+    lease: String,
     new_state: i32,
     /// Absent: as it is.
     due: Option<i64>,
     ended: Option<i64>,
-    /// Absent: as it is.
-    outcome: Option<&'a str>,
+    outcome: &'a str,
     tried: i32,
 }
 
@@ -134,20 +165,21 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId,
         };
         StateRow {
             job: finished.job_id.0.simple().to_string(),
+            lease: finished.lease_id.simple().to_string(),
             new_state: state.as_i32(),
             due,
             ended,
-            outcome: (finished.verdict != Verdict::Release).then_some(finished.log.outcome),
-            tried: i32::from(!matches!(finished.verdict, Verdict::Continue(_) | Verdict::Release)),
+            outcome: finished.log.outcome,
+            tried: i32::from(!matches!(finished.verdict, Verdict::Continue(_))),
         }
     };
     let rows = json(&batch.iter().map(row).collect::<Vec<_>>())?;
     let from = match tx.backend() {
         Backend::Postgres => {
-            "json_to_recordset($1::json) AS v (job uuid, new_state int, due bigint, ended bigint, outcome text, tried int)"
+            "json_to_recordset($1::json) AS v (job uuid, lease uuid, new_state int, due bigint, ended bigint, outcome text, tried int)"
         }
         Backend::Sqlite => {
-            "(SELECT unhex(value->>'job') AS job, value->>'new_state' AS new_state,
+            "(SELECT unhex(value->>'job') AS job, unhex(value->>'lease') AS lease, value->>'new_state' AS new_state,
                 value->>'due' AS due, value->>'ended' AS ended, value->>'outcome' AS outcome, value->>'tried' AS tried
               FROM json_each($1)) AS v"
         }
@@ -156,9 +188,10 @@ async fn update_jobs(tx: &WriteTx, batch: &[&Finished]) -> Result<HashMap<JobId,
     // through all that waits for each of these rows.
     let sql = format!(
         "UPDATE jobs SET state = v.new_state, next_at = COALESCE(v.due, jobs.next_at), done_at = v.ended,
-                last_outcome = COALESCE(v.outcome, jobs.last_outcome), attempt = jobs.attempt + v.tried
+                last_outcome = v.outcome, attempt = jobs.attempt + v.tried
          FROM {from}
          WHERE jobs.id = v.job AND +jobs.state = 0
+           AND (SELECT l.lease_id FROM job_leases l WHERE l.job_id = v.job) = v.lease
          RETURNING id, webhook_id, cause"
     );
     let fenced = Fenced::find_by_statement(tx.sql(&sql, [rows.into()]))
@@ -191,9 +224,9 @@ struct AttemptRow<'a> {
     error: Option<&'a str>,
 }
 
-fn attempt_row<'a>(tx: &WriteTx, finished: &'a Finished, is_ours: bool) -> Result<AttemptRow<'a>> {
+fn attempt_row<'a>(tx: &WriteTx, finished: &'a Finished, came_to: &'a str) -> Result<AttemptRow<'a>> {
     let AttemptLog {
-        outcome,
+        outcome: _,
         status,
         dns_us,
         connect_us,
@@ -210,7 +243,7 @@ fn attempt_row<'a>(tx: &WriteTx, finished: &'a Finished, is_ours: bool) -> Resul
         job: finished.job_id.0.simple().to_string(),
         n: finished.n,
         began: finished.started_at.micros(),
-        outcome: if is_ours { outcome } else { "stale" },
+        outcome: came_to,
         status: *status,
         dns: *dns_us,
         connect: *connect_us,

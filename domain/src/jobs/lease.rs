@@ -1,5 +1,7 @@
 //! Leases: which worker has which job, and until when. They have a table of their own, which is small however long the
-//! queue is: to take a job and to give it back changes neither the job's row nor one of its indexes.
+//! queue is: to take a job and to give it back writes neither the job's row anew nor one of its indexes.
+//!
+//! Whoever changes a job and its lease takes the job first: so does a claim.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,16 +12,18 @@ use uuid::Uuid;
 
 use super::Claimed;
 use crate::kernel::db::{id_param, is_one_of};
-use crate::kernel::id::JobId;
+use crate::kernel::id::{JobId, WebhookId};
 use crate::kernel::{Backend, Db, Reads, Result, WriteTx};
 
 /// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the
 /// lease needs no renewal; work that takes longer renews it, see [`renew`].
 pub const LEASE: Duration = Duration::from_mins(1);
 
-/// The condition that nobody holds a row of `jobs`. One look for each row, and none that the planner could turn into a walk
-/// over all leases.
+/// The condition that nobody holds a row of `jobs`: a look for each row, and after [`plan_by_index`] never more than that.
 pub(super) const IS_FREE: &str = "(SELECT l.job_id FROM job_leases l WHERE l.job_id = jobs.id) IS NULL";
+
+/// The same for statements that look at very many rows, or are rare: all leases are read once.
+pub(super) const IS_NOT_HELD: &str = "jobs.id NOT IN (SELECT job_id FROM job_leases)";
 
 #[derive(FromQueryResult)]
 struct Of {
@@ -42,27 +46,29 @@ pub(super) async fn plan_by_index(tx: &WriteTx) -> Result<()> {
 pub(super) async fn end(tx: &WriteTx, held: impl Iterator<Item = (JobId, Uuid)>) -> Result<HashSet<JobId>> {
     let pair =
         |(job, lease): (JobId, Uuid)| json!({ "job": job.0.simple().to_string(), "lease": lease.simple().to_string() });
-    let pairs: Vec<_> = held.map(pair).collect();
+    let held: Vec<(JobId, Uuid)> = held.collect();
+    let jobs = id_param(held.iter().map(|(job, _)| job.0));
+    let pairs: Vec<_> = held.into_iter().map(pair).collect();
     let list = match tx.backend() {
         Backend::Postgres => "SELECT job, lease FROM json_to_recordset($1::json) AS v (job uuid, lease uuid)",
         Backend::Sqlite => "SELECT unhex(value->>'job'), unhex(value->>'lease') FROM json_each($1)",
     };
-    let sql = format!("DELETE FROM job_leases WHERE (job_id, lease_id) IN ({list}) RETURNING job_id");
-    let ended = Of::find_by_statement(tx.sql(&sql, [json!(pairs).to_string().into()]));
+    let is_one = is_one_of(tx.backend(), "job_id", "$2");
+    let sql = format!("DELETE FROM job_leases WHERE {is_one} AND (job_id, lease_id) IN ({list}) RETURNING job_id");
+    let ended = Of::find_by_statement(tx.sql(&sql, [json!(pairs).to_string().into(), jobs]));
     Ok(ended.all(tx.conn()).await?.into_iter().map(|row| row.job_id).collect())
 }
 
-/// Which of these jobs somebody holds.
+/// The jobs of a webhook that somebody holds. Asked for before the jobs are read, so that none that ends meanwhile seems to
+/// go back to where it waited.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`].
-pub async fn held(from: &impl Reads, jobs: impl IntoIterator<Item = JobId>) -> Result<HashSet<JobId>> {
-    let sql = format!(
-        "SELECT job_id FROM job_leases WHERE {}",
-        is_one_of(from.backend(), "job_id", "$1")
-    );
-    let wanted = id_param(jobs.into_iter().map(|job| job.0));
-    let rows = Of::find_by_statement(from.sql(&sql, [wanted])).all(from.conn()).await?;
+pub async fn held(from: &impl Reads, webhook: WebhookId) -> Result<HashSet<JobId>> {
+    let sql = "SELECT l.job_id FROM job_leases l JOIN jobs j ON j.id = l.job_id WHERE j.webhook_id = $1";
+    let rows = Of::find_by_statement(from.sql(sql, [webhook.into()]))
+        .all(from.conn())
+        .await?;
     Ok(rows.into_iter().map(|row| row.job_id).collect())
 }
 

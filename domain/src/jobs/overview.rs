@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Value};
 
 use super::entity::job;
-use super::lease::{self, IS_FREE};
+use super::lease::IS_NOT_HELD;
 use super::{JobKind, JobState};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::page::{Page, PageRequest};
@@ -43,6 +43,13 @@ struct Count {
 }
 
 #[derive(FromQueryResult)]
+struct Row {
+    #[sea_orm(nested)]
+    job: job::Model,
+    is_held: bool,
+}
+
+#[derive(FromQueryResult)]
 struct Attempt {
     job_id: JobId,
     started_at: Timestamp,
@@ -61,7 +68,7 @@ pub async fn list(
 ) -> Result<Page<JobView>> {
     // The state stands in the text of the query: a parameter would hide from SQLite which index fits.
     let mut filter = match state {
-        JobState::Ready => format!("FROM jobs WHERE state = 0 AND {IS_FREE}"),
+        JobState::Ready => format!("FROM jobs WHERE state = 0 AND {IS_NOT_HELD}"),
         JobState::Running => "FROM jobs WHERE state = 0 AND id IN (SELECT job_id FROM job_leases)".to_owned(),
         JobState::Done | JobState::Dead | JobState::Cancelled => format!("FROM jobs WHERE state = {}", state.as_i32()),
     };
@@ -74,12 +81,10 @@ pub async fn list(
     let count = Count::find_by_statement(from.sql(&counting, values.clone()));
     let total = count.one(from.conn()).await?.map_or(0, |count| count.n);
     let sql = format!(
-        "SELECT * {filter} ORDER BY id DESC LIMIT {} OFFSET {}",
+        "SELECT jobs.*, id IN (SELECT job_id FROM job_leases) AS is_held {filter} ORDER BY id DESC LIMIT {} OFFSET {}",
         page.limit, page.offset
     );
-    let rows = job::Model::find_by_statement(from.sql(&sql, values))
-        .all(from.conn())
-        .await?;
+    let rows = Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await?;
     Ok(Page {
         data: views(from, rows).await?,
         request: page,
@@ -87,14 +92,13 @@ pub async fn list(
     })
 }
 
-async fn views(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<JobView>> {
-    let ids: Vec<JobId> = rows.iter().map(|row| row.id).collect();
+async fn views(from: &impl Reads, rows: Vec<Row>) -> Result<Vec<JobView>> {
+    let ids: Vec<JobId> = rows.iter().map(|row| row.job.id).collect();
     let mut last = last_attempts(from, &ids).await?;
-    let held = lease::held(from, ids).await?;
     rows.into_iter()
-        .map(|row| {
-            let (attempt, is_held) = (last.remove(&row.id), held.contains(&row.id));
-            view(row, is_held, attempt)
+        .map(|Row { job, is_held }| {
+            let attempt = last.remove(&job.id);
+            view(job, is_held, attempt)
         })
         .collect()
 }
@@ -174,6 +178,10 @@ pub async fn retry(tx: &WriteTx, id: JobId) -> Result<(JobView, String)> {
         next_at: tx.queue_now(),
         done_at: None,
         ..found
+    };
+    let revived = Row {
+        job: revived,
+        is_held: false,
     };
     let mut shown = views(tx, vec![revived]).await?;
     let shown = shown.pop().ok_or_else(|| Error::internal("a job vanished"))?;

@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Value};
 use serde::Serialize;
 
 use super::JobState;
 use super::entity::attempt;
 use super::gate::AT_ONCE;
-use super::lease::IS_FREE;
+use super::lease::IS_NOT_HELD;
 use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::JobId;
 use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
 
 /// Workers that may die over one job before it is set aside.
 pub const MAX_CRASHES: i32 = 5;
+
+/// Rows of one statement: it can have so many parameters and no more.
+const AT_A_TIME: usize = 500;
 
 /// The outcome of a run whose worker went silent.
 const LOST: &str = "worker_lost";
@@ -31,7 +34,12 @@ pub struct Sweep {
     pub lost: usize,
 }
 
-/// A lease that ran out.
+#[derive(FromQueryResult)]
+struct Expired {
+    job_id: JobId,
+}
+
+/// A lease that ran out and was ended.
 #[derive(FromQueryResult)]
 struct Lost {
     job_id: JobId,
@@ -92,7 +100,7 @@ pub async fn sweep(db: &Db) -> Result<Sweep> {
         )
         SELECT lane FROM lanes WHERE lane IS NOT NULL AND EXISTS (
             SELECT 1 FROM (
-                SELECT webhook_id FROM jobs WHERE lane = lanes.lane AND state = 0 AND next_at <= $1 AND {IS_FREE}
+                SELECT webhook_id FROM jobs WHERE lane = lanes.lane AND state = 0 AND next_at <= $1 AND {IS_NOT_HELD}
                 ORDER BY next_at, id LIMIT 1) due
             WHERE due.webhook_id IS NULL OR EXISTS (
                 SELECT 1 FROM webhooks w LEFT JOIN webhook_health h ON h.webhook_id = w.id
@@ -124,15 +132,23 @@ async fn any_expired(db: &Db, now: Timestamp) -> Result<bool> {
 
 async fn take_back(db: &Db) -> Result<usize> {
     let tx = db.begin_write().await?;
-    let sql = "DELETE FROM job_leases WHERE lease_until < $1 RETURNING job_id, worker, begun";
-    let lost = Lost::find_by_statement(tx.sql(sql, [tx.queue_now().into()]));
+    let now = tx.queue_now();
+    let sql = "SELECT job_id FROM job_leases WHERE lease_until < $1";
+    let expired = Expired::find_by_statement(tx.sql(sql, [now.into()]))
+        .all(tx.conn())
+        .await?;
+    let expired = id_param(expired.into_iter().map(|lease| lease.job_id.0));
+    let jobs = held(&tx, expired.clone()).await?;
+    // A result may have been written while the job's lock was waited for; then there is no lease any more.
+    let is_one = is_one_of(tx.backend(), "job_id", "$2");
+    let sql = format!("DELETE FROM job_leases WHERE lease_until < $1 AND {is_one} RETURNING job_id, worker, begun");
+    let lost = Lost::find_by_statement(tx.sql(&sql, [now.into(), expired]));
     let lost: HashMap<JobId, Lost> = lost
         .all(tx.conn())
         .await?
         .into_iter()
         .map(|one| (one.job_id, one))
         .collect();
-    let jobs = held(&tx, &lost).await?;
     let (mut fates, mut logs) = (Vec::new(), Vec::new());
     for job in &jobs {
         let Some(lease) = lost.get(&job.id) else { continue };
@@ -150,27 +166,27 @@ async fn take_back(db: &Db) -> Result<usize> {
         }
     }
     write(&tx, &fates).await?;
-    if !logs.is_empty() {
-        attempt::Entity::insert_many(logs)
+    let mut logs = logs.into_iter().peekable();
+    while logs.peek().is_some() {
+        attempt::Entity::insert_many(logs.by_ref().take(AT_A_TIME))
             .exec_without_returning(tx.conn())
             .await?;
     }
     tx.commit_bookkeeping().await?;
-    Ok(jobs.len())
+    Ok(fates.len())
 }
 
-/// The jobs of lost leases, locked. One that was cancelled or is gone is not among them.
-async fn held(tx: &WriteTx, lost: &HashMap<JobId, Lost>) -> Result<Vec<Held>> {
+/// The jobs of expired leases, locked. One that was cancelled or is gone is not among them.
+async fn held(tx: &WriteTx, expired: Value) -> Result<Vec<Held>> {
     let lock = match tx.backend() {
-        Backend::Postgres => " FOR UPDATE",
+        Backend::Postgres => " FOR NO KEY UPDATE",
         Backend::Sqlite => "",
     };
     let sql = format!(
         "SELECT id, attempt, crashes FROM jobs WHERE {} AND +state = 0 ORDER BY id{lock}",
         is_one_of(tx.backend(), "id", "$1")
     );
-    let ids = id_param(lost.keys().map(|job| job.0));
-    Ok(Held::find_by_statement(tx.sql(&sql, [ids])).all(tx.conn()).await?)
+    Ok(Held::find_by_statement(tx.sql(&sql, [expired])).all(tx.conn()).await?)
 }
 
 /// The first loss makes a job suspect. After that only those count in which it was under way: what a worker had claimed

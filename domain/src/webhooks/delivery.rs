@@ -1,6 +1,6 @@
 //! Deliveries: an event on its way to an endpoint, and the log of its attempts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -41,7 +41,8 @@ struct EventType {
     action: String,
 }
 
-async fn deliveries(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<Delivery>> {
+/// `held` are those under way, as they were before the rows were read.
+async fn deliveries(from: &impl Reads, rows: Vec<job::Model>, held: &HashSet<JobId>) -> Result<Vec<Delivery>> {
     let events: Vec<EventId> = rows.iter().filter_map(|row| row.event_id).collect();
     let types = event::Entity::find()
         .select_only()
@@ -58,7 +59,6 @@ async fn deliveries(from: &impl Reads, rows: Vec<job::Model>) -> Result<Vec<Deli
         .order_by_asc(attempt::Column::Id)
         .all(from.conn())
         .await?;
-    let held = jobs::held(from, rows.iter().map(|row| row.id)).await?;
     let mut attempts: HashMap<JobId, Vec<attempt::Model>> = HashMap::new();
     for log in logs {
         attempts.entry(log.job_id).or_default().push(log);
@@ -93,6 +93,7 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<CursorPage<Delivery>> {
     let webhook = endpoint::get(from, access, webhook).await?;
+    let held = jobs::held(from, webhook.id).await?;
     let mut query = job::Entity::find().filter(job::Column::WebhookId.eq(webhook.id));
     let total = query.clone().count(from.conn()).await?;
     if let Some(before) = before {
@@ -110,7 +111,7 @@ pub async fn list(
         .await?;
     let more = rows.len() as u64 > page.limit;
     rows.truncate(usize::try_from(page.limit).unwrap_or(usize::MAX));
-    let data = deliveries(from, rows).await?;
+    let data = deliveries(from, rows, &held).await?;
     let next_cursor = if more {
         data.last().map(|delivery| delivery.id.to_string())
     } else {
@@ -128,6 +129,7 @@ pub async fn list(
 
 /// The newest deliveries to an endpoint.
 pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) -> Result<Vec<Delivery>> {
+    let held = jobs::held(from, webhook).await?;
     let rows = job::Entity::find()
         .filter(job::Column::WebhookId.eq(webhook))
         // Along the index, however many there are.
@@ -135,7 +137,7 @@ pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) ->
         .limit(limit)
         .all(from.conn())
         .await?;
-    deliveries(from, rows).await
+    deliveries(from, rows, &held).await
 }
 
 /// One delivery to an endpoint.
@@ -145,11 +147,12 @@ pub(super) async fn newest(from: &impl Reads, webhook: WebhookId, limit: u64) ->
 pub async fn get<A>(from: &impl Reads, access: &OrgAccess<A>, webhook: &str, id: &str) -> Result<Delivery> {
     let webhook = endpoint::get(from, access, webhook).await?;
     let id: DeliveryId = id.parse().map_err(|_| Problem::not_found())?;
+    let held = jobs::held(from, webhook.id).await?;
     let row = job::Entity::find_by_id(JobId(id.0))
         .filter(job::Column::WebhookId.eq(webhook.id))
         .one(from.conn())
         .await?;
-    let mut found = deliveries(from, vec![row.ok_or_else(Problem::not_found)?]).await?;
+    let mut found = deliveries(from, vec![row.ok_or_else(Problem::not_found)?], &held).await?;
     found.pop().ok_or_else(|| Problem::not_found().into())
 }
 

@@ -142,15 +142,20 @@ async fn had(
         json!({ "low": key, "high": format!("{key};") })
     };
     let keys: Vec<_> = events.iter().map(key).collect();
-    let from = match tx.backend() {
-        Backend::Postgres => "json_to_recordset($1::json) AS v (low text, high text)",
-        Backend::Sqlite => "(SELECT value->>'low' AS low, value->>'high' AS high FROM json_each($1)) AS v",
+    // A look for each key: the planners do not see that two bounds make a narrow range, and would rather join everything.
+    let sql = match tx.backend() {
+        Backend::Postgres => {
+            "SELECT j.event_id, j.state FROM json_to_recordset($1::json) AS v (low text, high text)
+             CROSS JOIN LATERAL (
+                SELECT event_id, state FROM jobs
+                WHERE kind = 'webhook' AND idempotency_key >= v.low AND idempotency_key < v.high OFFSET 0) j"
+        }
+        Backend::Sqlite => {
+            "SELECT j.event_id, j.state FROM json_each($1) AS v CROSS JOIN jobs j
+             WHERE j.kind = 'webhook' AND j.idempotency_key >= v.value->>'low' AND j.idempotency_key < v.value->>'high'"
+        }
     };
-    let sql = format!(
-        "SELECT j.event_id, j.state FROM {from} JOIN jobs j
-         ON j.kind = 'webhook' AND j.idempotency_key >= v.low AND j.idempotency_key < v.high"
-    );
-    let rows = Had::find_by_statement(tx.sql(&sql, [json!(keys).to_string().into()]));
+    let rows = Had::find_by_statement(tx.sql(sql, [json!(keys).to_string().into()]));
     let mut states: HashMap<EventId, HashSet<JobState>> = HashMap::new();
     for Had { event_id, state } in rows.all(tx.conn()).await? {
         // Whether it runs does not matter here.

@@ -137,6 +137,7 @@ fn a_worker_frozen_beyond_its_lease_changes_nothing_when_it_thaws() {
 
         let states = "SELECT COUNT(*) FROM jobs WHERE state <> 2 OR last_outcome <> 'ok'";
         assert_eq!(number(&db, states).await, 0, "the newest lease decided");
+        assert_eq!(number(&db, RUNNING).await, 0, "and has ended");
         assert_eq!(attempts(&db, "worker_lost").await, 1);
         assert!(
             frozen.log().contains("results came after their leases had ended"),

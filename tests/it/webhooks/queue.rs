@@ -37,8 +37,8 @@ async fn fill(db: &Db, state: i32) {
 /// Pages of jobs, and of their indexes, that connections which are closed have looked at.
 async fn pages(url: &str) -> i64 {
     let db = connect(url).await;
-    let query = "SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read
-        FROM pg_statio_user_tables WHERE relname = 'jobs'";
+    let query = "SELECT CAST(SUM(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) AS BIGINT)
+        FROM pg_statio_user_tables WHERE relname IN ('jobs', 'job_leases')";
     let mut seen = number(&db, query).await;
     loop {
         // A connection tells what it did after it was closed.

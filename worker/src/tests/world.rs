@@ -1,5 +1,6 @@
 //! A database with one organisation, and workers on it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use domain::jobs::entity::{attempt, job};
 use domain::jobs::{self, Bell, JobState, LocalBell, Rate};
 use domain::journal::{self, Action, Entry, Target};
 use domain::kernel::config::Config;
-use domain::kernel::id::{CredentialId, OrgId, UserId, WebhookId};
+use domain::kernel::id::{CredentialId, JobId, OrgId, UserId, WebhookId};
 use domain::kernel::{Clock, Db, Reads, Rng, Secret};
 use domain::metrics::Registry;
 use domain::webhooks::endpoint::{self, FilterInput, NewWebhook};
@@ -294,9 +295,19 @@ impl World {
             .unwrap()
     }
 
+    /// The jobs that somebody has a lease of.
+    async fn held(&self) -> HashSet<JobId> {
+        let all = self.db.sql("SELECT job_id FROM job_leases", []);
+        let rows = self.db.conn().query_all_raw(all).await.unwrap();
+        rows.iter()
+            .map(|row| JobId(row.try_get("", "job_id").unwrap()))
+            .collect()
+    }
+
     pub(super) async fn count(&self, kind: &str, state: JobState) -> usize {
+        // First the leases: no job is seen to go back to where it waited.
+        let held = self.held().await;
         let jobs = self.jobs(kind).await;
-        let held = jobs::held(&self.db, jobs.iter().map(|job| job.id)).await.unwrap();
         jobs.iter()
             .filter(|job| JobState::stored(job.state, held.contains(&job.id)).unwrap() == state)
             .count()

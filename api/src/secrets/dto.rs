@@ -146,8 +146,12 @@ pub struct SecretValue {
     pub updated_at: Time,
 }
 
-impl From<&Opened> for SecretValue {
-    fn from(opened: &Opened) -> Self {
+impl SecretValue {
+    /// The secret as it is answered.
+    ///
+    /// # Errors
+    /// [`domain::kernel::Error::Internal`].
+    pub fn ready(opened: &Opened) -> Result<ReadyJson<Self>> {
         let Opened {
             id,
             key,
@@ -157,16 +161,33 @@ impl From<&Opened> for SecretValue {
             created_at,
             updated_at,
         } = opened;
-        Self {
+        let (value, comment) = (value.expose(), comment.expose());
+        let content = SecretValueText {
             id: id.to_string(),
-            key: key.clone(),
-            value: value.expose().clone(),
+            key,
+            value,
             version: *version,
-            comment: comment.expose().clone(),
-            created_at: (*created_at).into(),
-            updated_at: (*updated_at).into(),
-        }
+            comment,
+            created_at: *created_at,
+            updated_at: *updated_at,
+        };
+        ReadyJson::write(&content, key.len() + value.len() + comment.len() + VALUE_ROOM)
     }
+}
+
+/// What a secret takes beside its texts, bytes, roughly.
+const VALUE_ROOM: usize = 224;
+
+/// [`SecretValue`], borrowed.
+#[derive(Serialize)]
+struct SecretValueText<'a> {
+    id: String,
+    key: &'a str,
+    value: &'a str,
+    version: i64,
+    comment: &'a str,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 /// One secret of an environment.

@@ -64,7 +64,7 @@ pub enum SecretCreated {
 pub enum OneSecret {
     /// The secret.
     #[oai(status = 200)]
-    Ok(Json<SecretValue>, #[oai(header = "ETag")] String),
+    Ok(ReadyJson<SecretValue>, #[oai(header = "ETag")] String),
     /// The secret has the named version still.
     #[oai(status = 304)]
     NotModified(#[oai(header = "ETag")] String),
@@ -267,7 +267,7 @@ impl SecretsApi {
             return Ok(OneSecret::NotModified(tag));
         }
         self.0.reads.record(read::event(&caller, &access, &opened)).await?;
-        Ok(OneSecret::Ok(Json(SecretValue::from(&*opened)), tag))
+        Ok(OneSecret::Ok(SecretValue::ready(&opened)?, tag))
     }
 
     /// Store a secret

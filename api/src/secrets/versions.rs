@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::page::List;
 use crate::http::problem::ApiError;
+use crate::http::ready_json::ReadyJson;
 use crate::tags::Tag;
 
 pub struct VersionsApi(pub Arc<App>);
@@ -81,11 +82,11 @@ impl VersionsApi {
         key: Path<String>,
         /// Number of the version.
         version: Path<i64>,
-    ) -> Result<Json<SecretValue>, ApiError> {
+    ) -> Result<ReadyJson<SecretValue>, ApiError> {
         let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
         let opened = read::get(&self.0.db, &self.0.keys, &self.0.warm, &access, &key, Some(version.0)).await?;
         self.0.reads.record(read::event(&caller, &access, &opened)).await?;
-        Ok(Json(SecretValue::from(&*opened)))
+        Ok(SecretValue::ready(&opened)?)
     }
 
     /// Destroy a version

@@ -3,18 +3,23 @@
 //! the requests that it answers have come, so each is told what a statement of its own would have found.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::kernel::id::{CredentialId, EnvId, OrgId, ProjectId};
 use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp};
 
-/// Statements under way at the same time.
-const AT_ONCE: usize = 2;
+/// Statements under way at the same time, when some take long.
+const AT_ONCE: usize = 4;
+/// A statement that takes longer does not keep the next one waiting.
+const LONG: Duration = Duration::from_millis(2);
 /// Requests that one statement answers, at most.
 const BATCH: usize = 64;
 /// Requests that may gather; beyond that they wait to be let in.
@@ -238,16 +243,27 @@ impl Lookups {
     }
 }
 
-/// Takes what has gathered, one after the other with its likes, and asks the database.
+/// Takes what has gathered and asks the database. Whoever is at it keeps the queue until the answer is there, so that the
+/// next gather; from a statement that takes long the others do not wait.
 async fn serve(db: Db, queue: Arc<Mutex<mpsc::Receiver<Ask>>>) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
-        // One of us waits at the queue; the others are on their way.
-        let came = queue.lock().await.recv_many(&mut batch, BATCH).await;
-        if came == 0 {
+        let mut queue = queue.lock().await;
+        if queue.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        answer(&db, &mut batch).await;
+        // Requests that have come already, and whose turn was not yet, ask now.
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH
+            && let Ok(ask) = queue.try_recv()
+        {
+            batch.push(ask);
+        }
+        let mut answering = pin!(answer(&db, &mut batch));
+        if timeout(LONG, &mut answering).await.is_err() {
+            drop(queue);
+            answering.await;
+        }
     }
 }
 

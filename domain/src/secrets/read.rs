@@ -37,6 +37,7 @@ struct Row {
     updated_at: Timestamp,
     sealed_value: Option<Vec<u8>>,
     sealed_comment: Option<Vec<u8>>,
+    revision: i64,
 }
 
 /// Opens the current version of a secret, or the one asked for.
@@ -52,14 +53,15 @@ pub async fn get(
     version: Option<i64>,
 ) -> Result<Arc<Opened>> {
     if version.is_none()
-        && let Some(all) = warm.at(access.env.id, access.env.revision)
+        && let Some(opened) = warm.one_at(access.env.id, access.env.revision, key)
     {
-        let place = all.binary_search_by(|opened| opened.key.as_str().cmp(key));
-        let opened = place.ok().and_then(|place| all.get(place));
-        return Ok(opened.cloned().ok_or_else(Problem::not_found)?);
+        return Ok(opened.ok_or_else(Problem::not_found)?);
     }
-    let sql = "SELECT s.id, s.created_at, v.version, v.created_at AS updated_at, v.sealed_value, v.sealed_comment
+    // With the revision that the secret is of: it may be a later one than that which the caller's rights were read with.
+    let sql = "SELECT s.id, s.created_at, v.version, v.created_at AS updated_at, v.sealed_value, v.sealed_comment,
+            e.revision
         FROM secrets s
+        JOIN environments e ON e.id = s.environment_id
         JOIN secret_versions v ON v.secret_id = s.id AND v.version = COALESCE(CAST($3 AS bigint), s.version)
         WHERE s.environment_id = $1 AND s.key = $2 AND s.deleted_at IS NULL";
     let row = Row::find_by_statement(from.sql(sql, [access.env.id.into(), key.into(), version.into()]))
@@ -74,7 +76,7 @@ pub async fn get(
     };
     let texts = sealed.open(from, keys, &access.into()).await?;
     let NewValue { value, comment } = texts.ok_or_else(Problem::not_found)?;
-    Ok(Arc::new(Opened {
+    let opened = Arc::new(Opened {
         id: row.id,
         key: key.to_owned(),
         value,
@@ -82,7 +84,11 @@ pub async fn get(
         version: row.version,
         created_at: row.created_at,
         updated_at: row.updated_at,
-    }))
+    });
+    if version.is_none() {
+        warm.keep_one(access.env.id, row.revision, &opened);
+    }
+    Ok(opened)
 }
 
 /// The event of a value's being read.

@@ -15,20 +15,28 @@ const TTL: Duration = Duration::from_mins(1);
 /// What an opened secret takes beside its texts, bytes, roughly.
 const OVERHEAD: usize = 160;
 
-/// The secrets of an environment at one revision, sorted by key.
+/// What was read.
+#[derive(PartialEq, Eq, Hash)]
+enum Place {
+    Whole(EnvId),
+    /// The secret of this key.
+    One(EnvId, Box<str>),
+}
+
+/// The secrets of a place at one revision of its environment, sorted by key.
 struct Remembered {
     revision: i64,
     secrets: Arc<[Arc<Opened>]>,
 }
 
-/// Environments that were read lately.
+/// Environments that were read lately, and single secrets of others.
 #[derive(Default)]
-pub struct WarmReads(Option<Cache<EnvId, Arc<Remembered>>>);
+pub struct WarmReads(Option<Cache<Place, Arc<Remembered>>>);
 
 impl WarmReads {
     /// Holds at most `bytes` of opened secrets; 0 = none, and every read opens what it answers.
     pub fn new(bytes: u64) -> Self {
-        let weight = |_: &EnvId, remembered: &Arc<Remembered>| {
+        let weight = |_: &Place, remembered: &Arc<Remembered>| {
             let bytes: usize = remembered.secrets.iter().map(|opened| size(opened)).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
@@ -55,15 +63,38 @@ impl WarmReads {
 
     /// The environment as it was at this very revision, if it is remembered.
     pub(super) fn at(&self, env: EnvId, revision: i64) -> Option<Arc<[Arc<Opened>]>> {
-        let remembered = self.0.as_ref()?.get(&env)?;
-        (remembered.revision == revision).then(|| Arc::clone(&remembered.secrets))
+        self.remembered(&Place::Whole(env), revision)
+    }
+
+    /// A secret as it was at this very revision of its environment. `Some(None)`: there was none.
+    pub(super) fn one_at(&self, env: EnvId, revision: i64, key: &str) -> Option<Option<Arc<Opened>>> {
+        if let Some(all) = self.at(env, revision) {
+            let place = all.binary_search_by(|opened| opened.key.as_str().cmp(key));
+            return Some(place.ok().and_then(|place| all.get(place)).cloned());
+        }
+        let one = self.remembered(&Place::One(env, key.into()), revision)?;
+        one.first().cloned().map(Some)
     }
 
     /// Remembers all secrets of an environment at a revision.
     pub(super) fn keep(&self, env: EnvId, revision: i64, secrets: &Arc<[Arc<Opened>]>) {
+        self.remember(Place::Whole(env), revision, Arc::clone(secrets));
+    }
+
+    /// Remembers one secret of an environment at a revision.
+    pub(super) fn keep_one(&self, env: EnvId, revision: i64, secret: &Arc<Opened>) {
+        let place = Place::One(env, secret.key.as_str().into());
+        self.remember(place, revision, [Arc::clone(secret)].into());
+    }
+
+    fn remembered(&self, place: &Place, revision: i64) -> Option<Arc<[Arc<Opened>]>> {
+        let remembered = self.0.as_ref()?.get(place)?;
+        (remembered.revision == revision).then(|| Arc::clone(&remembered.secrets))
+    }
+
+    fn remember(&self, place: Place, revision: i64, secrets: Arc<[Arc<Opened>]>) {
         if let Some(cache) = &self.0 {
-            let secrets = Arc::clone(secrets);
-            cache.insert(env, Arc::new(Remembered { revision, secrets }));
+            cache.insert(place, Arc::new(Remembered { revision, secrets }));
         }
     }
 }

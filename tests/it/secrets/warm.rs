@@ -35,6 +35,32 @@ on_both! {
         owner.get(&env.secret("B")).await.problem(404, "not_found");
     }
 
+    async fn a_secret_that_is_read_alone_is_opened_once_and_never_stale(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("development");
+        let owner = &acme.owner;
+        for (key, value) in [("A", "1"), ("B", "b")] {
+            owner.put(&env.secret(key), json!({ "value": value })).await.expect(201).ok();
+        }
+        let read = async |key: &str| owner.get(&env.secret(key)).await.expect(200).at("/value");
+        assert_eq!((read("A").await, read("B").await), ("1".to_owned(), "b".to_owned()));
+        let version = format!("{}?version=1", env.secret("A"));
+        assert_eq!(owner.get(&version).await.expect(200).at("/value"), "1");
+        owner.put(&env.secret("A"), json!({ "value": "2" })).await.expect(200).ok();
+        assert_eq!((read("A").await, read("B").await), ("2".to_owned(), "b".to_owned()));
+        owner.patch(&env.secret("A"), json!({ "key": "C" })).await.expect(200).ok();
+        owner.get(&env.secret("A")).await.problem(404, "not_found");
+        assert_eq!((read("C").await, read("B").await), ("2".to_owned(), "b".to_owned()));
+        // Nothing has changed since, so nothing is opened; and an old version is not what is remembered.
+        t.sql("UPDATE secret_versions SET sealed_value = sealed_comment").await;
+        assert_eq!((read("C").await, read("B").await), ("2".to_owned(), "b".to_owned()));
+        owner.get(&format!("{}?version=1", env.secret("C"))).await.problem(500, "internal");
+        let reads = "SELECT COUNT(*) FROM journal WHERE action = 'secret.read'";
+        assert_eq!(t.number(reads).await, 9, "each read is in the journal, also of what was remembered");
+        owner.delete(&env.secret("C")).await.expect(200).ok();
+        owner.get(&env.secret("C")).await.problem(404, "not_found");
+    }
+
     async fn a_warm_environment_shows_each_caller_what_is_theirs(t: TestApp) {
         let acme = t.org("acme").await;
         let project = acme.project("web").await;
@@ -74,7 +100,9 @@ on_each_backend! {
         let env = acme.project("web").await.env("development");
         acme.owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201).ok();
         assert_eq!(pulled(&acme.owner, &env.secrets()).await, json!({ "A": "1" }));
+        assert_eq!(acme.owner.get(&env.secret("A")).await.expect(200).at("/value"), "1");
         t.sql("UPDATE secret_versions SET sealed_value = sealed_comment").await;
         acme.owner.get(&env.secrets()).await.problem(500, "internal");
+        acme.owner.get(&env.secret("A")).await.problem(500, "internal");
     }
 }

@@ -55,7 +55,7 @@ pub async fn get(
     if version.is_none()
         && let Some(opened) = warm.one_at(access.env.id, access.env.revision, key)
     {
-        return Ok(opened.ok_or_else(Problem::not_found)?);
+        return Ok(opened?);
     }
     // With the revision that the secret is of: it may be a later one than that which the caller's rights were read with.
     let sql = "SELECT s.id, s.created_at, v.version, v.created_at AS updated_at, v.sealed_value, v.sealed_comment,

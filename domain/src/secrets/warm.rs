@@ -8,6 +8,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use super::read::Opened;
+use crate::kernel::Problem;
 use crate::kernel::id::EnvId;
 
 /// How long an environment stays opened in memory. Data keys stay as long.
@@ -66,14 +67,15 @@ impl WarmReads {
         self.remembered(&Place::Whole(env), revision)
     }
 
-    /// A secret as it was at this very revision of its environment. `Some(None)`: there was none.
-    pub(super) fn one_at(&self, env: EnvId, revision: i64, key: &str) -> Option<Option<Arc<Opened>>> {
+    /// A secret as it was at this very revision of its environment, if that is remembered: `not_found` when there was none.
+    pub(super) fn one_at(&self, env: EnvId, revision: i64, key: &str) -> Option<Result<Arc<Opened>, Problem>> {
         if let Some(all) = self.at(env, revision) {
             let place = all.binary_search_by(|opened| opened.key.as_str().cmp(key));
-            return Some(place.ok().and_then(|place| all.get(place)).cloned());
+            let found = place.ok().and_then(|place| all.get(place));
+            return Some(found.cloned().ok_or_else(Problem::not_found));
         }
         let one = self.remembered(&Place::One(env, key.into()), revision)?;
-        one.first().cloned().map(Some)
+        one.first().cloned().map(Ok)
     }
 
     /// Remembers all secrets of an environment at a revision.

@@ -40,7 +40,8 @@ on_both! {
         let env = acme.project("web").await.env("development");
         let owner = &acme.owner;
         for (key, value) in [("A", "1"), ("B", "b")] {
-            owner.put(&env.secret(key), json!({ "value": value })).await.expect(201).ok();
+            let new = json!({ "value": value, "comment": "for the test" });
+            owner.put(&env.secret(key), new).await.expect(201).ok();
         }
         let read = async |key: &str| owner.get(&env.secret(key)).await.expect(200).at("/value");
         assert_eq!((read("A").await, read("B").await), ("1".to_owned(), "b".to_owned()));
@@ -98,7 +99,7 @@ on_each_backend! {
         let t = TestApp::start(Options::new(backend).with("STRONGROOM_SECRET_CACHE", "0")).await;
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("development");
-        acme.owner.put(&env.secret("A"), json!({ "value": "1" })).await.expect(201).ok();
+        acme.owner.put(&env.secret("A"), json!({ "value": "1", "comment": "for the test" })).await.expect(201).ok();
         assert_eq!(pulled(&acme.owner, &env.secrets()).await, json!({ "A": "1" }));
         assert_eq!(acme.owner.get(&env.secret("A")).await.expect(200).at("/value"), "1");
         t.sql("UPDATE secret_versions SET sealed_value = sealed_comment").await;

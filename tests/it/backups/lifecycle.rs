@@ -52,6 +52,13 @@ on_both! {
         assert_eq!(t.number("SELECT COUNT(*) FROM journal WHERE action = 'backup.deleted'").await, 1);
     }
 
+    async fn what_ends_with_a_restoration_is_not_missed_in_it(t: TestApp) {
+        let root = root(&t).await;
+        t.anonymous().post("/v1/auth/device", json!({})).await.expect(200).ok();
+        assert_eq!(t.number("SELECT COUNT(*) FROM oauth_devices").await, 1);
+        made(&root).await;
+    }
+
     async fn backups_are_for_superusers_with_a_session(t: TestApp) {
         let root = root(&t).await;
         let id = made(&root).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{Bell, JobState, LEASE};
+use domain::jobs::{self, AttemptLog, Bell, Finished, JobState, LEASE, Verdict};
 use domain::kernel::{Clock, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::sink::{Answer, Received, Sink};
 use super::world::{World, until};
 use crate::finisher::Finisher;
-use crate::run::Runner;
+use crate::run::{Runner, Taken};
 
 #[tokio::test]
 async fn stopping_under_load_leaves_nothing_running_and_sends_nothing_twice() {
@@ -71,6 +71,41 @@ async fn a_worker_that_lost_its_lease_changes_nothing_any_more() {
     outcomes.sort();
     assert_eq!(outcomes, ["ok", "stale", "worker_lost"]);
     assert_eq!(&world.jobs("webhook").await[0], job);
+}
+
+#[tokio::test]
+async fn the_result_of_a_job_that_is_gone_holds_up_no_other() {
+    let world = World::new().await;
+    world.webhook("https://example.com/").await;
+    let lanes = world.emit(2).await;
+    let claimed = world.steal(&lanes).await;
+    let gone = claimed[0].job.id;
+    for table in ["job_leases WHERE job_id", "jobs WHERE id"] {
+        world
+            .sql(&format!("DELETE FROM {table} = x'{}'", gone.0.simple()))
+            .await;
+    }
+    let result = |taken: &Taken| Finished {
+        job_id: taken.job.id,
+        lease_id: taken.job.lease_id,
+        n: 1,
+        started_at: world.db.now(),
+        verdict: Verdict::Done,
+        is_trial: false,
+        log: AttemptLog {
+            outcome: "ok",
+            ..AttemptLog::default()
+        },
+    };
+    let results: Vec<Finished> = claimed.iter().map(result).collect();
+    assert_eq!(
+        jobs::finish(&world.db, "one", &results).await.unwrap(),
+        1,
+        "one came too late"
+    );
+    let left = world.jobs("webhook").await;
+    assert_eq!((left.len(), left[0].state), (1, JobState::Done.as_i32()));
+    assert_eq!(world.outcomes(&left[0]).await, ["ok"]);
 }
 
 #[tokio::test]

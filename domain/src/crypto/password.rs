@@ -210,10 +210,9 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-/// As many hashes at once as there are cores but one, and one at least: a hash fills the caches of its core and all the way
-/// to memory, whatever its priority, and somebody has to serve the others.
+/// As many hashes at once as there are cores.
 pub fn default_permits() -> usize {
-    available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
+    available_parallelism().map_or(1, NonZero::get)
 }
 
 /// NFKC.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::jobs::{self, AttemptLog, Bell, Finished, JobState, LEASE, Verdict};
-use domain::kernel::{Clock, Timestamp};
+use domain::kernel::{Clock, Reads, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

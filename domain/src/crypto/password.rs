@@ -6,11 +6,12 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::{self, available_parallelism};
+use std::thread::available_parallelism;
 
 use argon2::password_hash::Error as HashError;
 use argon2::{Algorithm, Argon2, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
 
@@ -24,9 +25,6 @@ pub const MAX_LEN: usize = 1024;
 const SALT_LEN: usize = 16;
 /// Stands before a PHC string, which itself begins with `$`, when the instance's key went into the hash.
 const KEYED: &str = "k1";
-/// How far a hash stands behind what serves requests: it has about a tenth of their share of a busy core.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 /// For hashes that no key went into. Source: RFC 9106 §3.2, where the length of the key is zero then.
 const NO_KEY: &[u8] = &[];
 
@@ -179,36 +177,19 @@ impl Passwords {
         .await
     }
 
-    /// Runs a hash on a thread of its own, behind the threads that serve requests.
+    /// Runs a hash away from the threads that serve requests.
     async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let closed = |_| Error::internal("password hashing has stopped");
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
-        let (tell, told) = oneshot::channel();
-        let task = move || {
-            give_way();
+        let task = spawn_blocking(move || {
             let outcome = hash();
             // Given back by the hash and not by the request, which may be gone long before.
             drop(permit);
-            let _gone = tell.send(outcome);
-        };
-        // It ends with the hash: its priority is nobody else's, and cannot be raised again.
-        let thread = thread::Builder::new().name("password".to_owned()).spawn(task);
-        thread.map_err(|error| Error::internal(format!("no thread for a password: {error}")))?;
-        told.await.map_err(|_| Error::internal("password hashing broke off"))?
+            outcome
+        });
+        task.await.map_err(|_| Error::internal("password hashing broke off"))?
     }
 }
-
-/// Lets everything else run before this thread: whoever signs in waits a little, so that a flood of them slows nobody.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "a password is hashed with the priority of requests");
-    }
-}
-
-/// Elsewhere a priority is that of the whole process.
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}
 
 /// As many hashes at once as there are cores.
 pub fn default_permits() -> usize {

@@ -161,15 +161,6 @@ async fn an_unknown_account_takes_as_long_as_a_known_one() {
     panic!("unknown {:?}, known {:?}", fastest[1], fastest[0]);
 }
 
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_hash_gives_way_to_whoever_serves_requests() {
-    let priority = || rustix::process::getpriority_process(None).map_err(|_| Error::internal("no priority"));
-    let before = priority().unwrap();
-    assert_eq!(cheap().run(priority).await.unwrap(), (before + NICE).min(19));
-    assert_eq!(priority().unwrap(), before, "nobody else does");
-}
-
 #[tokio::test]
 async fn no_more_run_at_once_than_permits_allow() {
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -231,7 +231,7 @@ async fn customer(t: &Selling, org: &Org<'_>) -> Option<String> {
     let customers = world["customers"].as_array().into_iter().flatten();
     let mut of_org = customers.filter(|customer| customer["metadata"]["org_id"] == org.as_str());
     of_org
-        .last()
+        .next_back()
         .and_then(|customer| customer["id"].as_str())
         .map(str::to_owned)
 }

@@ -13,12 +13,12 @@ use domain::auth::throttle::Throttle;
 use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
-use domain::crypto::password::{Params, Passwords, default_permits};
+use domain::crypto::password::{Passwords, default_permits};
 use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::foreign::Issuers;
 use domain::jobs::{Bell, LocalBell};
 use domain::journal::ReadAudit;
-use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, WorkerMode};
+use domain::kernel::config::{Config, DatabaseChoice, MigrateMode, PasswordCosts, WorkerMode};
 use domain::kernel::{Clock, Db, Error, Reads, Rng, Secret};
 use domain::limits;
 use domain::limits::meter::Meter;
@@ -99,12 +99,13 @@ pub enum StartError {
     Admin(String),
 }
 
-/// Time, chance and the cost of a password: arguments, so that tests can set them.
+/// Time and chance, and what passwords cost: arguments, so that tests can set them.
 #[derive(Clone)]
 pub struct Ambient {
     pub clock: Clock,
     pub rng: Rng,
-    pub passwords: Params,
+    /// `None`: what the configuration says.
+    pub passwords: Option<PasswordCosts>,
 }
 
 impl Default for Ambient {
@@ -112,7 +113,7 @@ impl Default for Ambient {
         Self {
             clock: Clock::system(),
             rng: Rng::system(),
-            passwords: Params::default(),
+            passwords: None,
         }
     }
 }
@@ -262,7 +263,8 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     limits::plan::adopt_default(&db).await?;
     let backups = Arc::new(Plan::from_config(&config, &keyring)?);
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
-    let passwords = Passwords::new(ambient.passwords, keys.password_key(), default_permits());
+    let costs = ambient.passwords.unwrap_or(config.password_hash);
+    let passwords = Passwords::new(costs, keys.password_key(), default_permits());
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;

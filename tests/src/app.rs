@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api::serve::{self, Ambient, Started};
-use domain::crypto::password::Params;
-use domain::kernel::config::Config;
+use domain::kernel::config::{Config, PasswordCosts};
 use domain::kernel::{Clock, Db, Rng, Timestamp};
 use sea_orm::sqlx::types::Uuid;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -181,7 +180,8 @@ pub struct Options {
     /// `None`: the wall clock.
     pub clock: Option<Timestamp>,
     /// What a password costs; little, unless the test is about it.
-    pub passwords: Params,
+    /// `None`: what the configuration says.
+    pub passwords: Option<PasswordCosts>,
 }
 
 impl Options {
@@ -190,7 +190,7 @@ impl Options {
             backend,
             settings: Vec::new(),
             clock: None,
-            passwords: Params::cheap_for_tests(),
+            passwords: Some(PasswordCosts::cheap_for_tests()),
         }
     }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use argon2::password_hash::Error as HashError;
-use argon2::{Algorithm, Argon2, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::kernel::{Error, Problem, Result, Rng, Secret};
+use crate::kernel::config::PasswordCosts;
+use crate::kernel::{Error, Problem, ProblemCode, Result, Rng, Secret};
 
 /// Shortest password, bytes. Source: NIST SP 800-63B.
 pub const MIN_LEN: usize = 8;
@@ -28,82 +29,25 @@ const KEYED: &str = "k1";
 /// For hashes that no key went into. Source: RFC 9106 §3.2, where the length of the key is zero then.
 const NO_KEY: &[u8] = &[];
 
-/// Argon2id costs below the floor of OWASP ASVS 5.0, or that Argon2 does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "Argon2id needs at least 47104 KiB with 1 pass, 19456 KiB with 2 or 12288 KiB with 3, 1 to 16 lanes, and 8 KiB a lane"
-)]
-pub struct ParamsError;
+/// How many hashes may wait for each that may run: with the default costs the last of them waits two seconds.
+pub const WAITING: usize = 64;
+const MOST_PERMITS: usize = 1024;
 
-/// Costs of a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Params {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
+/// Argon2id of these costs, with a key or with [`NO_KEY`].
+fn argon2(costs: PasswordCosts, key: &[u8]) -> Result<Argon2<'_>> {
+    let refused = |_| Error::internal("Argon2 does not take these costs");
+    let params = Params::new(costs.memory_kib(), costs.passes(), costs.lanes(), None).map_err(refused)?;
+    Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params).map_err(refused)
 }
 
-impl Params {
-    /// Checks costs: memory in KiB, passes, lanes.
-    ///
-    /// # Errors
-    /// [`ParamsError`] below the floor. Source: OWASP ASVS 5.0, appendix C.
-    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, ParamsError> {
-        let floor = match passes {
-            0 => return Err(ParamsError),
-            1 => 47_104,
-            2 => 19_456,
-            3.. => 12_288,
-        };
-        let params = Self {
-            memory_kib,
-            passes,
-            lanes,
-        };
-        let known = (1..=16).contains(&lanes) && params.argon2(NO_KEY).is_ok();
-        (known && memory_kib >= floor).then_some(params).ok_or(ParamsError)
-    }
-
-    /// Costs far below the floor, for tests that sign many people in.
-    pub const fn cheap_for_tests() -> Self {
-        Self {
-            memory_kib: 64,
-            passes: 1,
-            lanes: 1,
-        }
-    }
-
-    fn argon2(self, key: &[u8]) -> Result<Argon2<'_>> {
-        let refused = |_| Error::internal("Argon2 does not take these costs");
-        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, None).map_err(refused)?;
-        Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params).map_err(refused)
-    }
-
-    /// What every stored hash of these costs begins with.
-    fn stored_prefix(self) -> String {
-        let Self {
-            memory_kib,
-            passes,
-            lanes,
-        } = self;
-        format!("{KEYED}$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$")
-    }
-
-    /// A stored hash of these costs that nobody's password belongs to: a salt and a hash of zeros.
-    fn decoy(self) -> String {
-        format!("{}{}${}", self.stored_prefix(), "A".repeat(22), "A".repeat(43))
-    }
+/// What every stored hash of these costs begins with.
+fn stored_prefix(costs: PasswordCosts) -> String {
+    format!("{KEYED}$argon2id$v=19${costs}$")
 }
 
-/// 64 MiB, 3 passes, 1 lane: about 150 ms.
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            memory_kib: 65_536,
-            passes: 3,
-            lanes: 1,
-        }
-    }
+/// A stored hash of these costs that nobody's password belongs to: a salt and a hash of zeros.
+fn decoy(costs: PasswordCosts) -> String {
+    format!("{}{}${}", stored_prefix(costs), "A".repeat(22), "A".repeat(43))
 }
 
 /// Outcome of a verification.
@@ -117,11 +61,14 @@ pub enum Verdict {
     Wrong,
 }
 
-/// Hashes and verifies, a few at a time: every hash fills its memory and keeps a core busy.
+/// Hashes and verifies, a few at a time: every hash fills its memory and keeps a core busy. Whoever comes when many
+/// wait already is told to come back.
 #[derive(Clone)]
 pub struct Passwords {
-    params: Params,
+    costs: PasswordCosts,
     key: Secret<[u8; 32]>,
+    /// Those that run and those that wait.
+    room: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     // Salts must be unique for ever, so they come from the system even where a test seeds everything else.
     rng: Rng,
@@ -129,12 +76,13 @@ pub struct Passwords {
 
 impl Passwords {
     /// `key` goes into every hash: without it, or with another, no password is right. At most `permits` hashes run at
-    /// once, at least one; see [`default_permits`].
-    pub fn new(params: Params, key: Secret<[u8; 32]>, permits: usize) -> Self {
-        let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
+    /// once, at least one; see [`default_permits`]. [`WAITING`] times as many may wait.
+    pub fn new(costs: PasswordCosts, key: Secret<[u8; 32]>, permits: usize) -> Self {
+        let permits = permits.clamp(1, MOST_PERMITS);
         Self {
-            params,
+            costs,
             key,
+            room: Arc::new(Semaphore::new(permits * (1 + WAITING))),
             permits: Arc::new(Semaphore::new(permits)),
             rng: Rng::system(),
         }
@@ -143,14 +91,12 @@ impl Passwords {
     /// Hashes a password into what is stored of it.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the machine fails: no memory, no random numbers.
+    /// `unavailable` when too many wait; [`Error::Internal`] when the machine fails: no memory, no random numbers.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
         let salt = self.rng.bytes::<SALT_LEN>()?;
-        let (params, key, password) = (self.params, self.key.clone(), composed(&password));
+        let (costs, key, password) = (self.costs, self.key.clone(), composed(&password));
         self.run(move || {
-            let hash = params
-                .argon2(key.expose())?
-                .hash_password_with_salt(password.expose().as_bytes(), &salt);
+            let hash = argon2(costs, key.expose())?.hash_password_with_salt(password.expose().as_bytes(), &salt);
             hash.map(|hash| format!("{KEYED}{hash}"))
                 .map_err(|_| Error::internal("Argon2 cannot hash"))
         })
@@ -161,14 +107,14 @@ impl Passwords {
     /// account that is unknown or has no password: it takes as long as a real one, and is always wrong.
     ///
     /// # Errors
-    /// [`Error::Internal`] when what is stored cannot be read, or the machine fails.
+    /// `unavailable` when too many wait; [`Error::Internal`] when what is stored cannot be read, or the machine fails.
     pub async fn verify(&self, password: Secret<String>, stored: Option<String>) -> Result<Verdict> {
-        let (params, key, password) = (self.params, self.key.clone(), composed(&password));
+        let (costs, key, password) = (self.costs, self.key.clone(), composed(&password));
         self.run(move || {
             let known = stored.is_some();
-            let stored = stored.unwrap_or_else(|| params.decoy());
+            let stored = stored.unwrap_or_else(|| decoy(costs));
             let right = matches(&password, &stored, key.expose())?;
-            Ok(match (known && right, stored.starts_with(&params.stored_prefix())) {
+            Ok(match (known && right, stored.starts_with(&stored_prefix(costs))) {
                 (true, true) => Verdict::Right,
                 (true, false) => Verdict::RightButOutdated,
                 (false, _) => Verdict::Wrong,
@@ -179,6 +125,7 @@ impl Passwords {
 
     /// Runs a hash away from the threads that serve requests.
     async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let _room = self.room.try_acquire().map_err(|_| crowded())?;
         let closed = |_| Error::internal("password hashing has stopped");
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         let task = spawn_blocking(move || {
@@ -189,6 +136,11 @@ impl Passwords {
         });
         task.await.map_err(|_| Error::internal("password hashing broke off"))?
     }
+}
+
+fn crowded() -> Problem {
+    let detail = "Too many passwords are being checked at this moment. Try again in a moment.";
+    Problem::new(ProblemCode::Unavailable, detail).with("retry_after", 2)
 }
 
 /// As many hashes at once as there are cores.
@@ -212,7 +164,7 @@ fn matches(password: &Secret<String>, stored: &str, key: &[u8]) -> Result<bool> 
     };
     let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
     // The costs are those of the hash.
-    let hasher = Params::default().argon2(key)?;
+    let hasher = argon2(PasswordCosts::default(), key)?;
     match hasher.verify_password(password.expose().as_bytes(), &hash) {
         Ok(()) => Ok(true),
         Err(HashError::PasswordInvalid) => Ok(false),

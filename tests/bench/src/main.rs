@@ -1,9 +1,9 @@
-//! Measures the product beside its limits, in the same minutes and on the same cores: `bench [--quick] [webhooks]`.
+//! Measures the product beside its limits, in the same minutes and on the same cores: `bench [--quick] [secrets|webhooks]`.
 //!
 //! It starts everything itself: PostgreSQL with fsync on, Redis, the programs `strongroom-api` and
 //! `strongroom-worker` that lie beside it, a sink for webhooks, and the limits. It prints a table, writes
 //! `target/bench.json` and, after a full run, `docs/PROOF.md`. One wrong body voids the run; one error fails it. Asked for
-//! `webhooks` it measures those alone, and only prints.
+//! `secrets` or `webhooks` it measures those alone, and only prints.
 
 mod backlog;
 mod capture;
@@ -112,6 +112,9 @@ fn main() -> ExitCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Everything,
+    /// Reads and changes of secrets.
+    Secrets,
+    /// What becomes of events.
     Webhooks,
 }
 
@@ -134,8 +137,9 @@ fn chosen(arguments: &[OsString]) -> Outcome<(bool, Part)> {
     for argument in arguments {
         match argument.to_str() {
             Some("--quick") => quick = true,
+            Some("secrets") => part = Part::Secrets,
             Some("webhooks") => part = Part::Webhooks,
-            _ => return Err(format!("{}: usage: bench [--quick] [webhooks]", argument.display()).into()),
+            _ => return Err(format!("{}: usage: bench [--quick] [secrets|webhooks]", argument.display()).into()),
         }
     }
     Ok((quick, part))
@@ -160,7 +164,7 @@ async fn bench(plan: &Plan, quick: bool, part: Part) -> Outcome<()> {
     let servers = Arc::new(servers.await?);
     let sink = Sink::start().await?;
     match part {
-        Part::Everything => everything(plan, &servers, &sink, &mut report).await?,
+        Part::Everything | Part::Secrets => both(plan, &servers, &sink, &mut report).await?,
         Part::Webhooks => {
             let mut sites = Vec::new();
             for backend in [Backend::Postgres, Backend::Sqlite] {
@@ -189,16 +193,23 @@ async fn filled(site: &Site, sink: &Sink) -> Outcome<Fixture> {
     Ok(fixture)
 }
 
-async fn everything(plan: &Plan, servers: &Arc<Servers>, sink: &Sink, report: &mut Report) -> Outcome<()> {
+/// Each site after the other, with the same statements.
+async fn both(plan: &Plan, servers: &Arc<Servers>, sink: &Sink, report: &mut Report) -> Outcome<()> {
     let postgres = Site::new(Backend::Postgres, servers).await?;
     let (fixture, sql) = operations::learn(&postgres, sink).await?;
     let sqlite = Site::new(Backend::Sqlite, servers).await?;
     let small = filled(&sqlite, sink).await?;
     let translated = sql.translated(&postgres, &sqlite).await?;
-    report.starts.push(start::bare(plan).await?);
+    let whole = report.part == Part::Everything;
+    if whole {
+        report.starts.push(start::bare(plan).await?);
+    }
     measure(plan, &postgres, (&fixture, &sql), sink, report).await?;
     measure(plan, &sqlite, (&small, &translated), sink, report).await?;
-    backlogs(plan, &[(postgres, fixture), (sqlite, small)], sink, report).await
+    if whole {
+        backlogs(plan, &[(postgres, fixture), (sqlite, small)], sink, report).await?;
+    }
+    Ok(())
 }
 
 /// Very large backlogs, after everything else: what they leave to be written to the disk would slow the rest down.
@@ -209,7 +220,7 @@ async fn backlogs(plan: &Plan, sites: &[(Site, Fixture)], sink: &Sink, report: &
     Ok(())
 }
 
-/// Everything on one site.
+/// Everything that is asked for, on one site.
 async fn measure(
     plan: &Plan,
     site: &Site,
@@ -218,7 +229,10 @@ async fn measure(
     report: &mut Report,
 ) -> Outcome<()> {
     let copy = site.copy().await?;
-    report.starts.push(start::product(plan, site).await?);
+    let whole = report.part == Part::Everything;
+    if whole {
+        report.starts.push(start::product(plan, site).await?);
+    }
     sink.expect("/latency", &fixture.webhook_secret);
     let (api, worker) = site.all().await?;
     let db = site.db().await?;
@@ -230,7 +244,10 @@ async fn measure(
     if let Some(worker) = worker {
         worker.stop().await?;
     }
-    deliveries(plan, site, fixture, sink, report).await
+    if whole {
+        deliveries(plan, site, fixture, sink, report).await?;
+    }
+    Ok(())
 }
 
 /// What becomes of events on one site.

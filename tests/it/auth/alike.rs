@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use domain::crypto::password::Params;
 use harness::app::{Options, eventually};
 use harness::{Backend, Client, TestApp, on_both, processes};
 use serde_json::{Value, json};
@@ -103,7 +102,7 @@ on_both! {
 /// With what a password costs in production: it takes its time, so this has more of it than other tests.
 async fn sign_ins_alike(backend: Backend) {
     let options = Options {
-        passwords: Params::default(),
+        passwords: None,
         ..Options::new(backend)
     };
     let t = TestApp::start(options).await;

@@ -2,6 +2,7 @@
 
 mod applied;
 mod backup_s3;
+mod password_hash;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use super::{Billing, Secret};
 
 pub use self::applied::Applied;
 pub use self::backup_s3::{BackupBucket, BackupS3};
+pub use self::password_hash::{CostsError, PasswordCosts};
 pub use self::settings::Setting;
 pub use self::source::Source;
 pub use self::values::{
@@ -106,6 +108,8 @@ pub struct Config {
     /// The first administrator's address, for an instance that sets itself up.
     pub admin_email: Option<String>,
     pub admin_password: Option<Secret<String>>,
+    /// What hashing a password costs.
+    pub password_hash: PasswordCosts,
     /// `None`: plans are not sold.
     pub stripe_secret_key: Option<Secret<String>>,
     /// They verify events of Stripe's; several while one replaces another.
@@ -254,6 +258,7 @@ impl Config {
             Setting::Registration => self.registration.as_str().to_owned(),
             Setting::AdminEmail => or_unset(self.admin_email.clone()),
             Setting::AdminPassword => hidden(self.admin_password.is_some()),
+            Setting::PasswordHash => self.password_hash.to_string(),
             Setting::StripeSecretKey => hidden(self.stripe_secret_key.is_some()),
             Setting::StripeWebhookSecret => hidden(!self.stripe_webhook_secrets.is_empty()),
             Setting::StripeApiBase => or_unset(self.stripe_api_base.as_ref().map(Url::to_string)),
@@ -343,6 +348,7 @@ impl Reader {
             registration: self.read(Setting::Registration)?,
             admin_email: self.read(Setting::AdminEmail).map(|email: Address| email.0),
             admin_password: self.read(Setting::AdminPassword).map(|password: Password| password.0),
+            password_hash: self.read(Setting::PasswordHash)?,
             stripe_secret_key: self.read(Setting::StripeSecretKey).map(|key: StripeKey| key.0),
             stripe_webhook_secrets: self
                 .read(Setting::StripeWebhookSecret)

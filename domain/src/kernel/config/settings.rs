@@ -74,6 +74,9 @@ settings! {
     AdminEmail = "ADMIN_EMAIL", Plain, None;
     /// Password of that administrator, 8 to 1024 bytes and hard to guess. Not looked at once there is an administrator.
     AdminPassword = "ADMIN_PASSWORD", Secret, None;
+    /// What hashing a password costs, Argon2id: KiB of memory, passes, lanes. `m=65536,t=3,p=1` costs whoever guesses five
+    /// times as much, and this machine at every sign-in. A password is hashed anew when its person signs in.
+    PasswordHash = "PASSWORD_HASH", Plain, Some("m=19456,t=2,p=1");
     /// Secret key of Stripe's: `sk_live_…`, `sk_test_…`, or a restricted one, `rk_…`. Unset: plans are not sold, and
     /// billing answers `billing_disabled`.
     StripeSecretKey = "STRIPE_SECRET_KEY", Secret, None;

@@ -42,6 +42,7 @@ fn nothing_set_gives_the_embedded_server() {
     assert!(config.trusted_proxies.is_empty() && config.egress_allow.is_empty());
     assert_eq!(config.registration, Registration::Open);
     assert!((config.rate_limit_scale - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.password_hash, PasswordCosts::default());
     assert_eq!(config.audit_reads, AuditReads::Durable);
     assert_eq!((config.metrics_listen, config.drain_delay.as_secs()), (None, 5));
     assert!(config.otlp_endpoint.is_none() && config.otlp_headers.is_empty());
@@ -72,6 +73,7 @@ fn every_setting_can_be_set() {
         ("STRIPE_SECRET_KEY", "rk_live_key"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_new, whsec_old"),
         ("STRIPE_API_BASE", "https://stripe.example.com"),
+        ("PASSWORD_HASH", "m=65536,t=3,p=1"),
         ("AUDIT_READS", "buffered"),
         ("METRICS_LISTEN", "127.0.0.1:9464"),
         ("OTLP_ENDPOINT", "https://otlp.example.com/acme"),
@@ -107,6 +109,7 @@ fn every_setting_can_be_set() {
         config.stripe_api_base.as_ref().unwrap().as_str(),
         "https://stripe.example.com/"
     );
+    assert_eq!(config.password_hash.to_string(), "m=65536,t=3,p=1");
     assert_eq!(config.audit_reads, AuditReads::Buffered);
     assert_eq!(config.metrics_listen.map(|address| address.port()), Some(9464));
     let collector = config.otlp_endpoint.as_ref().map(Url::as_str);

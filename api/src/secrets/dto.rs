@@ -14,7 +14,7 @@ use poem_openapi::types::ToJSON;
 use serde::Serialize;
 
 use crate::http::page::{Pagination, pagination};
-use crate::http::ready_json::ReadyJson;
+use crate::http::ready_json::{self, ReadyJson};
 use crate::http::time::Time;
 
 /// A secret to be made.
@@ -160,6 +160,7 @@ impl SecretValue {
             version,
             created_at,
             updated_at,
+            entry: _,
         } = opened;
         let (value, comment) = (value.expose(), comment.expose());
         let content = SecretValueText {
@@ -225,31 +226,23 @@ impl SecretList {
     /// # Errors
     /// [`domain::kernel::Error::Internal`].
     pub fn ready(listing: &Listing<Arc<Opened>>) -> Result<ReadyJson<Self>> {
-        let entry = |opened: &'_ Arc<Opened>| opened.key.len() + opened.value.expose().len() + ENTRY_ROOM;
-        let room = listing.page.data.iter().map(entry).sum();
         let pagination = listing.is_paged.then(|| pagination(&listing.page, None));
         let content = SecretListText {
-            data: listing
-                .page
-                .data
-                .iter()
-                .map(|opened| SecretEntryText::of(opened))
-                .collect(),
             revision: listing.revision,
             destroyed: listing.destroyed.as_slice(),
             pagination: pagination.and_then(|pagination| pagination.to_json()),
         };
-        ReadyJson::write(&content, room)
+        let entries = listing.page.data.iter().map(|opened| SecretEntryText::written(opened));
+        ReadyJson::write_list("data", entries.collect::<Result<Vec<_>>>()?, &content)
     }
 }
 
-/// What an entry takes beside key and value, bytes, roughly.
+/// What an entry takes beside its texts, bytes, roughly.
 const ENTRY_ROOM: usize = 128;
 
-/// [`SecretList`], borrowed.
+/// [`SecretList`] but for the secrets, borrowed.
 #[derive(Serialize)]
 struct SecretListText<'a> {
-    data: Vec<SecretEntryText<'a>>,
     revision: i64,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     destroyed: &'a [String],
@@ -277,6 +270,7 @@ impl<'a> SecretEntryText<'a> {
             version,
             created_at: _,
             updated_at,
+            entry: _,
         } = opened;
         Self {
             key,
@@ -285,6 +279,15 @@ impl<'a> SecretEntryText<'a> {
             comment: comment.expose(),
             updated_at: *updated_at,
         }
+    }
+
+    /// A secret's entry as JSON, which is written once however often the secret is answered.
+    fn written(opened: &'a Opened) -> Result<&'a [u8]> {
+        opened.entry.or_make(|| {
+            let content = Self::of(opened);
+            let texts = content.key.len() + content.value.len() + content.comment.len();
+            ready_json::bytes(&content, texts + ENTRY_ROOM)
+        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Reads of secret values are journaled before they are answered. One row a read, many rows a commit: while one
 //! batch is being written the next one gathers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -26,6 +26,8 @@ const CROWD: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Batches that do not wait after a wait in vain, at most.
 const MOST_SKIPPED: u32 = 64;
+/// Ledgers whose ends are remembered at most.
+const MOST_HEADS: usize = 1024;
 
 /// A read to be journaled.
 pub struct ReadEntry {
@@ -129,11 +131,12 @@ impl Company {
 async fn write_batches(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut company = Company::default();
+    let mut heads = Heads::default();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         company.gather(&mut queue, &mut batch).await;
         let count = batch.len();
         let (reads, waiters): (Vec<_>, Vec<_>) = batch.drain(..).map(|waiting| (waiting.read, waiting.written)).unzip();
-        let written = write(&db, reads).await;
+        let written = write(&db, reads, &mut heads).await;
         if let Err(error) = &written {
             tracing::error!(%error, "reads could not be journaled");
         }
@@ -144,7 +147,7 @@ async fn write_batches(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     }
 }
 
-async fn write(db: &Db, reads: Vec<ReadEntry>) -> Result<()> {
+async fn write(db: &Db, reads: Vec<ReadEntry>, heads: &mut Heads) -> Result<()> {
     let tx = db.begin_write().await?;
     // Ledgers in the order of their ids: two batches, or a batch and a writer, cannot wait for each other.
     let mut ledgers: BTreeMap<Uuid, Vec<event::Model>> = BTreeMap::new();
@@ -155,28 +158,111 @@ async fn write(db: &Db, reads: Vec<ReadEntry>) -> Result<()> {
             .or_default()
             .push(row(tx.new_id()?, tx.now(), &origin, entry)?);
     }
+    let mut moved = Vec::with_capacity(ledgers.len());
     for (ledger, rows) in ledgers {
-        append(&tx, ledger, rows).await?;
+        moved.push((ledger, append(&tx, ledger, rows, heads).await?));
     }
     tx.commit().await?;
+    heads.keep(moved);
     Ok(())
 }
 
-async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>) -> Result<()> {
-    let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
-    let (first, mut prev_hash) = advance(tx, ledger, count).await?;
-    for (row, seq) in rows.iter_mut().zip(first..) {
-        row.seq = seq;
-        row.prev_hash = prev_hash;
-        row.hash = chain::hash(row).to_vec();
-        prev_hash = row.hash.clone();
-    }
-    set_head(tx, ledger, &prev_hash).await?;
+/// Adds rows to a ledger; its head afterwards.
+async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>, heads: &mut Heads) -> Result<Head> {
+    let head = match heads.resting(ledger) {
+        Some(before) => {
+            let after = link(&mut rows, &before);
+            let stands = move_head(tx, ledger, &before, &after).await?;
+            stands.then(|| Head { rests: true, ..after })
+        }
+        None => None,
+    };
+    let head = match head {
+        Some(head) => head,
+        None => {
+            let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
+            let (first, hash) = advance(tx, ledger, count).await?;
+            let before = Head {
+                seq: first - 1,
+                hash,
+                rests: false,
+            };
+            let rests = heads.is_at(ledger, &before);
+            let after = link(&mut rows, &before);
+            set_head(tx, ledger, &after.hash).await?;
+            Head { rests, ..after }
+        }
+    };
     event::Entity::insert_many(insertable(rows))
         .exec_without_returning(tx.conn())
         .await?;
     tx.note_journal_row();
-    Ok(())
+    Ok(head)
+}
+
+/// Gives rows their places behind a head; the head that they make.
+fn link(rows: &mut [event::Model], head: &Head) -> Head {
+    let mut at = head.clone();
+    for row in rows {
+        at.seq += 1;
+        row.seq = at.seq;
+        row.prev_hash = at.hash;
+        row.hash = chain::hash(row).to_vec();
+        at.hash = row.hash.clone();
+    }
+    at
+}
+
+/// Where a ledger ended after the last batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Head {
+    seq: i64,
+    hash: Vec<u8>,
+    /// Nobody else added to it between the last two batches.
+    rests: bool,
+}
+
+/// The ends of ledgers to which nothing but reads is added for the time being: their heads are moved on by one statement,
+/// which finds out whether they still stand there.
+#[derive(Debug, Default)]
+struct Heads(HashMap<Uuid, Head>);
+
+impl Heads {
+    /// The end of a ledger that has been resting; whoever asks for it keeps it again, or it is forgotten.
+    fn resting(&mut self, ledger: Uuid) -> Option<Head> {
+        if self.0.get(&ledger)?.rests {
+            self.0.remove(&ledger)
+        } else {
+            None
+        }
+    }
+
+    fn is_at(&self, ledger: Uuid, head: &Head) -> bool {
+        let known = self.0.get(&ledger);
+        known.is_some_and(|known| known.seq == head.seq && known.hash == head.hash)
+    }
+
+    fn keep(&mut self, moved: Vec<(Uuid, Head)>) {
+        if self.0.len() + moved.len() > MOST_HEADS {
+            self.0.clear();
+        }
+        self.0.extend(moved);
+    }
+}
+
+/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
+/// as by [`advance`].
+async fn move_head(tx: &WriteTx, ledger: Uuid, from: &Head, to: &Head) -> Result<bool> {
+    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
+    let values = [
+        ledger.into(),
+        to.seq.into(),
+        to.hash.clone().into(),
+        from.seq.into(),
+        from.hash.clone().into(),
+    ];
+    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok(moved.rows_affected() == 1)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use sea_orm::{FromQueryResult, Value};
 
 use super::past::{self, Moment, PastSecret};
 use super::place::EnvPlace;
-use super::read::{Opened, open_with};
+use super::read::{Opened, Rendered, open_with};
 use super::warm::WarmReads;
 use crate::access::grant::{Permitted, SecretsList, SecretsRead};
 use crate::access::{Caller, EnvAccess};
@@ -382,6 +382,7 @@ impl Opener<'_> {
             version,
             created_at,
             updated_at,
+            entry: Rendered::default(),
         })
     }
 

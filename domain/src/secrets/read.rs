@@ -1,6 +1,6 @@
 //! Reading one secret.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sea_orm::{EntityTrait, FromQueryResult};
 
@@ -27,6 +27,29 @@ pub struct Opened {
     pub created_at: Timestamp,
     /// When this version was written.
     pub updated_at: Timestamp,
+    /// What it looks like among others in an answer.
+    pub entry: Rendered,
+}
+
+/// What somebody made of an opened secret: made when it is first asked for, and wiped with the secret.
+#[derive(Clone, Default)]
+pub struct Rendered(OnceLock<Secret<Vec<u8>>>);
+
+impl Rendered {
+    /// What was made, or is made now.
+    ///
+    /// # Errors
+    /// What making it fails with.
+    pub fn or_make(&self, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<&[u8]> {
+        let made = match self.0.get() {
+            Some(made) => made,
+            None => {
+                let made = Secret::new(make()?);
+                self.0.get_or_init(|| made)
+            }
+        };
+        Ok(made.expose())
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -84,6 +107,7 @@ pub async fn get(
         version: row.version,
         created_at: row.created_at,
         updated_at: row.updated_at,
+        entry: Rendered::default(),
     });
     if version.is_none() {
         warm.keep_one(access.env.id, row.revision, &opened);

@@ -13,8 +13,10 @@ use crate::kernel::id::EnvId;
 
 /// How long an environment stays opened in memory. Data keys stay as long.
 const TTL: Duration = Duration::from_mins(1);
-/// What an opened secret takes beside its texts, bytes, roughly.
-const OVERHEAD: usize = 160;
+/// What an opened secret takes beside its texts, bytes, roughly: its fields, and those of its entry in an answer.
+const OVERHEAD: usize = 320;
+/// How often each text is there: as it was stored, and in that entry.
+const COPIES: usize = 2;
 
 /// What was read.
 #[derive(PartialEq, Eq, Hash)]
@@ -102,5 +104,5 @@ impl WarmReads {
 }
 
 fn size(opened: &Opened) -> usize {
-    OVERHEAD + opened.key.len() + opened.value.expose().len() + opened.comment.expose().len()
+    OVERHEAD + COPIES * (opened.key.len() + opened.value.expose().len() + opened.comment.expose().len())
 }

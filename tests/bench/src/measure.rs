@@ -6,7 +6,7 @@ use domain::kernel::{Db, Reads};
 use sea_orm::ConnectionTrait;
 
 use crate::drive::{Load, Round, middle, run};
-use crate::limits::{opens, pgbench, sqlite};
+use crate::limits::{insert, opens, pgbench, sqlite};
 use crate::{Outcome, Plan, cpu, median};
 
 /// Something that can be run for a while.
@@ -19,6 +19,7 @@ pub enum Source {
     PostgresBatch(pgbench::Limit, f64),
     Sqlite(sqlite::Limit),
     SqliteBatch(sqlite::Limit, f64),
+    Insert(insert::Limit),
     /// Openings of a hundred values, of which one stands for so many operations.
     Opens(f64),
 }
@@ -32,6 +33,7 @@ impl Source {
             Self::PostgresBatch(limit, n) => Ok(limit.run(duration).await?.times(*n)),
             Self::Sqlite(limit) => limit.run(duration).await,
             Self::SqliteBatch(limit, n) => Ok(limit.run(duration).await?.times(*n)),
+            Self::Insert(limit) => limit.run(duration).await,
             Self::Opens(n) => Ok(opens::run(duration).await?.times(*n)),
         }
     }

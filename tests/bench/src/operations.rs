@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::capture::{Captured, Operation, widened};
 use crate::drive::{Load, request};
-use crate::limits::{bare, pgbench, sqlite};
+use crate::limits::{bare, insert, pgbench, sqlite};
 use crate::measure::{Row, Source, compare};
 use crate::sink::Sink;
 use crate::stack::{
@@ -331,8 +331,8 @@ impl<'a> Bench<'a> {
         let sql = &self.sql.bulk;
         let limits = vec![
             (
-                "SQL of the change",
-                self.ground.statements(&sql.reads, &sql.changes).await?,
+                "one insert of 1,000 rows",
+                Source::Insert(insert::Limit::new(&self.ground.url, BULK_CONNECTIONS).await?),
             ),
             ("1,000 opens, as dear as seals", Source::Opens(0.1)),
         ];

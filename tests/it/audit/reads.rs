@@ -38,6 +38,21 @@ on_both! {
         assert_eq!((verified.at("/valid"), verified.at("/head_seq")), ("true".into(), "67".into()));
     }
 
+    async fn reads_and_changes_in_any_order_make_one_unbroken_chain(t: TestApp) {
+        let acme = t.org("acme").await;
+        let path = acme.project("web").await.env("production").secret("A");
+        acme.owner.put(&path, json!({ "value": "v" })).await.ok();
+        // As many reads as it takes until the end of the chain is known by heart, one more or less, and then a change.
+        for (round, reads) in [1, 2, 3, 4, 1, 0, 5, 3, 3].into_iter().enumerate() {
+            for _ in 0..reads {
+                acme.owner.get(&path).await.expect(200).ok();
+            }
+            acme.owner.put(&path, json!({ "value": format!("{round}") })).await.expect(200).ok();
+        }
+        let verified = acme.owner.get(&acme.path("/audit-logs/verify")).await.expect(200);
+        assert_eq!((verified.at("/valid"), verified.at("/head_seq")), ("true".into(), "34".into()));
+    }
+
     async fn a_refused_read_is_no_read(t: TestApp) {
         let acme = t.org("acme").await;
         let dana = acme.developer("dana").await;

@@ -20,16 +20,11 @@ const NAMES: &[(&str, &str)] = &[
     ("org", "SELECT id FROM orgs WHERE slug = 'acme'"),
     ("project", "SELECT id FROM projects WHERE slug = 'web'"),
     ("env", "SELECT id FROM environments WHERE slug = 'production'"),
-    ("other env", "SELECT id FROM environments WHERE slug = 'staging'"),
     ("secret", "SELECT id FROM secrets WHERE key = 'KEY_000'"),
     ("token", "SELECT id FROM credentials WHERE kind = 'personal'"),
     ("webhook", "SELECT id FROM webhooks"),
     ("mac", "SELECT secret_mac FROM credentials WHERE kind = 'personal'"),
 ];
-
-/// The keys of the other environment.
-const SECRETS: &str =
-    "SELECT s.key, s.id FROM secrets s JOIN environments e ON e.id = s.environment_id WHERE e.slug = 'staging'";
 
 /// What stands for the fixture's rows in a database, as PostgreSQL writes it.
 pub async fn names(db: &Db) -> Outcome<BTreeMap<String, String>> {
@@ -46,10 +41,6 @@ pub async fn names(db: &Db) -> Outcome<BTreeMap<String, String>> {
             }
         };
         found.insert((*name).to_owned(), text);
-    }
-    for row in db.conn().query_all_raw(db.sql(SECRETS, [])).await? {
-        let (key, id): (String, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        found.insert(key, id.to_string());
     }
     Ok(found)
 }

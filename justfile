@@ -54,10 +54,10 @@ openapi:
 migrate:
     cargo run -q -p strongroom-api -- migrate
 
-# Measure speed beside its limits, all of it or `secrets` or `webhooks` alone, or `--quick`; compiles with optimisation first.
+# Measure speed beside its limits, all of it or `secrets` or `webhooks` alone, or `--quick`; compiles what is shipped first.
 bench *arguments:
-    cargo build --profile bench-build --workspace --bins
-    cargo run -q --profile bench-build -p bench -- {{arguments}}
+    cargo build --release --workspace --bins
+    cargo run -q --release -p bench -- {{arguments}}
 
 # Everything that CI runs.
 ci:

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder,
@@ -194,7 +195,7 @@ impl KeyStore {
     pub async fn project(&self, tx: &WriteTx, hold: Hold) -> Result<ProjectKeys> {
         let rows = data_key::Entity::find()
             .filter(data_key::Column::ScopeId.eq(hold.project().0))
-            .filter(data_key::Column::State.eq("active"))
+            .filter(is_active())
             .order_by_asc(data_key::Column::Generation)
             .all(tx.conn())
             .await?;
@@ -253,11 +254,17 @@ async fn instance_key(roots: &RootKeyring, tx: &WriteTx, purpose: KeyPurpose) ->
     Ok((row.id, unwrap(roots, &row)?))
 }
 
+/// The condition on keys that new values are sealed with. It is written out and not bound: a value that SQLite holds against
+/// the condition of an index, it plans the statement anew for, each time.
+fn is_active() -> Expr {
+    Expr::cust("state = 'active'")
+}
+
 async fn active_row(from: &impl Reads, scope: KeyScope, purpose: KeyPurpose) -> Result<Option<data_key::Model>> {
     let found = data_key::Entity::find()
         .filter(data_key::Column::ScopeId.eq(scope.uuid()))
         .filter(data_key::Column::Purpose.eq(purpose.as_str()))
-        .filter(data_key::Column::State.eq("active"))
+        .filter(is_active())
         .order_by_desc(data_key::Column::Generation)
         .one(from.conn())
         .await?;

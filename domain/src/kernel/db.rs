@@ -317,7 +317,10 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .foreign_keys(true)
-                .pragma("mmap_size", "268435456")
+                .pragma(
+                    "mmap_size",
+                    std::env::var("X_MMAP").unwrap_or_else(|_| "268435456".to_owned()),
+                )
                 .pragma("cache_size", "-20000")
                 .pragma("secure_delete", "ON")
         });

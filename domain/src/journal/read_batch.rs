@@ -2,6 +2,7 @@
 //! batch is being written the next one gathers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, EntityTrait};
@@ -169,34 +170,45 @@ async fn write(db: &Db, reads: Vec<ReadEntry>, heads: &mut Heads) -> Result<()> 
 
 /// Adds rows to a ledger; its head afterwards.
 async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>, heads: &mut Heads) -> Result<Head> {
-    let head = match heads.resting(ledger) {
-        Some(before) => {
-            let after = link(&mut rows, &before);
-            let stands = move_head(tx, ledger, &before, &after).await?;
-            stands.then(|| Head { rests: true, ..after })
-        }
+    let moved = match heads.resting(ledger) {
+        Some(before) => move_on(tx, ledger, &mut rows, &before).await?,
         None => None,
     };
-    let head = match head {
+    let head = match moved {
         Some(head) => head,
-        None => {
-            let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
-            let (first, hash) = advance(tx, ledger, count).await?;
-            let before = Head {
-                seq: first - 1,
-                hash,
-                rests: false,
-            };
-            let rests = heads.is_at(ledger, &before);
-            let after = link(&mut rows, &before);
-            set_head(tx, ledger, &after.hash).await?;
-            Head { rests, ..after }
-        }
+        None => lead_on(tx, ledger, &mut rows, heads).await?,
     };
     event::Entity::insert_many(insertable(rows))
         .exec_without_returning(tx.conn())
         .await?;
     tx.note_journal_row();
+    Ok(head)
+}
+
+/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
+/// as by [`advance`].
+async fn move_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], from: &Head) -> Result<Option<Head>> {
+    let to = link(rows, from);
+    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
+    let values = [
+        ledger.into(),
+        to.seq.into(),
+        to.hash.clone().into(),
+        from.seq.into(),
+        from.hash.clone().into(),
+    ];
+    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok((moved.rows_affected() == 1).then_some(to))
+}
+
+/// Takes the head from where it is found.
+async fn lead_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], heads: &Heads) -> Result<Head> {
+    let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
+    let (first, hash) = advance(tx, ledger, count).await?;
+    let seq = first - 1;
+    let rests = heads.is_at(ledger, seq, &hash);
+    let head = link(rows, &Head { seq, hash, rests });
+    set_head(tx, ledger, &head.hash).await?;
     Ok(head)
 }
 
@@ -206,9 +218,9 @@ fn link(rows: &mut [event::Model], head: &Head) -> Head {
     for row in rows {
         at.seq += 1;
         row.seq = at.seq;
-        row.prev_hash = at.hash;
+        row.prev_hash = mem::take(&mut at.hash);
         row.hash = chain::hash(row).to_vec();
-        at.hash = row.hash.clone();
+        at.hash.clone_from(&row.hash);
     }
     at
 }
@@ -237,9 +249,9 @@ impl Heads {
         }
     }
 
-    fn is_at(&self, ledger: Uuid, head: &Head) -> bool {
+    fn is_at(&self, ledger: Uuid, seq: i64, hash: &[u8]) -> bool {
         let known = self.0.get(&ledger);
-        known.is_some_and(|known| known.seq == head.seq && known.hash == head.hash)
+        known.is_some_and(|known| known.seq == seq && known.hash == hash)
     }
 
     fn keep(&mut self, moved: Vec<(Uuid, Head)>) {
@@ -248,21 +260,6 @@ impl Heads {
         }
         self.0.extend(moved);
     }
-}
-
-/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
-/// as by [`advance`].
-async fn move_head(tx: &WriteTx, ledger: Uuid, from: &Head, to: &Head) -> Result<bool> {
-    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
-    let values = [
-        ledger.into(),
-        to.seq.into(),
-        to.hash.clone().into(),
-        from.seq.into(),
-        from.hash.clone().into(),
-    ];
-    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    Ok(moved.rows_affected() == 1)
 }
 
 #[cfg(test)]

@@ -319,7 +319,8 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .foreign_keys(true)
                 .pragma(
                     "mmap_size",
-                    std::env::var("X_MMAP").unwrap_or_else(|_| "268435456".to_owned()),
+                    std::env::var_os("X_MMAP")
+                        .map_or_else(|| "268435456".to_owned(), |x| x.to_string_lossy().into_owned()),
                 )
                 .pragma("cache_size", "-20000")
                 .pragma("secure_delete", "ON")

@@ -41,14 +41,14 @@ impl Rendered {
     /// # Errors
     /// What making it fails with.
     pub fn or_make(&self, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<&[u8]> {
-        let made = match self.0.get() {
-            Some(made) => made,
+        let bytes = match self.0.get() {
+            Some(bytes) => bytes,
             None => {
-                let made = Secret::new(make()?);
-                self.0.get_or_init(|| made)
+                let new = Secret::new(make()?);
+                self.0.get_or_init(|| new)
             }
         };
-        Ok(made.expose())
+        Ok(bytes.expose())
     }
 }
 

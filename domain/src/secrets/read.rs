@@ -41,14 +41,11 @@ impl Rendered {
     /// # Errors
     /// What making it fails with.
     pub fn or_make(&self, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<&[u8]> {
-        let bytes = match self.0.get() {
-            Some(bytes) => bytes,
-            None => {
-                let new = Secret::new(make()?);
-                self.0.get_or_init(|| new)
-            }
-        };
-        Ok(bytes.expose())
+        if let Some(bytes) = self.0.get() {
+            return Ok(bytes.expose());
+        }
+        let new = Secret::new(make()?);
+        Ok(self.0.get_or_init(|| new).expose())
     }
 }
 

@@ -36,5 +36,6 @@ mod setup;
 mod sso;
 mod templates;
 mod traces;
+mod upgrades;
 mod walks;
 mod webhooks;

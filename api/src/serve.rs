@@ -233,6 +233,18 @@ impl Started {
     }
 }
 
+/// Looks with what costs passwords are stored, beside everything else: there may be very many of them.
+async fn look_for_former_costs(db: Db, passwords: Passwords) {
+    match domain::auth::password::look_for_former_costs(&db, &passwords).await {
+        Ok(true) => tracing::info!(
+            "there are passwords of other costs than STRONGROOM_PASSWORD_HASH says; until their people have signed in, a \
+             failed sign-in takes as long as a hash of each"
+        ),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "could not look with what costs passwords are stored"),
+    }
+}
+
 /// What may be called from here.
 fn egress_policy(config: &Config) -> EgressPolicy {
     EgressPolicy {
@@ -271,6 +283,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     let stop = draining::stop_after(&shutdown, config.drain_delay);
     let (app, reads) = assemble(&config, &ambient, &db, (keys, passwords), bell, backups, shutdown.begun)?;
     let app = Arc::new(app);
+    tokio::spawn(look_for_former_costs(app.db.clone(), app.passwords.clone()));
     let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
     let rate_limit = Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::kernel::id::{ServiceAccountId, UserId};
+use domain::kernel::text::json_len;
 use domain::kernel::{Result, Secret, Timestamp};
 use domain::secrets::list::{KeyInfo, Listing};
 use domain::secrets::read::Opened;
@@ -285,7 +286,8 @@ impl<'a> SecretEntryText<'a> {
     fn written(opened: &'a Opened) -> Result<&'a [u8]> {
         opened.entry.or_make(|| {
             let content = Self::of(opened);
-            let texts = content.key.len() + content.value.len() + content.comment.len();
+            // Enough at once: a text that grew would leave pieces of the secret in freed memory.
+            let texts = content.key.len() + json_len(content.value) + json_len(content.comment);
             ready_json::bytes(&content, texts + ENTRY_ROOM)
         })
     }

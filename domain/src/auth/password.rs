@@ -6,7 +6,7 @@ use super::account::{self, Account};
 use super::throttle::{Attempt, Subject, Throttle};
 use super::{known_place, sessions};
 use crate::access::{Caller, Origin};
-use crate::crypto::password::{Passwords, Verdict, check_strength_of};
+use crate::crypto::password::{Passwords, Place, STORED_BEHIND_COSTS, Verdict, check_strength_of, costs_of};
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::UserId;
@@ -35,14 +35,15 @@ fn wrong_details() -> Error {
 /// password.
 ///
 /// # Errors
-/// `invalid_credentials`; `rate_limited` before anything was hashed.
+/// `invalid_credentials`; `rate_limited` before anything was hashed, also when very many wait for that.
 pub async fn check(with: Checks<'_>, name: &str, password: Secret<String>, origin: &Origin) -> Result<Account> {
+    let place = with.passwords.place()?;
     let name = text::login_name(name);
     let found = account::find_by_login(with.db, &name).await?;
     let user = found.as_ref().map(|account| account.id);
     let subject = subject(with, user, &name, origin).await?;
     let found = found.filter(|account| account.disabled_at.is_none());
-    let attempt = verify(with, found, password);
+    let attempt = verify(with, place, found, password);
     with.throttle.guard(with.db, subject, attempt).await
 }
 
@@ -66,33 +67,54 @@ pub(super) async fn check_own(
     password: Secret<String>,
     origin: &Origin,
 ) -> Result<Account> {
+    let place = with.passwords.place()?;
     let subject = subject(with, Some(account.id), &account.email, origin).await?;
-    let attempt = verify(with, Some(account), password);
+    let attempt = verify(with, place, Some(account), password);
     with.throttle.guard(with.db, subject, attempt).await
 }
 
-async fn verify(with: Checks<'_>, found: Option<Account>, password: Secret<String>) -> Result<Account> {
+async fn verify(with: Checks<'_>, place: Place, found: Option<Account>, password: Secret<String>) -> Result<Account> {
     let hash = found.as_ref().and_then(|account| account.password_hash.clone());
-    let verdict = with.passwords.verify(password.clone(), hash).await?;
+    let verdict = with.passwords.verify(place, password, hash).await?;
     match (verdict, found) {
         (Verdict::Right, Some(account)) => Ok(account),
-        (Verdict::RightButOutdated, Some(account)) => {
-            rehash(with, &account, password).await?;
+        (Verdict::RightButOutdated(hash), Some(account)) => {
+            store_anew(with, &account, hash).await?;
             Ok(account)
         }
-        (Verdict::Wrong, _) | (Verdict::Right | Verdict::RightButOutdated, None) => Err(wrong_details()),
+        (Verdict::Wrong, _) | (Verdict::Right | Verdict::RightButOutdated(_), None) => Err(wrong_details()),
     }
 }
 
-/// Stores the password under today's parameters.
-async fn rehash(with: Checks<'_>, account: &Account, password: Secret<String>) -> Result<()> {
-    let hash = with.passwords.hash(password).await?;
+/// Stores the same password under today's parameters.
+async fn store_anew(with: Checks<'_>, account: &Account, hash: String) -> Result<()> {
     let tx = with.db.begin_write().await?;
     let sql = "UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3";
     let values = [account.id.into(), hash.into(), account.password_hash.clone().into()];
     tx.conn().execute_raw(tx.sql(sql, values)).await?;
     tx.commit_bookkeeping().await?;
     Ok(())
+}
+
+/// Looks with what costs passwords are stored, of accounts and of users of realms, so that [`Passwords`] knows how long a
+/// wrong one may take. Every password is looked at: ask once. Returns whether any are others than today's.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn look_for_former_costs(from: &impl Reads, passwords: &Passwords) -> Result<bool> {
+    let of = |table: &str| {
+        format!(
+            "SELECT DISTINCT substr(password_hash, 1, length(password_hash) - {STORED_BEHIND_COSTS}) AS prefix
+             FROM {table} WHERE length(password_hash) > {STORED_BEHIND_COSTS} AND password_hash LIKE 'k1$%'"
+        )
+    };
+    let sql = format!("{} UNION {}", of("users"), of("realm_users"));
+    let rows = from.conn().query_all_raw(from.sql(&sql, [])).await?;
+    let prefixes: Vec<String> = rows
+        .iter()
+        .map(|row| row.try_get("", "prefix"))
+        .collect::<Result<_, _>>()?;
+    Ok(passwords.know_former(prefixes.iter().filter_map(|prefix| costs_of(prefix))))
 }
 
 /// A change of password whose old one was right and whose new one is good.

@@ -5,12 +5,12 @@
 //! which the Unicode standard promises not to change for assigned characters. Source: RFC 8265 §4.2, NIST SP 800-63B.
 
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::Error as HashError;
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::{Score, zxcvbn};
@@ -26,11 +26,19 @@ pub const MAX_LEN: usize = 1024;
 const SALT_LEN: usize = 16;
 /// Stands before a PHC string, which itself begins with `$`, when the instance's key went into the hash.
 const KEYED: &str = "k1";
+/// Begins what follows.
+const PHC_PREFIX: &str = "$argon2id$v=19$";
+/// How much of what is stored stands behind the costs, bytes: a salt, a dollar sign and the hash. Source: PHC string format.
+pub const STORED_BEHIND_COSTS: usize = 66;
 /// For hashes that no key went into. Source: RFC 9106 §3.2, where the length of the key is zero then.
 const NO_KEY: &[u8] = &[];
 
-/// How many hashes may wait for each that may run: with the default costs the last of them waits two seconds.
-pub const WAITING: usize = 64;
+/// How many may wait for each hash that may run: with the default costs the last of them waits four seconds.
+const WAITING: u64 = 128;
+/// How many may wait if a hash is so dear that four seconds are not enough.
+const LEAST_WAITING: u64 = 4;
+/// After this time there is room again, seconds.
+const CROWDED: u64 = 4;
 const MOST_PERMITS: usize = 1024;
 
 /// Argon2id of these costs, with a key or with [`NO_KEY`].
@@ -42,7 +50,7 @@ fn argon2(costs: PasswordCosts, key: &[u8]) -> Result<Argon2<'_>> {
 
 /// What every stored hash of these costs begins with.
 fn stored_prefix(costs: PasswordCosts) -> String {
-    format!("{KEYED}$argon2id$v=19${costs}$")
+    format!("{KEYED}{PHC_PREFIX}{costs}$")
 }
 
 /// A stored hash of these costs that nobody's password belongs to: a salt and a hash of zeros.
@@ -51,12 +59,13 @@ fn decoy(costs: PasswordCosts) -> String {
 }
 
 /// Outcome of a verification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the password.
     Right,
-    /// It is the password, hashed with other costs than today's or without the instance's key: hash it again.
-    RightButOutdated,
+    /// It is the password, hashed with other costs than today's or without the instance's key. This is how it is to be
+    /// stored.
+    RightButOutdated(String),
     /// It is not, or there is no such account.
     Wrong,
 }
@@ -66,72 +75,108 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Passwords {
     costs: PasswordCosts,
+    /// Costs of passwords that were stored before these.
+    former: Arc<RwLock<Vec<PasswordCosts>>>,
     key: Secret<[u8; 32]>,
-    /// Those that run and those that wait.
-    room: Arc<Semaphore>,
+    /// For those that run and those that wait.
+    places: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     // Salts must be unique for ever, so they come from the system even where a test seeds everything else.
     rng: Rng,
 }
 
+/// A place among those whose passwords are hashed, or wait for it.
+pub struct Place {
+    _held: OwnedSemaphorePermit,
+}
+
 impl Passwords {
     /// `key` goes into every hash: without it, or with another, no password is right. At most `permits` hashes run at
-    /// once, at least one; see [`default_permits`]. [`WAITING`] times as many may wait.
+    /// once, at least one; see [`default_permits`].
     pub fn new(costs: PasswordCosts, key: Secret<[u8; 32]>, permits: usize) -> Self {
         let permits = permits.clamp(1, MOST_PERMITS);
         Self {
             costs,
+            former: Arc::default(),
             key,
-            room: Arc::new(Semaphore::new(permits * (1 + WAITING))),
+            places: Arc::new(Semaphore::new(permits * (1 + waiting(costs)))),
             permits: Arc::new(Semaphore::new(permits)),
             rng: Rng::system(),
         }
     }
 
+    /// Says that passwords are stored with these costs, too. What is wrong takes as long as one hash of each: so nobody is
+    /// told by the time it takes whether there is an account, and whether its person has signed in lately. Returns
+    /// whether any of them are others than today's.
+    pub fn know_former(&self, stored: impl IntoIterator<Item = PasswordCosts>) -> bool {
+        let mut former: Vec<PasswordCosts> = stored.into_iter().filter(|costs| *costs != self.costs).collect();
+        former.dedup();
+        let any = !former.is_empty();
+        *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
+        any
+    }
+
+    /// A place, for whoever has to wait for something else before the hash; others get theirs along with it.
+    ///
+    /// # Errors
+    /// `rate_limited` when there is none: too many wait.
+    pub fn place(&self) -> Result<Place> {
+        let held = Arc::clone(&self.places).try_acquire_owned().map_err(|_| crowded())?;
+        Ok(Place { _held: held })
+    }
+
     /// Hashes a password into what is stored of it.
     ///
     /// # Errors
-    /// `unavailable` when too many wait; [`Error::Internal`] when the machine fails: no memory, no random numbers.
+    /// `rate_limited` when too many wait; [`Error::Internal`] when the machine fails: no memory, no random numbers.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
+        let place = self.place()?;
         let salt = self.rng.bytes::<SALT_LEN>()?;
         let (costs, key, password) = (self.costs, self.key.clone(), composed(&password));
-        self.run(move || {
-            let hash = argon2(costs, key.expose())?.hash_password_with_salt(password.expose().as_bytes(), &salt);
-            hash.map(|hash| format!("{KEYED}{hash}"))
-                .map_err(|_| Error::internal("Argon2 cannot hash"))
-        })
-        .await
+        self.run(place, move || stored(costs, key.expose(), &password, &salt))
+            .await
     }
 
     /// Verifies a password against what is stored, which may be a PHC string that no key went into. `None` stands for an
     /// account that is unknown or has no password: it takes as long as a real one, and is always wrong.
     ///
     /// # Errors
-    /// `unavailable` when too many wait; [`Error::Internal`] when what is stored cannot be read, or the machine fails.
-    pub async fn verify(&self, password: Secret<String>, stored: Option<String>) -> Result<Verdict> {
+    /// [`Error::Internal`] when what is stored cannot be read, or the machine fails.
+    pub async fn verify(&self, place: Place, password: Secret<String>, stored_as: Option<String>) -> Result<Verdict> {
+        let salt = self.rng.bytes::<SALT_LEN>()?;
         let (costs, key, password) = (self.costs, self.key.clone(), composed(&password));
-        self.run(move || {
-            let known = stored.is_some();
-            let stored = stored.unwrap_or_else(|| decoy(costs));
-            let right = matches(&password, &stored, key.expose())?;
-            Ok(match (known && right, stored.starts_with(&stored_prefix(costs))) {
-                (true, true) => Verdict::Right,
-                (true, false) => Verdict::RightButOutdated,
-                (false, _) => Verdict::Wrong,
-            })
+        let former = self.former.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.run(place, move || {
+            let is_known = stored_as.is_some();
+            let stored_as = stored_as.unwrap_or_else(|| decoy(costs));
+            let right = matches(&password, &stored_as, key.expose())?;
+            if is_known && right {
+                return match stored_as.starts_with(&stored_prefix(costs)) {
+                    true => Ok(Verdict::Right),
+                    false => stored(costs, key.expose(), &password, &salt).map(Verdict::RightButOutdated),
+                };
+            }
+            let others = former.into_iter().chain([costs]);
+            for other in others.filter(|other| !stored_as.starts_with(&stored_prefix(*other))) {
+                matches(&password, &decoy(other), key.expose())?;
+            }
+            Ok(Verdict::Wrong)
         })
         .await
     }
 
     /// Runs a hash away from the threads that serve requests.
-    async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let _room = self.room.try_acquire().map_err(|_| crowded())?;
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        hash: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let closed = |_| Error::internal("password hashing has stopped");
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         let task = spawn_blocking(move || {
             let outcome = hash();
             // Given back by the hash and not by the request, which may be gone long before.
-            drop(permit);
+            drop((permit, place));
             outcome
         });
         task.await.map_err(|_| Error::internal("password hashing broke off"))?
@@ -140,7 +185,28 @@ impl Passwords {
 
 fn crowded() -> Problem {
     let detail = "Too many passwords are being checked at this moment. Try again in a moment.";
-    Problem::new(ProblemCode::Unavailable, detail).with("retry_after", 2)
+    Problem::new(ProblemCode::RateLimited, detail).with("retry_after", CROWDED)
+}
+
+/// How many may wait for each hash that may run.
+fn waiting(costs: PasswordCosts) -> usize {
+    let work = |costs: PasswordCosts| u64::from(costs.memory_kib()) * u64::from(costs.passes());
+    let fit = WAITING * work(PasswordCosts::default()) / work(costs).max(1);
+    usize::try_from(fit.clamp(LEAST_WAITING, WAITING)).unwrap_or(usize::MAX)
+}
+
+/// A password as it is stored.
+fn stored(costs: PasswordCosts, key: &[u8], password: &Secret<String>, salt: &[u8]) -> Result<String> {
+    let hash = argon2(costs, key)?.hash_password_with_salt(password.expose().as_bytes(), salt);
+    hash.map(|hash| format!("{KEYED}{hash}"))
+        .map_err(|_| Error::internal("Argon2 cannot hash"))
+}
+
+/// The costs of a stored password, by what it begins with; `None` for what no key went into, and for costs that are never
+/// used.
+pub fn costs_of(prefix: &str) -> Option<PasswordCosts> {
+    let costs = prefix.strip_prefix(KEYED)?.strip_prefix(PHC_PREFIX)?;
+    costs.trim_end_matches('$').parse().ok()
 }
 
 /// As many hashes at once as there are cores.

@@ -12,6 +12,10 @@ fn passwords(costs: PasswordCosts, permits: usize) -> Passwords {
     Passwords::new(costs, Secret::new(KEY), permits)
 }
 
+async fn verify(passwords: &Passwords, password: Secret<String>, stored: Option<String>) -> Result<Verdict> {
+    passwords.verify(passwords.place()?, password, stored).await
+}
+
 fn cheap() -> Passwords {
     passwords(PasswordCosts::cheap_for_tests(), 2)
 }
@@ -23,15 +27,14 @@ async fn verifies_what_it_hashed_and_nothing_else() {
     assert!(phc.starts_with("k1$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
     assert_ne!(phc, passwords.hash(secret("correct horse")).await.unwrap());
     assert_eq!(
-        passwords
-            .verify(secret("correct horse"), Some(phc.clone()))
+        verify(&passwords, secret("correct horse"), Some(phc.clone()))
             .await
             .unwrap(),
         Verdict::Right
     );
     for wrong in ["", "correct horsE", "correct horse ", "correct horse\0"] {
         assert_eq!(
-            passwords.verify(secret(wrong), Some(phc.clone())).await.unwrap(),
+            verify(&passwords, secret(wrong), Some(phc.clone())).await.unwrap(),
             Verdict::Wrong,
             "{wrong:?}"
         );
@@ -43,8 +46,7 @@ async fn composed_and_decomposed_letters_are_one_password() {
     let passwords = cheap();
     let phc = passwords.hash(secret("caf\u{e9} au lait")).await.unwrap();
     assert_eq!(
-        passwords
-            .verify(secret("cafe\u{301} au lait"), Some(phc))
+        verify(&passwords, secret("cafe\u{301} au lait"), Some(phc))
             .await
             .unwrap(),
         Verdict::Right
@@ -55,17 +57,65 @@ async fn composed_and_decomposed_letters_are_one_password() {
 async fn hashes_of_other_costs_are_right_but_outdated() {
     let phc = cheap().hash(secret("correct horse")).await.unwrap();
     let dearer = passwords(PasswordCosts::new(12_288, 3, 1).unwrap(), 1);
+    let Verdict::RightButOutdated(anew) = verify(&dearer, secret("correct horse"), Some(phc.clone()))
+        .await
+        .unwrap()
+    else {
+        panic!("it is the password, and of other costs");
+    };
     assert_eq!(
-        dearer.verify(secret("correct horse"), Some(phc.clone())).await.unwrap(),
-        Verdict::RightButOutdated
+        verify(&dearer, secret("correct horse"), Some(anew)).await.unwrap(),
+        Verdict::Right
     );
     assert_eq!(
-        dearer.verify(secret("wrong horse"), Some(phc)).await.unwrap(),
+        verify(&dearer, secret("wrong horse"), Some(phc)).await.unwrap(),
         Verdict::Wrong
     );
 }
 
-// Of the reference implementation's test.c; argon2i must be taken over, too.
+#[test]
+fn costs_are_told_from_what_is_stored() {
+    let costs = PasswordCosts::new(12_288, 3, 1).unwrap();
+    let stored = decoy(costs);
+    let (prefix, _) = stored.split_at(stored.len() - STORED_BEHIND_COSTS);
+    assert_eq!(costs_of(prefix), Some(costs));
+    for other in [
+        "",
+        "k1$",
+        "$argon2id$v=19$m=12288,t=3,p=1$",
+        "k1$argon2id$v=19$m=64,t=1,p=1$",
+        "k1$argon2i$v=19$m=12288,t=3,p=1$",
+    ] {
+        assert_eq!(costs_of(other), None, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_takes_one_hash_of_each_costs_that_are_stored() {
+    let [today, before] =
+        [(12_288, 3), (47_104, 2)].map(|(memory, passes)| PasswordCosts::new(memory, passes, 1).unwrap());
+    let passwords = passwords(today, 1);
+    assert!(!passwords.know_former([today]));
+    assert!(passwords.know_former([before, today, before]));
+    let mut fastest = [Duration::MAX; 3];
+    for round in 1..=50 {
+        for (fastest, stored) in fastest.iter_mut().zip([None, Some(decoy(today)), Some(decoy(before))]) {
+            let start = Instant::now();
+            assert_eq!(
+                verify(&passwords, secret("wrong horse"), stored).await.unwrap(),
+                Verdict::Wrong
+            );
+            *fastest = start.elapsed().min(*fastest);
+        }
+        let (least, most) = (fastest.iter().min().unwrap(), fastest.iter().max().unwrap());
+        // One hash of today's takes a third of one of before.
+        if round >= 3 && most.as_secs_f64() < least.as_secs_f64() * 1.2 {
+            return;
+        }
+    }
+    panic!("unknown, stored today, stored before: {fastest:?}");
+}
+
 #[tokio::test]
 async fn reads_hashes_of_the_reference_implementation() {
     let passwords = cheap();
@@ -74,9 +124,10 @@ async fn reads_hashes_of_the_reference_implementation() {
         "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
         "$argon2i$v=19$m=65536,t=1,p=1$c29tZXNhbHQAAAAAAAAAAA$+r0d29hqEB0yasKr55ZgICsQGSkl0v0kgwhd+U3wyRo",
     ] {
-        let verify = |text: &str| passwords.verify(secret(text), Some(phc.to_owned()));
-        assert_eq!(verify("password").await.unwrap(), Verdict::RightButOutdated, "{phc}");
-        assert_eq!(verify("sassword").await.unwrap(), Verdict::Wrong, "{phc}");
+        let verdict = |text: &str| verify(&passwords, secret(text), Some(phc.to_owned()));
+        let right = verdict("password").await.unwrap();
+        assert!(matches!(right, Verdict::RightButOutdated(_)), "{phc}");
+        assert_eq!(verdict("sassword").await.unwrap(), Verdict::Wrong, "{phc}");
     }
 }
 
@@ -90,10 +141,8 @@ async fn a_broken_hash_is_our_fault_and_keeps_its_text_to_itself() {
         "$argon2id$v=19$m=64,t=1,p=1$canary",
         "$canary$v=19$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR",
     ] {
-        let error = cheap()
-            .verify(secret("correct horse"), Some(phc.to_owned()))
-            .await
-            .unwrap_err();
+        let verdict = verify(&cheap(), secret("correct horse"), Some(phc.to_owned()));
+        let error = verdict.await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
         assert_eq!(error.into_problem().code, ProblemCode::Internal);
     }
@@ -103,7 +152,7 @@ async fn a_broken_hash_is_our_fault_and_keeps_its_text_to_itself() {
 async fn an_unknown_account_is_always_wrong() {
     let passwords = cheap();
     for text in ["", "correct horse"] {
-        assert_eq!(passwords.verify(secret(text), None).await.unwrap(), Verdict::Wrong);
+        assert_eq!(verify(&passwords, secret(text), None).await.unwrap(), Verdict::Wrong);
     }
 }
 
@@ -113,7 +162,7 @@ async fn without_the_instances_key_no_password_is_right() {
     let bare = stored.strip_prefix(KEYED).unwrap().to_owned();
     let other = Passwords::new(PasswordCosts::cheap_for_tests(), Secret::new([8; 32]), 1);
     for (passwords, stored) in [(&cheap(), &bare), (&other, &stored), (&other, &bare)] {
-        let verdict = passwords.verify(secret("correct horse"), Some(stored.clone())).await;
+        let verdict = verify(&passwords, secret("correct horse"), Some(stored.clone())).await;
         assert_eq!(verdict.unwrap(), Verdict::Wrong, "{stored}");
     }
     // The key is Argon2's own, as the standard has it: others can check what we store, given the key.
@@ -139,7 +188,7 @@ async fn an_unknown_account_takes_as_long_as_a_known_one() {
     for round in 1..=50 {
         for (fastest, phc) in fastest.iter_mut().zip([Some(phc.clone()), None]) {
             let start = Instant::now();
-            passwords.verify(secret("wrong horse"), phc).await.unwrap();
+            verify(&passwords, secret("wrong horse"), phc).await.unwrap();
             *fastest = start.elapsed().min(*fastest);
         }
         let ratio = fastest[1].as_secs_f64() / fastest[0].as_secs_f64();
@@ -166,7 +215,7 @@ async fn no_more_run_at_once_than_permits_allow() {
                     RUNNING.fetch_sub(1, Ordering::SeqCst);
                     Ok(())
                 };
-                passwords.run(job).await
+                passwords.run(passwords.place()?, job).await
             })
         })
         .collect();
@@ -189,7 +238,7 @@ async fn a_request_that_goes_away_keeps_its_permit_until_the_hash_ends() {
                 may_finish.recv().ok();
                 Ok(())
             };
-            passwords.run(job).await
+            passwords.run(passwords.place()?, job).await
         }
     });
     has_started.await.unwrap();
@@ -205,24 +254,35 @@ async fn whoever_comes_when_many_wait_is_told_to_come_back() {
     let passwords = passwords(PasswordCosts::cheap_for_tests(), 1);
     let _busy = passwords.permits.acquire().await.unwrap();
     let mut waiting: Vec<_> = (0..=WAITING)
-        .map(|_| Box::pin(passwords.verify(secret("correct horse"), None)))
+        .map(|_| Box::pin(verify(&passwords, secret("correct horse"), None)))
         .collect();
     for one in &mut waiting {
         assert!(futures_util::poll!(one).is_pending());
     }
-    let refused = passwords
-        .verify(secret("correct horse"), None)
-        .await
-        .unwrap_err()
-        .into_problem();
-    assert_eq!(
-        (refused.code, &refused.extra["retry_after"]),
-        (ProblemCode::Unavailable, &2.into())
-    );
-    // Room is given back by those that go away, too.
+    for refused in [
+        verify(&passwords, secret("correct horse"), None).await.map(|_| ()),
+        passwords.hash(secret("correct horse")).await.map(|_| ()),
+    ] {
+        let refused = refused.unwrap_err().into_problem();
+        assert_eq!(
+            (refused.code, &refused.extra["retry_after"]),
+            (ProblemCode::RateLimited, &CROWDED.into())
+        );
+    }
+    // A place is given back by those that go away, too.
     waiting.pop();
-    let mut next = Box::pin(passwords.verify(secret("correct horse"), None));
+    let mut next = Box::pin(verify(&passwords, secret("correct horse"), None));
     assert!(futures_util::poll!(&mut next).is_pending());
+}
+
+#[test]
+fn the_dearer_a_hash_the_fewer_may_wait() {
+    let waiting = |memory, passes| waiting(PasswordCosts::new(memory, passes, 1).unwrap());
+    assert_eq!(
+        (waiting(19_456, 2), waiting(12_288, 3), waiting(65_536, 3)),
+        (128, 128, 25)
+    );
+    assert_eq!(waiting(1_048_576, 100), 4);
 }
 
 #[test]

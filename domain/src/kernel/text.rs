@@ -151,6 +151,17 @@ pub fn containing(search: &str) -> String {
     format!("%{}%", search.chars().flat_map(literal).collect::<String>())
 }
 
+/// How long a text is inside the quotes of JSON, bytes.
+pub fn json_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+            0..0x20 => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +197,18 @@ mod tests {
         assert!(slug("slug", "web-2").is_ok());
         for bad in ["", "-a", "A", "a_b", "a.b", &"a".repeat(64)] {
             assert!(slug("slug", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_text_in_json_is_known_beforehand() {
+        let ascii: String = (0..128_u8).map(char::from).collect();
+        for text in ["", "value", "\"\\/\u{7f}", "grüße 😀", &ascii] {
+            assert_eq!(
+                json_len(text) + 2,
+                serde_json::to_string(text).unwrap().len(),
+                "{text:?}"
+            );
         }
     }
 

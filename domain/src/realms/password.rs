@@ -9,7 +9,7 @@ use crate::access::Origin;
 use crate::auth::password::Checks;
 use crate::auth::realm_token;
 use crate::auth::throttle::{Attempt, Subject};
-use crate::crypto::password::Verdict;
+use crate::crypto::password::{Place, Verdict};
 use crate::kernel::text;
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Secret};
 
@@ -29,6 +29,7 @@ pub(super) async fn check(
     password: Secret<String>,
     origin: &Origin,
 ) -> Result<Standing> {
+    let place = with.passwords.place()?;
     let name = text::login_name(email);
     let found = user::by_address(with.db, realm.id, &name).await?;
     let ip = origin.ip.as_deref();
@@ -41,26 +42,25 @@ pub(super) async fn check(
     };
     let subject = Subject::name(with.macs, Attempt::RealmPassword, &counted);
     let found = found.filter(|user| user.disabled_at.is_none());
-    let attempt = verify(with, found, password);
+    let attempt = verify(with, place, found, password);
     with.throttle.guard(with.db, subject, attempt).await
 }
 
-async fn verify(with: Checks<'_>, found: Option<Standing>, password: Secret<String>) -> Result<Standing> {
+async fn verify(with: Checks<'_>, place: Place, found: Option<Standing>, password: Secret<String>) -> Result<Standing> {
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
-    let verdict = with.passwords.verify(password.clone(), hash).await?;
+    let verdict = with.passwords.verify(place, password, hash).await?;
     match (verdict, found) {
         (Verdict::Right, Some(user)) => Ok(user),
-        (Verdict::RightButOutdated, Some(user)) => {
-            rehash(with, &user, password).await?;
+        (Verdict::RightButOutdated(hash), Some(user)) => {
+            store_anew(with, &user, hash).await?;
             Ok(user)
         }
-        (Verdict::Wrong, _) | (Verdict::Right | Verdict::RightButOutdated, None) => Err(wrong_details()),
+        (Verdict::Wrong, _) | (Verdict::Right | Verdict::RightButOutdated(_), None) => Err(wrong_details()),
     }
 }
 
-/// Stores the password under today's parameters.
-async fn rehash(with: Checks<'_>, user: &Standing, password: Secret<String>) -> Result<()> {
-    let hash = with.passwords.hash(password).await?;
+/// Stores the same password under today's parameters.
+async fn store_anew(with: Checks<'_>, user: &Standing, hash: String) -> Result<()> {
     let tx = with.db.begin_write().await?;
     let sql = "UPDATE realm_users SET password_hash = $2 WHERE id = $1 AND password_hash = $3";
     let values = [user.id.into(), hash.into(), user.password_hash.clone().into()];

@@ -10,13 +10,13 @@ use moka::sync::Cache;
 use super::read::Opened;
 use crate::kernel::Problem;
 use crate::kernel::id::EnvId;
+use crate::kernel::text::json_len;
 
 /// How long an environment stays opened in memory. Data keys stay as long.
 const TTL: Duration = Duration::from_mins(1);
-/// What an opened secret takes beside its texts, bytes, roughly: its fields, and those of its entry in an answer.
-const OVERHEAD: usize = 320;
-/// How often each text is there: as it was stored, and in that entry.
-const COPIES: usize = 2;
+/// What an opened secret takes beside its texts, bytes, roughly, and what its entry in an answer does.
+const OVERHEAD: usize = 192;
+const OVERHEAD_OF_ENTRY: usize = 128;
 
 /// What was read.
 #[derive(PartialEq, Eq, Hash)]
@@ -39,8 +39,12 @@ pub struct WarmReads(Option<Cache<Place, Arc<Remembered>>>);
 impl WarmReads {
     /// Holds at most `bytes` of opened secrets; 0 = none, and every read opens what it answers.
     pub fn new(bytes: u64) -> Self {
-        let weight = |_: &Place, remembered: &Arc<Remembered>| {
-            let bytes: usize = remembered.secrets.iter().map(|opened| size(opened)).sum();
+        let weight = |place: &Place, remembered: &Arc<Remembered>| {
+            let size = match place {
+                Place::Whole(_) => |opened: &Arc<Opened>| size(opened) + size_of_entry(opened),
+                Place::One(..) => |opened: &Arc<Opened>| size(opened),
+            };
+            let bytes: usize = remembered.secrets.iter().map(size).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self((bytes > 0).then(|| {
@@ -104,5 +108,11 @@ impl WarmReads {
 }
 
 fn size(opened: &Opened) -> usize {
-    OVERHEAD + COPIES * (opened.key.len() + opened.value.expose().len() + opened.comment.expose().len())
+    OVERHEAD + opened.key.len() + opened.value.expose().len() + opened.comment.expose().len()
+}
+
+/// Whether it is written yet or not.
+fn size_of_entry(opened: &Opened) -> usize {
+    let texts = json_len(opened.value.expose()) + json_len(opened.comment.expose());
+    OVERHEAD_OF_ENTRY + opened.key.len() + texts
 }

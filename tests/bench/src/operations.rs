@@ -47,6 +47,11 @@ pub async fn learn(site: &Site, sink: &Sink) -> Outcome<(Fixture, Sql)> {
     caller.put(&first, json!({ "value": value(0) })).await.ok();
     let db = site.db().await?;
     let mut log = Log::of(&db).await;
+    // Reads and nothing else, as in the rounds: then their journal goes the shorter way.
+    for _ in 0..3 {
+        caller.get(&first).await.ok();
+    }
+    log.skip().await;
     caller.get(&fixture.secrets).await.ok();
     let pull = log.sent().await.into();
     let tag_now = caller

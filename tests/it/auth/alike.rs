@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use domain::kernel::config::PasswordCosts;
 use harness::app::{Options, eventually};
 use harness::{Backend, Client, TestApp, on_both, processes};
 use serde_json::{Value, json};
@@ -99,14 +100,39 @@ on_both! {
     }
 }
 
-/// With what a password costs in production: it takes its time, so this has more of it than other tests.
+/// With passwords as dear as anybody would have them: that takes its time, so this has more of it than other tests.
 async fn sign_ins_alike(backend: Backend) {
-    let options = Options {
-        passwords: None,
-        ..Options::new(backend)
-    };
-    let t = TestApp::start(options).await;
+    let costs = PasswordCosts::new(65_536, 3, 1).expect("costs");
+    let t = TestApp::start(options(backend, costs)).await;
     people(&t).await;
+    are_alike(&t).await;
+}
+
+/// With passwords that were stored when they cost more.
+async fn old_sign_ins_alike(backend: Backend) {
+    let costs = PasswordCosts::new(65_536, 1, 1).expect("costs");
+    let t = TestApp::start(options(backend, costs)).await;
+    people(&t).await;
+    // Nobody's password. What is wrong is not told from it.
+    let stored = format!("k1$argon2id$v=19$m=65536,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43));
+    t.sql(&format!(
+        "UPDATE users SET password_hash = '{stored}' WHERE password_hash IS NOT NULL"
+    ))
+    .await;
+    let (db, passwords) = (t.db(), &t.app().passwords);
+    let any = domain::auth::password::look_for_former_costs(db, passwords).await;
+    assert!(any.expect("a look"), "they are found");
+    are_alike(&t).await;
+}
+
+fn options(backend: Backend, costs: PasswordCosts) -> Options {
+    Options {
+        passwords: Some(costs),
+        ..Options::new(backend)
+    }
+}
+
+async fn are_alike(t: &TestApp) {
     let client = t.anonymous();
     let mut differences = Vec::new();
     for run in 0..RUNS {
@@ -141,5 +167,19 @@ mod an_unknown_name_takes_as_long_as_a_wrong_password {
     #[test]
     fn postgres() {
         processes::run(sign_ins_alike(Backend::Postgres));
+    }
+}
+
+mod an_unknown_name_takes_as_long_as_a_wrong_password_of_before {
+    use super::{Backend, old_sign_ins_alike, processes};
+
+    #[test]
+    fn sqlite() {
+        processes::run(old_sign_ins_alike(Backend::Sqlite));
+    }
+
+    #[test]
+    fn postgres() {
+        processes::run(old_sign_ins_alike(Backend::Postgres));
     }
 }

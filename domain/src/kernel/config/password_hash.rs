@@ -1,6 +1,7 @@
 //! What hashing a password costs, as Argon2id counts it (RFC 9106 §3.1).
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::values::FromSetting;
 
@@ -69,7 +70,7 @@ impl PasswordCosts {
         self.lanes
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn read(text: &str) -> Option<Self> {
         let mut parts = text.split(',').map(str::trim);
         let mut number = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
         let (memory_kib, passes, lanes) = (number("m")?, number("t")?, number("p")?);
@@ -100,9 +101,17 @@ impl fmt::Display for PasswordCosts {
     }
 }
 
+impl FromStr for PasswordCosts {
+    type Err = CostsError;
+
+    fn from_str(text: &str) -> Result<Self, CostsError> {
+        Self::read(text).ok_or(CostsError)
+    }
+}
+
 impl FromSetting for PasswordCosts {
     fn from_setting(text: &str) -> Result<Self, String> {
-        Self::parse(text).ok_or_else(|| CostsError.to_string())
+        text.parse().map_err(|refused: CostsError| refused.to_string())
     }
 }
 

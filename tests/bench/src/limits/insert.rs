@@ -100,8 +100,8 @@ impl Limit {
         [
             secret.into(),
             version.into(),
-            vec![7; SEALED_LEN].into(),
-            vec![7; FINGERPRINT_LEN].into(),
+            vec![7_u8; SEALED_LEN].into(),
+            vec![7_u8; FINGERPRINT_LEN].into(),
             "user".into(),
             Uuid::nil().into(),
             self.db.now().micros().into(),

@@ -151,10 +151,10 @@ impl Passwords {
             let stored_as = stored_as.unwrap_or_else(|| decoy(costs));
             let right = matches(&password, &stored_as, key.expose())?;
             if is_known && right {
-                return match stored_as.starts_with(&stored_prefix(costs)) {
-                    true => Ok(Verdict::Right),
-                    false => stored(costs, key.expose(), &password, &salt).map(Verdict::RightButOutdated),
-                };
+                if stored_as.starts_with(&stored_prefix(costs)) {
+                    return Ok(Verdict::Right);
+                }
+                return stored(costs, key.expose(), &password, &salt).map(Verdict::RightButOutdated);
             }
             let others = former.into_iter().chain([costs]);
             for other in others.filter(|other| !stored_as.starts_with(&stored_prefix(*other))) {

@@ -141,8 +141,8 @@ async fn a_broken_hash_is_our_fault_and_keeps_its_text_to_itself() {
         "$argon2id$v=19$m=64,t=1,p=1$canary",
         "$canary$v=19$m=64,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR",
     ] {
-        let verdict = verify(&cheap(), secret("correct horse"), Some(phc.to_owned()));
-        let error = verdict.await.unwrap_err();
+        let verdict = verify(&cheap(), secret("correct horse"), Some(phc.to_owned())).await;
+        let error = verdict.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
         assert_eq!(error.into_problem().code, ProblemCode::Internal);
     }

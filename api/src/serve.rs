@@ -233,6 +233,11 @@ impl Started {
     }
 }
 
+fn passwords(config: &Config, ambient: &Ambient, keys: &KeyStore) -> Passwords {
+    let costs = ambient.passwords.unwrap_or(config.password_hash);
+    Passwords::new(costs, keys.password_key(), default_permits())
+}
+
 /// Looks with what costs passwords are stored, beside everything else: there may be very many of them.
 async fn look_for_former_costs(db: Db, passwords: Passwords) {
     match domain::auth::password::look_for_former_costs(&db, &passwords).await {
@@ -275,8 +280,7 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     limits::plan::adopt_default(&db).await?;
     let backups = Arc::new(Plan::from_config(&config, &keyring)?);
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
-    let costs = ambient.passwords.unwrap_or(config.password_hash);
-    let passwords = Passwords::new(costs, keys.password_key(), default_permits());
+    let passwords = passwords(&config, &ambient, &keys);
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;

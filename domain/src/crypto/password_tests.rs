@@ -162,7 +162,7 @@ async fn without_the_instances_key_no_password_is_right() {
     let bare = stored.strip_prefix(KEYED).unwrap().to_owned();
     let other = Passwords::new(PasswordCosts::cheap_for_tests(), Secret::new([8; 32]), 1);
     for (passwords, stored) in [(&cheap(), &bare), (&other, &stored), (&other, &bare)] {
-        let verdict = verify(&passwords, secret("correct horse"), Some(stored.clone())).await;
+        let verdict = verify(passwords, secret("correct horse"), Some(stored.clone())).await;
         assert_eq!(verdict.unwrap(), Verdict::Wrong, "{stored}");
     }
     // The key is Argon2's own, as the standard has it: others can check what we store, given the key.

@@ -317,11 +317,7 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .foreign_keys(true)
-                .pragma(
-                    "mmap_size",
-                    std::env::var_os("X_MMAP")
-                        .map_or_else(|| "268435456".to_owned(), |x| x.to_string_lossy().into_owned()),
-                )
+                .pragma("mmap_size", "268435456")
                 .pragma("cache_size", "-20000")
                 .pragma("secure_delete", "ON")
         });

@@ -82,7 +82,7 @@ const WHERE_IT_STANDS: &str = " AND seq = $4 AND hash = $5";
 /// Puts serials where a logged value cannot be written again.
 fn with_serials(mut statement: Captured) -> Captured {
     if let Some(moved) = statement.sql.strip_suffix(WHERE_IT_STANDS) {
-        statement.sql = moved.to_owned();
+        statement.sql.truncate(moved.len());
         statement.params.truncate(3);
     }
     let Some((table, columns)) = inserted(&statement.sql) else {

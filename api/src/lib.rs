@@ -8,6 +8,7 @@ pub mod auth;
 pub mod billing;
 pub mod docs;
 pub mod draining;
+pub mod hashing;
 pub mod health;
 pub mod http;
 pub mod limits;

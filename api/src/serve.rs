@@ -13,7 +13,7 @@ use domain::auth::throttle::Throttle;
 use domain::backups::Plan;
 use domain::crypto::key_store::KeyStore;
 use domain::crypto::keyring::{KeyringError, RootKeyring};
-use domain::crypto::password::{Passwords, default_permits};
+use domain::crypto::password::Passwords;
 use domain::egress::{Egress, EgressPolicy, Timeouts};
 use domain::foreign::Issuers;
 use domain::jobs::{Bell, LocalBell};
@@ -44,6 +44,7 @@ use crate::apis::{self, Apis, PUBLIC};
 use crate::app::App;
 use crate::docs::{self, Document};
 use crate::draining;
+use crate::hashing;
 use crate::http::body::BodyRules;
 use crate::http::edge::{self, EdgeConfig};
 use crate::http::fields::BodySchemas;
@@ -233,23 +234,6 @@ impl Started {
     }
 }
 
-fn passwords(config: &Config, ambient: &Ambient, keys: &KeyStore) -> Passwords {
-    let costs = ambient.passwords.unwrap_or(config.password_hash);
-    Passwords::new(costs, keys.password_key(), default_permits())
-}
-
-/// Looks with what costs passwords are stored, beside everything else: there may be very many of them.
-async fn look_for_former_costs(db: Db, passwords: Passwords) {
-    match domain::auth::password::look_for_former_costs(&db, &passwords).await {
-        Ok(true) => tracing::info!(
-            "there are passwords of other costs than STRONGROOM_PASSWORD_HASH says; until their people have signed in, a \
-             failed sign-in takes as long as a hash of each"
-        ),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "could not look with what costs passwords are stored"),
-    }
-}
-
 /// What may be called from here.
 fn egress_policy(config: &Config) -> EgressPolicy {
     EgressPolicy {
@@ -280,14 +264,14 @@ pub async fn start(mut config: Config, ambient: Ambient, shutdown: impl Into<Shu
     limits::plan::adopt_default(&db).await?;
     let backups = Arc::new(Plan::from_config(&config, &keyring)?);
     let keys = Arc::new(KeyStore::open(&db, keyring).await?);
-    let passwords = passwords(&config, &ambient, &keys);
+    let passwords = hashing::passwords(&config, ambient.passwords, &keys);
     named_admin(&config, &db, &keys, &passwords).await?;
     let setup_token = setup_token(&db, &keys).await?;
     let bell = bell(&config, &process_name(&db)?)?;
     let stop = draining::stop_after(&shutdown, config.drain_delay);
     let (app, reads) = assemble(&config, &ambient, &db, (keys, passwords), bell, backups, shutdown.begun)?;
     let app = Arc::new(app);
-    tokio::spawn(look_for_former_costs(app.db.clone(), app.passwords.clone()));
+    tokio::spawn(hashing::look_for_former_costs(app.db.clone(), app.passwords.clone()));
     let worker = embedded_worker(&config, &app, &stop)?;
     tokio::spawn(tidy(Arc::downgrade(&app)));
     let rate_limit = Arc::new(RateLimit::new(config.rate_limit_scale, &ambient.clock));

@@ -6,7 +6,7 @@ use super::account::{self, Account};
 use super::throttle::{Attempt, Subject, Throttle};
 use super::{known_place, sessions};
 use crate::access::{Caller, Origin};
-use crate::crypto::password::{Passwords, Place, STORED_BEHIND_COSTS, Verdict, check_strength_of, costs_of};
+use crate::crypto::password::{KEYED, Passwords, Place, STORED_BEHIND_COSTS, Verdict, check_strength_of, costs_of};
 use crate::crypto::token::{Token, TokenMacKey};
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::UserId;
@@ -105,7 +105,7 @@ pub async fn look_for_former_costs(from: &impl Reads, passwords: &Passwords) -> 
     let of = |table: &str| {
         format!(
             "SELECT DISTINCT substr(password_hash, 1, length(password_hash) - {STORED_BEHIND_COSTS}) AS prefix
-             FROM {table} WHERE length(password_hash) > {STORED_BEHIND_COSTS} AND password_hash LIKE 'k1$%'"
+             FROM {table} WHERE length(password_hash) > {STORED_BEHIND_COSTS} AND password_hash LIKE '{KEYED}$%'"
         )
     };
     let sql = format!("{} UNION {}", of("users"), of("realm_users"));

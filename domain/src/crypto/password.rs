@@ -4,6 +4,7 @@
 //! A password is what its person types, however the keyboard composes it: it is brought into NFKC before it is hashed,
 //! which the Unicode standard promises not to change for assigned characters. Source: RFC 8265 §4.2, NIST SP 800-63B.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
@@ -25,7 +26,7 @@ pub const MAX_LEN: usize = 1024;
 /// Length of a salt, bytes. Source: RFC 9106 §3.1.
 const SALT_LEN: usize = 16;
 /// Stands before a PHC string, which itself begins with `$`, when the instance's key went into the hash.
-const KEYED: &str = "k1";
+pub const KEYED: &str = "k1";
 /// Begins what follows.
 const PHC_PREFIX: &str = "$argon2id$v=19$";
 /// How much of what is stored stands behind the costs, bytes: a salt, a dollar sign and the hash. Source: PHC string format.
@@ -76,7 +77,7 @@ pub enum Verdict {
 pub struct Passwords {
     costs: PasswordCosts,
     /// Costs of passwords that were stored before these.
-    former: Arc<RwLock<Vec<PasswordCosts>>>,
+    former: Arc<RwLock<BTreeSet<PasswordCosts>>>,
     key: Secret<[u8; 32]>,
     /// For those that run and those that wait.
     places: Arc<Semaphore>,
@@ -109,8 +110,7 @@ impl Passwords {
     /// told by the time it takes whether there is an account, and whether its person has signed in lately. Returns
     /// whether any of them are others than today's.
     pub fn know_former(&self, stored: impl IntoIterator<Item = PasswordCosts>) -> bool {
-        let mut former: Vec<PasswordCosts> = stored.into_iter().filter(|costs| *costs != self.costs).collect();
-        former.dedup();
+        let former: BTreeSet<_> = stored.into_iter().filter(|costs| *costs != self.costs).collect();
         let any = !former.is_empty();
         *self.former.write().unwrap_or_else(PoisonError::into_inner) = former;
         any

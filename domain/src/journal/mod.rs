@@ -7,6 +7,7 @@ mod chain;
 pub mod entity;
 mod fan_out;
 mod feed;
+mod heads;
 mod purge;
 mod query;
 mod read_batch;

@@ -1,21 +1,19 @@
 //! Reads of secret values are journaled before they are answered. One row a read, many rows a commit: while one
 //! batch is being written the next one gathers.
 
-use std::collections::{BTreeMap, HashMap};
-use std::mem;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, EntityTrait};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::chain;
 use super::entity::event;
-use super::record::{Entry, advance, insertable, row, set_head};
+use super::heads::{Heads, append};
+use super::record::{Entry, row};
 use crate::access::Origin;
 use crate::kernel::config::AuditReads;
-use crate::kernel::{Db, Error, Problem, ProblemCode, Reads, Result, WriteTx};
+use crate::kernel::{Db, Problem, ProblemCode, Result};
 
 /// Rows of one batch at most.
 const BATCH: usize = 256;
@@ -27,8 +25,6 @@ const CROWD: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Batches that do not wait after a wait in vain, at most.
 const MOST_SKIPPED: u32 = 64;
-/// Ledgers whose ends are remembered at most.
-const MOST_HEADS: usize = 1024;
 
 /// A read to be journaled.
 pub struct ReadEntry {
@@ -166,100 +162,6 @@ async fn write(db: &Db, reads: Vec<ReadEntry>, heads: &mut Heads) -> Result<()> 
     tx.commit().await?;
     heads.keep(moved);
     Ok(())
-}
-
-/// Adds rows to a ledger; its head afterwards.
-async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>, heads: &mut Heads) -> Result<Head> {
-    let moved = match heads.resting(ledger) {
-        Some(before) => move_on(tx, ledger, &mut rows, &before).await?,
-        None => None,
-    };
-    let head = match moved {
-        Some(head) => head,
-        None => lead_on(tx, ledger, &mut rows, heads).await?,
-    };
-    event::Entity::insert_many(insertable(rows))
-        .exec_without_returning(tx.conn())
-        .await?;
-    tx.note_journal_row();
-    Ok(head)
-}
-
-/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
-/// as by [`advance`].
-async fn move_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], from: &Head) -> Result<Option<Head>> {
-    let to = link(rows, from);
-    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
-    let values = [
-        ledger.into(),
-        to.seq.into(),
-        to.hash.clone().into(),
-        from.seq.into(),
-        from.hash.clone().into(),
-    ];
-    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
-    Ok((moved.rows_affected() == 1).then_some(to))
-}
-
-/// Takes the head from where it is found.
-async fn lead_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], heads: &Heads) -> Result<Head> {
-    let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
-    let (first, hash) = advance(tx, ledger, count).await?;
-    let seq = first - 1;
-    let rests = heads.is_at(ledger, seq, &hash);
-    let head = link(rows, &Head { seq, hash, rests });
-    set_head(tx, ledger, &head.hash).await?;
-    Ok(head)
-}
-
-/// Gives rows their places behind a head; the head that they make.
-fn link(rows: &mut [event::Model], head: &Head) -> Head {
-    let mut at = head.clone();
-    for row in rows {
-        at.seq += 1;
-        row.seq = at.seq;
-        row.prev_hash = mem::take(&mut at.hash);
-        row.hash = chain::hash(row).to_vec();
-        at.hash.clone_from(&row.hash);
-    }
-    at
-}
-
-/// Where a ledger ended after the last batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Head {
-    seq: i64,
-    hash: Vec<u8>,
-    /// Nobody else added to it between the last two batches.
-    rests: bool,
-}
-
-/// The ends of ledgers to which nothing but reads is added for the time being: their heads are moved on by one statement,
-/// which finds out whether they still stand there.
-#[derive(Debug, Default)]
-struct Heads(HashMap<Uuid, Head>);
-
-impl Heads {
-    /// The end of a ledger that has been resting; whoever asks for it keeps it again, or it is forgotten.
-    fn resting(&mut self, ledger: Uuid) -> Option<Head> {
-        if self.0.get(&ledger)?.rests {
-            self.0.remove(&ledger)
-        } else {
-            None
-        }
-    }
-
-    fn is_at(&self, ledger: Uuid, seq: i64, hash: &[u8]) -> bool {
-        let known = self.0.get(&ledger);
-        known.is_some_and(|known| known.seq == seq && known.hash == hash)
-    }
-
-    fn keep(&mut self, moved: Vec<(Uuid, Head)>) {
-        if self.0.len() + moved.len() > MOST_HEADS {
-            self.0.clear();
-        }
-        self.0.extend(moved);
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const MOST_LANES: u32 = 16;
 pub struct CostsError;
 
 /// Costs of a hash; shown and read as PHC strings have them: `m=19456,t=2,p=1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PasswordCosts {
     memory_kib: u32,
     passes: u32,

@@ -1,0 +1,144 @@
+//! Batches of rows at the end of a ledger. Where nothing but such batches is added, the end is known from the last one, and is
+//! moved on by one statement that finds out whether it still stands there; elsewhere it is taken and set.
+
+use std::collections::HashMap;
+use std::mem;
+
+use sea_orm::{ConnectionTrait, EntityTrait};
+use uuid::Uuid;
+
+use super::chain;
+use super::entity::event;
+use super::record::{advance, insertable, set_head};
+use crate::kernel::{Error, Reads, Result, WriteTx};
+
+/// Ledgers whose ends are remembered at most.
+const MOST_HEADS: usize = 1024;
+
+/// Adds rows to a ledger; its head afterwards.
+pub(super) async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>, heads: &mut Heads) -> Result<Head> {
+    let moved = match heads.resting(ledger) {
+        Some(before) => move_on(tx, ledger, &mut rows, &before).await?,
+        None => None,
+    };
+    let head = match moved {
+        Some(head) => head,
+        None => lead_on(tx, ledger, &mut rows, heads).await?,
+    };
+    event::Entity::insert_many(insertable(rows))
+        .exec_without_returning(tx.conn())
+        .await?;
+    tx.note_journal_row();
+    Ok(head)
+}
+
+/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
+/// as by [`advance`].
+async fn move_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], from: &Head) -> Result<Option<Head>> {
+    let to = link(rows, from);
+    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
+    let values = [
+        ledger.into(),
+        to.seq.into(),
+        to.hash.clone().into(),
+        from.seq.into(),
+        from.hash.clone().into(),
+    ];
+    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    Ok((moved.rows_affected() == 1).then_some(to))
+}
+
+/// Takes the head from where it is found.
+async fn lead_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], heads: &Heads) -> Result<Head> {
+    let count = i64::try_from(rows.len()).map_err(|_| Error::internal("batch too large"))?;
+    let (first, hash) = advance(tx, ledger, count).await?;
+    let seq = first - 1;
+    let rests = heads.is_at(ledger, seq, &hash);
+    let head = link(rows, &Head { seq, hash, rests });
+    set_head(tx, ledger, &head.hash).await?;
+    Ok(head)
+}
+
+/// Gives rows their places behind a head; the head that they make.
+fn link(rows: &mut [event::Model], head: &Head) -> Head {
+    let mut at = head.clone();
+    for row in rows {
+        at.seq += 1;
+        row.seq = at.seq;
+        row.prev_hash = mem::take(&mut at.hash);
+        row.hash = chain::hash(row).to_vec();
+        at.hash.clone_from(&row.hash);
+    }
+    at
+}
+
+/// Where a ledger ended after the last batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    seq: i64,
+    hash: Vec<u8>,
+    /// Nobody else added to it between the last two batches.
+    rests: bool,
+}
+
+/// The ends of ledgers to which nothing but reads is added for the time being: their heads are moved on by one statement,
+/// which finds out whether they still stand there.
+#[derive(Debug, Default)]
+pub(super) struct Heads(HashMap<Uuid, Head>);
+
+impl Heads {
+    /// The end of a ledger that has been resting; whoever asks for it keeps it again, or it is forgotten.
+    fn resting(&mut self, ledger: Uuid) -> Option<Head> {
+        let rests = self.0.get(&ledger)?.rests;
+        if rests { self.0.remove(&ledger) } else { None }
+    }
+
+    fn is_at(&self, ledger: Uuid, seq: i64, hash: &[u8]) -> bool {
+        let known = self.0.get(&ledger);
+        known.is_some_and(|known| known.seq == seq && known.hash == hash)
+    }
+
+    /// Keeps where ledgers end now that a batch is committed.
+    pub(super) fn keep(&mut self, moved: Vec<(Uuid, Head)>) {
+        if self.0.len() + moved.len() > MOST_HEADS {
+            self.0.clear();
+        }
+        self.0.extend(moved);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(seq: i64, rests: bool) -> Head {
+        let hash = vec![u8::try_from(seq).unwrap()];
+        Head { seq, hash, rests }
+    }
+
+    #[test]
+    fn an_end_is_known_by_heart_once_nobody_else_has_moved_it() {
+        let (ledger, mut heads) = (Uuid::from_u128(1), Heads::default());
+        assert_eq!(heads.resting(ledger), None);
+        heads.keep(vec![(ledger, head(3, false))]);
+        assert_eq!(heads.resting(ledger), None, "somebody else may have been there before");
+        assert!(heads.is_at(ledger, 3, &[3]));
+        assert!(!heads.is_at(ledger, 4, &[3]) && !heads.is_at(ledger, 3, &[4]));
+        heads.keep(vec![(ledger, head(5, true))]);
+        assert_eq!(heads.resting(ledger), Some(head(5, true)));
+        assert_eq!(
+            heads.resting(ledger),
+            None,
+            "a batch that came to nothing keeps nothing"
+        );
+    }
+
+    #[test]
+    fn very_many_ledgers_are_not_all_remembered() {
+        let mut heads = Heads::default();
+        for n in 0..=MOST_HEADS {
+            heads.keep(vec![(Uuid::from_u128(n as u128), head(1, true))]);
+        }
+        assert_eq!(heads.0.len(), 1);
+    }
+}

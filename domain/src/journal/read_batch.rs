@@ -13,7 +13,7 @@ use super::heads::{Heads, append};
 use super::record::{Entry, row};
 use crate::access::Origin;
 use crate::kernel::config::AuditReads;
-use crate::kernel::{Db, Problem, ProblemCode, Result};
+use crate::kernel::{Db, Problem, ProblemCode, Reads, Result};
 
 /// Rows of one batch at most.
 const BATCH: usize = 256;

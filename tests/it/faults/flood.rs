@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::Client;
 use harness::app;
 use harness::processes::{self, Installation, Tenant, sql};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::bare::Bare;
 use super::{limit, seconds};
 
 /// Who pulls, each with a token of its own, and how long each rests between two pulls.
@@ -25,8 +24,10 @@ const SIGN_INS: u32 = 50;
 const READS: u32 = 167;
 /// The most that each half of the flood waits for at a time.
 const MOST_UNANSWERED: usize = 256;
-/// What the flood may do at first, because it rested while others were measured alone, is over after this.
-const SETTLE: Duration = Duration::from_millis(1500);
+/// Most that is waited for what the flood may do at first, because it rested while others were measured alone.
+const SETTLE: Duration = Duration::from_secs(15);
+/// Then so many sign-ins are let through in a second at most: five, and what falls into it by chance.
+const SETTLED: usize = 8;
 /// Below this a 99th of a hundred says more of the machine than of us.
 const FLOOR: Duration = Duration::from_millis(10);
 
@@ -49,10 +50,7 @@ struct Flood {
 
 impl Flood {
     /// Sends so many requests a second while it runs, and waits for no answer before the next one.
-    async fn send<F>(self: Arc<Self>, per_second: u32, request: impl Fn(usize) -> F)
-    where
-        F: Future<Output = u16> + Send + 'static,
-    {
+    async fn send(self: Arc<Self>, per_second: u32, client: Bare, request: impl Fn(usize) -> String) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut unanswered = JoinSet::new();
@@ -62,7 +60,8 @@ impl Flood {
                 break;
             }
             if self.runs.load(Ordering::Relaxed) && unanswered.len() < MOST_UNANSWERED {
-                unanswered.spawn(request(n));
+                let (client, request) = (client.clone(), request(n));
+                unanswered.spawn(async move { client.ask(&request).await });
             }
             while let Some(status) = unanswered.try_join_next() {
                 self.count(status.expect("an answer"));
@@ -78,67 +77,93 @@ impl Flood {
     fn count(&self, status: u16) {
         *self.answers.lock().expect("whole").entry(status).or_default() += 1;
     }
+
+    /// How many requests were not refused.
+    fn let_through(&self) -> usize {
+        let answers = self.answers.lock().expect("whole");
+        answers
+            .iter()
+            .filter(|(status, _)| **status != 429)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Waits until it is let through as seldom as one that has never rested, two seconds in a row.
+    async fn settles(&self) {
+        let (mut before, mut calm, deadline) = (self.let_through(), 0, Instant::now() + SETTLE);
+        while calm < 2 {
+            assert!(Instant::now() < deadline, "the flood is refused");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.let_through();
+            calm = if now - before <= SETTLED { calm + 1 } else { 0 };
+            before = now;
+        }
+    }
 }
 
-/// Tries to sign in, said to come from the `n`-th address; the status.
-async fn sign_in(client: Client, n: usize) -> u16 {
+/// A request to sign in, said to come from the `n`-th address.
+fn sign_in(anyone: &Bare, n: usize) -> String {
     let ip = format!("198.51.{}.{}", n / 250 % 250, n % 250 + 1);
-    let disguised = client.with("X-Forwarded-For", &ip).with("X-Real-IP", &ip);
     let body = json!({ "email": format!("guess-{n}@example.com"), "password": "wrong horse battery" });
-    disguised.post("/v1/auth/login", body).await.status()
+    anyone.post_from(&ip, "/v1/auth/login", &body.to_string())
 }
 
-async fn pull(client: Client, path: String) -> u16 {
-    let answer = client.try_send(Method::GET, &path, None).await;
-    answer.expect("an answer").status()
-}
-
-/// Does something, eight times at once, until it is refused; what is let through is let through before the rounds begin.
-async fn until_refused<F: Future<Output = u16> + Send + 'static>(request: impl Fn(usize) -> F) {
+/// Asks, eight times at once, until it is refused; what is let through is let through before the rounds begin.
+async fn until_refused(client: &Bare, request: impl Fn(usize) -> String) {
     for n in 0.. {
-        let eight: JoinSet<u16> = (0..8).map(|one| request(n * 8 + one)).collect();
+        let ask = |one: usize| {
+            let (client, request) = (client.clone(), request(n * 8 + one));
+            async move { client.ask(&request).await }
+        };
+        let eight: JoinSet<u16> = (0..8).map(ask).collect();
         if eight.join_all().await.contains(&429) {
             return;
         }
     }
 }
 
-/// A tenant with an environment of a hundred secrets, and tokens that read it.
-async fn puller(url: &str, slug: &str, tokens: usize) -> (String, Vec<Client>) {
-    let tenant = Tenant::create(url, slug, None).await;
-    let value = Value::from("x".repeat(64));
-    let secrets: Map<String, Value> = (0..SECRETS).map(|n| (format!("KEY_{n}"), value.clone())).collect();
-    let bulk = tenant.secrets.replace("/secrets/", "/bulk");
-    tenant.client.post(&bulk, json!({ "secrets": secrets })).await.ok();
-    let mut clients = Vec::new();
-    for n in 0..tokens {
-        let token = json!({ "name": format!("puller {n}") });
-        let token = tenant.person.post("/v1/auth/tokens", token).await.expect(201);
-        clients.push(tenant.client.bearer(&token.at("/token")));
-    }
-    (tenant.secrets.trim_end_matches('/').to_owned(), clients)
+/// Somebody who pulls an environment of a hundred secrets with some tokens: the requests, and how they are sent.
+struct Puller {
+    client: Bare,
+    requests: Vec<String>,
 }
 
-/// Pulls for so long; the 99th of a hundred waiting times.
-async fn p99(pullers: &(String, Vec<Client>), time: Duration) -> Duration {
-    let end = Instant::now() + time;
-    let (path, clients) = pullers;
-    let at_work = clients.iter().cloned().map(|client| {
-        let path = path.clone();
-        async move {
-            let mut took = Vec::new();
-            while Instant::now() < end {
-                let asked = Instant::now();
-                assert_eq!(pull(client.clone(), path.clone()).await, 200);
-                took.push(asked.elapsed());
-                tokio::time::sleep(REST).await;
-            }
-            took
+impl Puller {
+    async fn new(url: &str, slug: &str, tokens: usize) -> Self {
+        let tenant = Tenant::create(url, slug, None).await;
+        let value = Value::from("x".repeat(64));
+        let secrets: Map<String, Value> = (0..SECRETS).map(|n| (format!("KEY_{n}"), value.clone())).collect();
+        let bulk = tenant.secrets.replace("/secrets/", "/bulk");
+        tenant.client.post(&bulk, json!({ "secrets": secrets })).await.ok();
+        let (client, mut requests) = (Bare::new(url), Vec::new());
+        for n in 0..tokens {
+            let token = json!({ "name": format!("puller {n}") });
+            let token = tenant.person.post("/v1/auth/tokens", token).await.expect(201);
+            requests.push(client.get(tenant.secrets.trim_end_matches('/'), &token.at("/token")));
         }
-    });
-    let mut took = at_work.collect::<JoinSet<_>>().join_all().await.concat();
-    took.sort_unstable();
-    took[took.len() * 99 / 100]
+        Self { client, requests }
+    }
+
+    /// Pulls for so long; the 99th of a hundred waiting times.
+    async fn p99(&self, time: Duration) -> Duration {
+        let end = Instant::now() + time;
+        let at_work = self.requests.iter().cloned().map(|request| {
+            let client = self.client.clone();
+            async move {
+                let mut took = Vec::new();
+                while Instant::now() < end {
+                    let asked = Instant::now();
+                    assert_eq!(client.ask(&request).await, 200);
+                    took.push(asked.elapsed());
+                    tokio::time::sleep(REST).await;
+                }
+                took
+            }
+        });
+        let mut took = at_work.collect::<JoinSet<_>>().join_all().await.concat();
+        took.sort_unstable();
+        took[took.len() * 99 / 100]
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -151,8 +176,8 @@ async fn beside_a_flood(installation: Installation, name: &str) {
     let scale = if seconds().is_some() { "1" } else { "0.02" };
     let installation = installation.with("STRONGROOM_RATE_LIMIT_SCALE", scale);
     let api = installation.api().await;
-    let pullers = puller(&api.url, "acme", PULLERS).await;
-    let (foreign, flooder) = puller(&api.url, "zoo", 1).await;
+    let pullers = Puller::new(&api.url, "acme", PULLERS).await;
+    let flooder = Puller::new(&api.url, "zoo", 1).await;
     let db = installation.db().await;
     // A token that is bound to no organisation counts by the most that one of its owner's allows.
     for (slug, reads) in [("acme", 1_000_000), ("zoo", 1000)] {
@@ -162,25 +187,26 @@ async fn beside_a_flood(installation: Installation, name: &str) {
         );
         sql(&db, &limit).await;
     }
-    let (anyone, flooder) = (Client::new(&api.url), flooder[0].clone());
-    until_refused(|n| sign_in(anyone.clone(), n)).await;
-    until_refused(|_| pull(flooder.clone(), foreign.clone())).await;
+    let anyone = Bare::new(&api.url);
+    let (reader, read) = (flooder.client, flooder.requests[0].clone());
+    until_refused(&anyone, |n| sign_in(&anyone, n)).await;
+    until_refused(&reader, |_| read.clone()).await;
 
     let halves = [Arc::<Flood>::default(), Arc::default()];
     let [sign_ins, reads] = halves.clone();
     let mut senders = JoinSet::new();
-    senders.spawn(sign_ins.send(SIGN_INS, move |n| sign_in(anyone.clone(), n)));
-    senders.spawn(reads.send(READS, move |_| pull(flooder.clone(), foreign.clone())));
+    senders.spawn(sign_ins.send(SIGN_INS, anyone.clone(), move |n| sign_in(&anyone, n)));
+    senders.spawn(reads.send(READS, reader, move |_| read.clone()));
     let (rounds, time) = rounds();
-    p99(&pullers, time).await;
+    pullers.p99(time).await;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        alone.push(p99(&pullers, time).await);
+        alone.push(pullers.p99(time).await);
         for half in &halves {
             half.runs.store(true, Ordering::Relaxed);
         }
-        tokio::time::sleep(SETTLE).await;
-        beside.push(p99(&pullers, time).await);
+        halves[0].settles().await;
+        beside.push(pullers.p99(time).await);
         for half in &halves {
             half.runs.store(false, Ordering::Relaxed);
         }

@@ -32,6 +32,7 @@
 //! | | sign-ins and reads at ten times the limits | `flood::*` for those beside it; where it is refused: `crate::rates::flood`, `rates::*` |
 
 mod backup;
+mod bare;
 mod canary;
 mod cut;
 #[cfg(target_os = "linux")]
@@ -120,9 +121,19 @@ async fn record(db: &Db, org: OrgId, count: usize) {
     }
 }
 
+/// Ends all leases now and not after a minute. Of a worker that lives this takes what it is doing, and it is done twice.
+async fn leases_end(db: &Db) {
+    sql(db, "UPDATE job_leases SET lease_until = 0").await;
+}
+
 /// Waits until every job has ended. Leases of workers that were killed end now and not after a minute.
 async fn jobs_end(db: &Db, time: Duration) {
-    sql(db, "UPDATE job_leases SET lease_until = 0").await;
+    leases_end(db).await;
+    all_done(db, time).await;
+}
+
+/// Waits until every job has ended, and was not given up.
+async fn all_done(db: &Db, time: Duration) {
     within(time, "every job ends", || async { number(db, OPEN_JOBS).await == 0 }).await;
     let failed = number(db, "SELECT COUNT(*) FROM jobs WHERE state IN (3, 4)").await;
     assert_eq!(failed, 0, "no job is given up");

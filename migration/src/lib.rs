@@ -29,6 +29,7 @@ mod m20261220_000001_job_traces;
 mod m20261230_000001_queue_statistics;
 mod m20270105_000001_jobs_of_webhooks;
 mod m20270110_000001_job_leases;
+mod m20270120_000001_journal_compression;
 
 pub struct Migrator;
 
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261230_000001_queue_statistics::Migration),
             Box::new(m20270105_000001_jobs_of_webhooks::Migration),
             Box::new(m20270110_000001_job_leases::Migration),
+            Box::new(m20270120_000001_journal_compression::Migration),
         ]
     }
 }

@@ -212,7 +212,7 @@ async fn write_parts(
             Part::Rows(rows) => {
                 let (begin, columns) = into.as_ref().ok_or_else(Fault::damaged)?;
                 let count = rows.len();
-                let sql = format!("{begin}{}", value_marks(count, columns.len()));
+                let sql = format!("{begin}{}", value_marks(tx.backend(), count, columns.len()));
                 tx.conn().execute_raw(tx.sql(&sql, values(rows, columns)?)).await?;
                 progress.add(count as u64);
             }

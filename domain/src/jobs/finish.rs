@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::health::Notes;
 use super::lease;
 use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{JobId, WebhookId};
-use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Db, Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// What becomes of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ struct Fenced {
 /// Writes attempts and new states in one transaction. A job whose lease went to another worker keeps the state that
 /// the other gives it; its attempt is logged as `stale`. Returns how many were stale.
 ///
-/// The rows go in as one parameter: so the statements are the same however many there are, and are planned once.
+/// New states go in as one parameter: so the statements are the same however many there are, and are planned once.
 ///
 /// # Errors
 /// [`crate::kernel::Error::Db`]: nothing was written, and the same batch may be handed in again.
@@ -111,10 +111,10 @@ async fn try_finish(db: &Db, worker: &str, batch: &[&Finished]) -> Result<Option
     let known = known(&tx, &stale).await?;
     let mut rows = Vec::with_capacity(begun.len());
     for finished in &ours {
-        rows.push(attempt_row(&tx, finished, finished.log.outcome)?);
+        rows.push(attempt(&tx, finished, finished.log.outcome)?);
     }
     for finished in stale.iter().filter(|finished| known.contains(&finished.job_id)) {
-        rows.push(attempt_row(&tx, finished, "stale")?);
+        rows.push(attempt(&tx, finished, "stale")?);
     }
     insert_attempts(&tx, worker, &rows).await?;
     let mut notes = Notes::default();
@@ -204,80 +204,37 @@ fn json(rows: &impl Serialize) -> Result<String> {
     serde_json::to_string(rows).map_err(|e| Error::internal(format!("results: {e}")))
 }
 
-/// An attempt as the statement reads it.
-#[derive(Serialize)]
-struct AttemptRow<'a> {
-    id: String,
-    job: String,
-    n: i32,
-    began: i64,
+/// An attempt as it is logged.
+struct Attempt<'a> {
+    id: Uuid,
+    of: &'a Finished,
     outcome: &'a str,
-    status: Option<u16>,
-    dns: Option<u64>,
-    connect: Option<u64>,
-    first: Option<u64>,
-    total: Option<u64>,
-    ip: Option<&'a str>,
-    headers: Option<&'a str>,
-    /// In hexadecimal.
-    body: Option<String>,
-    error: Option<&'a str>,
 }
 
-fn attempt_row<'a>(tx: &WriteTx, finished: &'a Finished, came_to: &'a str) -> Result<AttemptRow<'a>> {
-    let AttemptLog {
-        outcome: _,
-        status,
-        dns_us,
-        connect_us,
-        first_byte_us,
-        total_us,
-        remote_ip,
-        response_headers,
-        response_body,
-        error,
-    } = &finished.log;
-    let id: Uuid = tx.new_id()?;
-    Ok(AttemptRow {
-        id: id.simple().to_string(),
-        job: finished.job_id.0.simple().to_string(),
-        n: finished.n,
-        began: finished.started_at.micros(),
-        outcome: came_to,
-        status: *status,
-        dns: *dns_us,
-        connect: *connect_us,
-        first: *first_byte_us,
-        total: *total_us,
-        ip: remote_ip.as_deref(),
-        headers: response_headers.as_deref(),
-        body: response_body.as_deref().map(hex::encode),
-        error: error.as_deref(),
-    })
+fn attempt<'a>(tx: &WriteTx, of: &'a Finished, outcome: &'a str) -> Result<Attempt<'a>> {
+    let id = tx.new_id()?;
+    Ok(Attempt { id, of, outcome })
 }
 
-async fn insert_attempts(tx: &WriteTx, worker: &str, rows: &[AttemptRow<'_>]) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let select = match tx.backend() {
-        Backend::Postgres => {
-            "SELECT id, job, n, $2, began, outcome, status, dns, connect, first, total, ip, headers, decode(body, 'hex'), error
-             FROM json_to_recordset($1::json) AS v (id uuid, job uuid, n int, began bigint, outcome text, status int, dns bigint,
-                connect bigint, first bigint, total bigint, ip text, headers text, body text, error text)"
-        }
-        Backend::Sqlite => {
-            "SELECT unhex(value->>'id'), unhex(value->>'job'), value->>'n', $2, value->>'began', value->>'outcome',
-                value->>'status', value->>'dns', value->>'connect', value->>'first', value->>'total', value->>'ip',
-                value->>'headers', unhex(value->>'body'), value->>'error'
-             FROM json_each($1)"
-        }
-    };
-    let sql = format!(
-        "INSERT INTO job_attempts (id, job_id, n, worker, started_at, outcome, status, dns_us, connect_us, first_byte_us,
-            total_us, remote_ip, response_headers, response_body, error) {select}"
-    );
-    let values = [json(&rows)?.into(), worker.into()];
-    tx.conn().execute_raw(tx.sql(&sql, values)).await?;
-    Ok(())
+async fn insert_attempts(tx: &WriteTx, worker: &str, rows: &[Attempt<'_>]) -> Result<()> {
+    let each = || rows.iter().map(|row| &row.of.log);
+    let micros = |time: Option<u64>| time.map(|time| i64::try_from(time).unwrap_or(i64::MAX));
+    Rows::of("job_attempts", rows.len())
+        .each("id", rows.iter().map(|row| row.id))
+        .each("job_id", rows.iter().map(|row| row.of.job_id))
+        .each("n", rows.iter().map(|row| row.of.n))
+        .same("worker", worker)
+        .each("started_at", rows.iter().map(|row| row.of.started_at))
+        .each("outcome", rows.iter().map(|row| row.outcome))
+        .each("status", each().map(|log| log.status.map(i32::from)))
+        .each("dns_us", each().map(|log| micros(log.dns_us)))
+        .each("connect_us", each().map(|log| micros(log.connect_us)))
+        .each("first_byte_us", each().map(|log| micros(log.first_byte_us)))
+        .each("total_us", each().map(|log| micros(log.total_us)))
+        .each("remote_ip", each().map(|log| log.remote_ip.clone()))
+        .each("response_headers", each().map(|log| log.response_headers.clone()))
+        .each("response_body", each().map(|log| log.response_body.clone()))
+        .each("error", each().map(|log| log.error.clone()))
+        .insert(tx, "")
+        .await
 }

@@ -3,22 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use serde::Serialize;
 
 use super::JobState;
-use super::entity::attempt;
 use super::gate::AT_ONCE;
 use super::lease::IS_NOT_HELD;
 use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::JobId;
-use crate::kernel::{Backend, Db, Error, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Backend, Db, Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// Workers that may die over one job before it is set aside.
 pub const MAX_CRASHES: i32 = 5;
-
-/// Rows of one statement: it can have so many parameters and no more.
-const AT_A_TIME: usize = 500;
 
 /// The outcome of a run whose worker went silent.
 const LOST: &str = "worker_lost";
@@ -154,24 +150,19 @@ async fn take_back(db: &Db) -> Result<usize> {
         let Some(lease) = lost.get(&job.id) else { continue };
         fates.push(fate(job, lease, tx.now()));
         if is_suspicious(job, lease) {
-            logs.push(attempt::ActiveModel {
-                id: Set(tx.new_id()?),
-                job_id: Set(job.id),
-                n: Set(job.attempt + job.crashes + 1),
-                worker: Set(lease.worker.clone()),
-                started_at: Set(tx.now()),
-                outcome: Set(LOST.to_owned()),
-                ..Default::default()
-            });
+            logs.push((tx.new_id::<JobId>()?, job, lease));
         }
     }
     write(&tx, &fates).await?;
-    let mut logs = logs.into_iter().peekable();
-    while logs.peek().is_some() {
-        attempt::Entity::insert_many(logs.by_ref().take(AT_A_TIME))
-            .exec_without_returning(tx.conn())
-            .await?;
-    }
+    Rows::of("job_attempts", logs.len())
+        .each("id", logs.iter().map(|(id, _, _)| *id))
+        .each("job_id", logs.iter().map(|(_, job, _)| job.id))
+        .each("n", logs.iter().map(|(_, job, _)| job.attempt + job.crashes + 1))
+        .each("worker", logs.iter().map(|(_, _, lease)| lease.worker.clone()))
+        .same("started_at", tx.now())
+        .same("outcome", LOST)
+        .insert(&tx, "")
+        .await?;
     tx.commit_bookkeeping().await?;
     Ok(fates.len())
 }

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::mem;
 
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::chain;
 use super::entity::event;
-use super::record::{advance, insertable, set_head};
+use super::record::{advance, insert, set_head};
 use crate::kernel::{Error, Reads, Result, WriteTx};
 
 /// Ledgers whose ends are remembered at most.
@@ -25,9 +25,7 @@ pub(super) async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Mode
         Some(head) => head,
         None => lead_on(tx, ledger, &mut rows, heads).await?,
     };
-    event::Entity::insert_many(insertable(rows))
-        .exec_without_returning(tx.conn())
-        .await?;
+    insert(tx, &rows).await?;
     tx.note_journal_row();
     Ok(head)
 }

@@ -1,6 +1,6 @@
 //! The only writer of the journal.
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::kernel::id::{
     ProjectId, RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId,
     WebhookId,
 };
-use crate::kernel::{Error, Reads, Result, Timestamp, WriteTx};
+use crate::kernel::{Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,9 +277,7 @@ pub async fn record(tx: &WriteTx, origin: &Origin, entry: Entry) -> Result<Recor
     row.prev_hash = prev_hash;
     row.hash = chain::hash(&row).to_vec();
     set_head(tx, ledger, &row.hash).await?;
-    event::Entity::insert(row.into_active_model().reset_all())
-        .exec_without_returning(tx.conn())
-        .await?;
+    insert(tx, &[row]).await?;
     if action.is_deliverable() {
         tx.will_tell_followers(ledger);
     }
@@ -292,9 +290,29 @@ pub(super) async fn head(from: &impl Reads, ledger: Uuid) -> Result<Option<ledge
     Ok(ledger::Entity::find_by_id(ledger).one(from.conn()).await?)
 }
 
-/// Rows of a batch as insertable models.
-pub(super) fn insertable(rows: Vec<event::Model>) -> Vec<event::ActiveModel> {
-    rows.into_iter()
-        .map(|row| row.into_active_model().reset_all())
-        .collect()
+/// Stores rows that have their places.
+pub(super) async fn insert(tx: &WriteTx, rows: &[event::Model]) -> Result<()> {
+    Rows::of("journal", rows.len())
+        .each("ledger_id", rows.iter().map(|row| row.ledger_id))
+        .each("seq", rows.iter().map(|row| row.seq))
+        .each("id", rows.iter().map(|row| row.id))
+        .each("at", rows.iter().map(|row| row.at))
+        .each("action", rows.iter().map(|row| row.action.clone()))
+        .each("actor_type", rows.iter().map(|row| row.actor_type.clone()))
+        .each("actor_id", rows.iter().map(|row| row.actor_id))
+        .each("actor_label", rows.iter().map(|row| row.actor_label.clone()))
+        .each("credential_id", rows.iter().map(|row| row.credential_id))
+        .each("target_type", rows.iter().map(|row| row.target_type.clone()))
+        .each("target_id", rows.iter().map(|row| row.target_id))
+        .each("project_id", rows.iter().map(|row| row.project_id))
+        .each("environment_id", rows.iter().map(|row| row.environment_id))
+        .each("revision", rows.iter().map(|row| row.revision))
+        .each("data", rows.iter().map(|row| row.data.clone()))
+        .each("ip", rows.iter().map(|row| row.ip.clone()))
+        .each("user_agent", rows.iter().map(|row| row.user_agent.clone()))
+        .each("request_id", rows.iter().map(|row| row.request_id.clone()))
+        .each("prev_hash", rows.iter().map(|row| row.prev_hash.clone()))
+        .each("hash", rows.iter().map(|row| row.hash.clone()))
+        .insert(tx, "")
+        .await
 }

@@ -382,10 +382,16 @@ impl Reads for WriteTx {
     }
 }
 
-/// The marks of rows as `VALUES` takes them: `($1, $2), ($3, $4)` for two rows of two values.
-pub fn value_marks(rows: usize, width: usize) -> String {
+/// The marks of rows as `VALUES` takes them: `($1, $2), ($3, $4)` for two rows of two values. Other marks of the statement
+/// count on behind these.
+pub fn value_marks(backend: Backend, rows: usize, width: usize) -> String {
     let row = |row: usize| {
-        let marks: Vec<String> = (1..=width).map(|n| format!("${}", row * width + n)).collect();
+        let mark = |n| match backend {
+            Backend::Postgres => format!("${}", row * width + n),
+            // SQLite looks each numbered one up in a list of all, which for thousands takes long.
+            Backend::Sqlite => "?".to_owned(),
+        };
+        let marks: Vec<String> = (1..=width).map(mark).collect();
         format!("({})", marks.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
@@ -406,6 +412,19 @@ pub fn is_one_of(backend: Backend, column: &str, mark: &str) -> String {
             format!("{column} = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text({mark}::json)))")
         }
         Backend::Sqlite => format!("{column} IN (SELECT unhex(value) FROM json_each({mark}))"),
+    }
+}
+
+/// A list of texts as one parameter, as [`id_param`] makes one of ids. [`is_one_of_texts`] reads it.
+pub fn text_param(texts: &[&str]) -> sea_orm::Value {
+    serde_json::json!(texts).to_string().into()
+}
+
+/// The condition that a column is one of the texts of the [`text_param`] in the place of `mark`.
+pub fn is_one_of_texts(backend: Backend, column: &str, mark: &str) -> String {
+    match backend {
+        Backend::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({mark}::json)))"),
+        Backend::Sqlite => format!("{column} IN (SELECT value FROM json_each({mark}))"),
     }
 }
 
@@ -573,7 +592,8 @@ mod tests {
 
     #[test]
     fn marks_count_through_the_rows() {
-        assert_eq!(value_marks(2, 3), "($1, $2, $3), ($4, $5, $6)");
-        assert_eq!(value_marks(0, 3), "");
+        assert_eq!(value_marks(Backend::Postgres, 2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(value_marks(Backend::Sqlite, 2, 3), "(?, ?, ?), (?, ?, ?)");
+        assert_eq!(value_marks(Backend::Postgres, 0, 3), "");
     }
 }

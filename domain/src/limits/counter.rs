@@ -166,7 +166,7 @@ pub async fn adjust_along(tx: &WriteTx, scope: Scope, key: LimitKey, by: i64, ro
     let Row { table, columns, values } = row;
     if by == 0 || tx.backend() == Backend::Sqlite {
         adjust(tx, scope, key, by).await?;
-        let marks = value_marks(1, values.len());
+        let marks = value_marks(tx.backend(), 1, values.len());
         let sql = format!("INSERT INTO {table} ({columns}) VALUES {marks}");
         tx.conn().execute_raw(tx.sql(&sql, values)).await?;
         return Ok(());

@@ -63,7 +63,7 @@ async fn write(db: &Db, instance: Uuid, rows: &[(Series, Tally)]) -> Result<()> 
              VALUES {}
              ON CONFLICT (hour_at, instance, route, method, status_class) DO UPDATE
              SET requests = excluded.requests, sum_us = excluded.sum_us, max_us = excluded.max_us, times = excluded.times",
-            value_marks(batch.len(), WIDTH)
+            value_marks(tx.backend(), batch.len(), WIDTH)
         );
         let values = batch.iter().flat_map(|(series, tally)| values(instance, series, tally));
         tx.conn().execute_raw(tx.sql(&sql, values)).await?;

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::FromQueryResult;
 
 use super::place::EnvPlace;
 use super::read::open_with;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
+use crate::kernel::db::{is_one_of_texts, text_param};
 use crate::kernel::id::{EnvId, SecretId};
 use crate::kernel::{Reads, Result, Secret, Timestamp};
 
@@ -94,15 +95,13 @@ pub(super) async fn of_key(from: &impl Reads, env: EnvId, key: &str) -> Result<O
 
 /// The secrets under some keys, in one statement: for each the live one, or else the one that was deleted last.
 pub(super) async fn of_keys(from: &impl Reads, env: EnvId, keys: &[&str]) -> Result<HashMap<String, Current>> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let marks: Vec<_> = (2..keys.len() + 2).map(|n| format!("${n}")).collect();
-    let sql = format!("{SELECT} AND s.key IN ({})", marks.join(", "));
-    let values: Vec<Value> = std::iter::once(env.into())
-        .chain(keys.iter().map(|key| (*key).into()))
-        .collect();
-    let rows = Current::find_by_statement(from.sql(&sql, values))
+    let (is_one, keys) = match keys {
+        [] => return Ok(HashMap::new()),
+        [key] => ("s.key = $2".to_owned(), (*key).into()),
+        keys => (is_one_of_texts(from.backend(), "s.key", "$2"), text_param(keys)),
+    };
+    let sql = format!("{SELECT} AND {is_one}");
+    let rows = Current::find_by_statement(from.sql(&sql, [env.into(), keys]))
         .all(from.conn())
         .await?;
     Ok(by_key(rows))

@@ -1,12 +1,10 @@
 //! One change of an environment, of one secret or of a thousand: lock it and count its revision up, look, seal what is
 //! new, write all rows, tell the journal. The number of statements does not grow with the number of secrets.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::{Map, Value};
 
 use super::current::Current;
-use super::entity::{change, secret, version};
 use super::gate::{Gate, KeyFault};
 use super::place::EnvPlace;
 use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsRead, SecretsWrite};
@@ -14,8 +12,9 @@ use crate::access::{ActorKind, Caller, EnvAccess, Permission};
 use crate::crypto::envelope::{SecretField, blob_digest};
 use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::SecretId;
-use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp, WriteTx};
+use crate::kernel::{Error, Problem, Reads, Result, Rows, Secret, Timestamp, WriteTx};
 use crate::limits::{self, LimitKey, Scope};
 use crate::templates::{Rules, fault};
 
@@ -98,10 +97,17 @@ impl Changes for SecretsBulkDelete {}
 /// The rows of one secret's change.
 struct Step {
     outcome: Outcome,
-    row: secret::ActiveModel,
+    created_at: Timestamp,
     /// `None` when it keeps its version.
-    version: Option<version::ActiveModel>,
+    version: Option<SealedVersion>,
     changed: KeyChange,
+}
+
+/// What a new version stores.
+struct SealedVersion {
+    value: Vec<u8>,
+    comment: Option<Vec<u8>>,
+    fingerprint: Vec<u8>,
 }
 
 /// An open change.
@@ -245,8 +251,8 @@ impl<'a> Editor<'a> {
                 gate.frees(current);
             }
         }
-        let (row, digest) = self.sealed(id, number, &new.value, &comment)?;
-        self.push(outcome, id, key, number, created_at, Some(row), Some(digest));
+        let (sealed, digest) = self.sealed(id, number, &new.value, &comment)?;
+        self.push(outcome, id, key, number, created_at, Some(sealed), Some(digest));
         Ok(self.stepped(outcome, id, key, number, shown.unwrap_or(comment), created_at))
     }
 
@@ -312,21 +318,10 @@ impl<'a> Editor<'a> {
         key: &str,
         number: i64,
         created_at: Timestamp,
-        version: Option<version::ActiveModel>,
+        version: Option<SealedVersion>,
         digest: Option<String>,
     ) {
         let deleted = outcome == Outcome::Deleted;
-        let row = secret::ActiveModel {
-            id: Set(id),
-            org_id: Set(self.place.org),
-            project_id: Set(self.place.project),
-            environment_id: Set(self.place.env),
-            key: Set(key.to_owned()),
-            version: Set(number),
-            created_at: Set(created_at),
-            updated_at: Set(self.tx.now()),
-            deleted_at: Set(deleted.then_some(self.tx.now())),
-        };
         let changed = KeyChange {
             key: key.to_owned(),
             version: number,
@@ -336,7 +331,7 @@ impl<'a> Editor<'a> {
         };
         self.steps.push(Step {
             outcome,
-            row,
+            created_at,
             version,
             changed,
         });
@@ -349,7 +344,7 @@ impl<'a> Editor<'a> {
         number: i64,
         value: &Secret<String>,
         comment: &Secret<String>,
-    ) -> Result<(version::ActiveModel, String)> {
+    ) -> Result<(SealedVersion, String)> {
         let seal = |text: &str, field| {
             let aad = self.place.aad(id, number, field);
             self.keys.data.seal(self.tx.rng(), &aad, text.as_bytes())
@@ -361,19 +356,12 @@ impl<'a> Editor<'a> {
             .transpose()?;
         self.seals += 1 + i64::from(has_comment);
         let digest = hex::encode(blob_digest(&sealed_value));
-        let (created_by_type, created_by_id) = author(self.caller)?;
-        let row = version::ActiveModel {
-            secret_id: Set(id),
-            version: Set(number),
-            sealed_value: Set(Some(sealed_value)),
-            sealed_comment: Set(sealed_comment),
-            fingerprint: Set(self.keys.fingerprint.of(value.expose().as_bytes()).to_vec()),
-            created_by_type: Set(created_by_type.to_owned()),
-            created_by_id: Set(created_by_id),
-            created_at: Set(self.tx.now()),
-            destroyed_at: Set(None),
+        let sealed = SealedVersion {
+            value: sealed_value,
+            comment: sealed_comment,
+            fingerprint: self.keys.fingerprint.of(value.expose().as_bytes()).to_vec(),
         };
-        Ok((row, digest))
+        Ok((sealed, digest))
     }
 
     /// Writes a change of one secret. Returns the revision.
@@ -414,38 +402,10 @@ impl<'a> Editor<'a> {
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
         let growth = self.growth();
         self.free_renamed().await?;
+        self.write_rows().await?;
         let (tx, revision) = (self.tx, self.revision);
-        let mut changed = Vec::with_capacity(self.steps.len());
-        let (mut rows, mut versions, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-        for step in self.steps {
-            lines.push(change_row(tx, self.place.env, revision, step.outcome, &step.changed));
-            rows.push(step.row);
-            versions.extend(step.version);
-            changed.push(step.changed);
-        }
+        let changed: Vec<KeyChange> = self.steps.into_iter().map(|step| step.changed).collect();
         let count = i64::try_from(changed.len()).unwrap_or(i64::MAX);
-        let again = OnConflict::column(secret::Column::Id)
-            .update_columns([
-                secret::Column::Key,
-                secret::Column::Version,
-                secret::Column::UpdatedAt,
-                secret::Column::DeletedAt,
-            ])
-            .to_owned();
-        for rows in in_chunks(rows) {
-            let insert = secret::Entity::insert_many(rows).on_conflict(again.clone());
-            insert.exec_without_returning(tx.conn()).await?;
-        }
-        for rows in in_chunks(versions) {
-            version::Entity::insert_many(rows)
-                .exec_without_returning(tx.conn())
-                .await?;
-        }
-        for rows in in_chunks(lines) {
-            change::Entity::insert_many(rows)
-                .exec_without_returning(tx.conn())
-                .await?;
-        }
         let (author_type, author_id) = author(self.caller)?;
         let row = limits::counter::Row {
             table: "environment_revisions",
@@ -473,6 +433,53 @@ impl<'a> Editor<'a> {
         Ok(revision)
     }
 
+    /// The rows of the secrets, of their new versions, and of the revision's change set.
+    async fn write_rows(&self) -> Result<()> {
+        let (tx, place, steps) = (self.tx, &self.place, &self.steps);
+        let deleted = |step: &Step| (step.outcome == Outcome::Deleted).then_some(tx.now());
+        let again = "ON CONFLICT (id) DO UPDATE SET key = excluded.key, version = excluded.version,
+                     updated_at = excluded.updated_at, deleted_at = excluded.deleted_at";
+        Rows::of("secrets", steps.len())
+            .each("id", steps.iter().map(|step| step.changed.secret_id))
+            .same("org_id", place.org)
+            .same("project_id", place.project)
+            .same("environment_id", place.env)
+            .each("key", steps.iter().map(|step| step.changed.key.clone()))
+            .each("version", steps.iter().map(|step| step.changed.version))
+            .each("created_at", steps.iter().map(|step| step.created_at))
+            .same("updated_at", tx.now())
+            .each("deleted_at", steps.iter().map(deleted))
+            .insert(tx, again)
+            .await?;
+        let stored = || {
+            steps
+                .iter()
+                .filter_map(|step| Some((&step.changed, step.version.as_ref()?)))
+        };
+        let (author_type, author_id) = author(self.caller)?;
+        Rows::of("secret_versions", stored().count())
+            .each("secret_id", stored().map(|(changed, _)| changed.secret_id))
+            .each("version", stored().map(|(changed, _)| changed.version))
+            .each("sealed_value", stored().map(|(_, sealed)| sealed.value.clone()))
+            .each("sealed_comment", stored().map(|(_, sealed)| sealed.comment.clone()))
+            .each("fingerprint", stored().map(|(_, sealed)| sealed.fingerprint.clone()))
+            .same("created_by_type", author_type)
+            .same("created_by_id", author_id)
+            .same("created_at", tx.now())
+            .insert(tx, "")
+            .await?;
+        Rows::of("environment_changes", steps.len())
+            .same("environment_id", place.env)
+            .same("revision", self.revision)
+            .each("secret_id", steps.iter().map(|step| step.changed.secret_id))
+            .each("action", steps.iter().map(|step| step.outcome.as_str()))
+            .each("key", steps.iter().map(|step| step.changed.key.clone()))
+            .each("version", steps.iter().map(|step| step.changed.version))
+            .same("created_at", tx.now())
+            .insert(tx, "")
+            .await
+    }
+
     /// How many more secrets there are afterwards: new keys count, new values do not.
     fn growth(&self) -> i64 {
         let change = |step: &Step| match step.outcome {
@@ -486,29 +493,16 @@ impl<'a> Editor<'a> {
     /// Secrets may take each other's keys: while the rows are written, those that are renamed have none.
     async fn free_renamed(&self) -> Result<()> {
         let renamed = self.steps.iter().filter(|step| step.outcome == Outcome::Renamed);
-        let ids: Vec<sea_orm::Value> = renamed.map(|step| step.changed.secret_id.into()).collect();
+        let ids: Vec<_> = renamed.map(|step| step.changed.secret_id.0).collect();
         if ids.is_empty() || self.steps.len() < 2 {
             return Ok(());
         }
-        let marks: Vec<_> = (2..ids.len() + 2).map(|n| format!("${n}")).collect();
-        let sql = format!("UPDATE secrets SET deleted_at = $1 WHERE id IN ({})", marks.join(", "));
-        let values: Vec<_> = std::iter::once(self.tx.now().into()).chain(ids).collect();
+        let is_one = is_one_of(self.tx.backend(), "id", "$2");
+        let sql = format!("UPDATE secrets SET deleted_at = $1 WHERE {is_one}");
+        let values = [self.tx.now().into(), id_param(ids)];
         self.tx.conn().execute_raw(self.tx.sql(&sql, values)).await?;
         Ok(())
     }
-}
-
-/// Rows of one statement at most: SQLite binds 32,766 values, and a row has up to ten.
-const ROWS: usize = 3_000;
-
-/// Rows in their order, as many at once as a statement takes.
-fn in_chunks<T>(rows: Vec<T>) -> Vec<Vec<T>> {
-    let mut rows = rows.into_iter().peekable();
-    let mut chunks = Vec::new();
-    while rows.peek().is_some() {
-        chunks.push(rows.by_ref().take(ROWS).collect());
-    }
-    chunks
 }
 
 fn unchanged(current: &Current, comment: Secret<String>) -> Stepped {
@@ -520,24 +514,6 @@ fn unchanged(current: &Current, comment: Secret<String>) -> Stepped {
         comment,
         created_at: current.created_at,
         updated_at: current.updated_at,
-    }
-}
-
-fn change_row(
-    tx: &WriteTx,
-    env: crate::kernel::id::EnvId,
-    revision: i64,
-    outcome: Outcome,
-    changed: &KeyChange,
-) -> change::ActiveModel {
-    change::ActiveModel {
-        environment_id: Set(env),
-        revision: Set(revision),
-        secret_id: Set(changed.secret_id),
-        action: Set(outcome.as_str().to_owned()),
-        key: Set(changed.key.clone()),
-        version: Set(changed.version),
-        created_at: Set(tx.now()),
     }
 }
 

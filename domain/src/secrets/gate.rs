@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::FromQueryResult;
 
 use super::current::Current;
 use super::place::EnvPlace;
@@ -11,6 +11,7 @@ use super::read::open_with;
 use crate::access::EnvClass;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
+use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{EnvId, SecretId};
 use crate::kernel::{Error, Reads, Result, Secret};
 use crate::templates::{Fault, Rules};
@@ -125,16 +126,13 @@ impl Gate {
         if self.kept.is_empty() {
             return Ok(Vec::new());
         }
-        let marks: Vec<_> = (2..self.kept.len() + 2).map(|n| format!("${n}")).collect();
         let sql = format!(
             "SELECT s.id, s.version, v.sealed_value AS value
              FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
-             WHERE s.environment_id = $1 AND s.id IN ({})",
-            marks.join(", ")
+             WHERE s.environment_id = $1 AND {}",
+            is_one_of(from.backend(), "s.id", "$2")
         );
-        let values: Vec<Value> = std::iter::once(place.env.into())
-            .chain(self.kept.keys().map(|id| (*id).into()))
-            .collect();
+        let values = [place.env.into(), id_param(self.kept.keys().map(|id| id.0))];
         let rows = Sealed::find_by_statement(from.sql(&sql, values))
             .all(from.conn())
             .await?;

@@ -269,7 +269,7 @@ async fn write(tx: &WriteTx, old: KeyId, rows: Vec<Row>) -> Result<(Vec<Resealed
         "UPDATE secret_versions SET sealed_value = v.column3, sealed_comment = v.column4 FROM (VALUES {}) AS v
          WHERE secret_versions.secret_id = v.column1 AND secret_versions.version = v.column2 AND {KEY_OF_VALUE} = ${}
          RETURNING secret_id, version",
-        value_marks(count, 4),
+        value_marks(tx.backend(), count, 4),
         values.len()
     );
     let written = Written::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?;

@@ -90,7 +90,7 @@ async fn step(tx: &WriteTx, org: OrgId, place: &Place, kept: i64) -> Result<u64>
         "UPDATE secret_versions SET sealed_value = NULL, sealed_comment = NULL, destroyed_at = ${}
          WHERE (secret_id, version) IN (VALUES {})",
         values.len(),
-        value_marks(old.len(), 2)
+        value_marks(tx.backend(), old.len(), 2)
     );
     tx.conn().execute_raw(tx.sql(&sql, values)).await?;
     let versions: Vec<_> = old.iter().map(|old| (old.secret_id, old.version)).collect();

@@ -151,7 +151,7 @@ impl KeyStore {
         let sql = format!(
             "UPDATE data_keys SET root_key_id = v.column2, wrapped = v.column3 FROM (VALUES {}) AS v
              WHERE data_keys.id = v.column1 AND data_keys.wrapped = v.column4",
-            value_marks(values.len() / 4, 4)
+            value_marks(tx.backend(), values.len() / 4, 4)
         );
         let written = tx.conn().execute_raw(tx.sql(&sql, values)).await?;
         tx.commit_bookkeeping().await?;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::kernel::db::value_marks;
 use domain::kernel::{Backend, Clock, Db, Reads, Rng};
 use sea_orm::{ConnectionTrait, Value};
 use tokio::task::JoinSet;
@@ -72,17 +73,10 @@ impl Limit {
     }
 
     async fn repeat(self, end: Instant) -> Outcome<u64> {
-        let row = |n: usize| {
-            let marks: Vec<String> = (1..=COLUMNS.len())
-                .map(|i| format!("${}", n * COLUMNS.len() + i))
-                .collect();
-            format!("({})", marks.join(", "))
-        };
-        let rows: Vec<String> = (0..self.secrets.len()).map(row).collect();
         let sql = format!(
             "INSERT INTO secret_versions ({}) VALUES {}",
             COLUMNS.join(", "),
-            rows.join(", ")
+            value_marks(self.db.backend(), self.secrets.len(), COLUMNS.len())
         );
         let mut done = 0;
         while Instant::now() < end {

@@ -1,0 +1,215 @@
+//! Many rows in one statement, told column by column. PostgreSQL takes each column as one array, so that the statement is the
+//! same however many rows there are, and is planned once; thousands of values would cost it more to read than to store. SQLite
+//! takes the values themselves.
+
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{ConnectionTrait, Value};
+
+use super::db::value_marks;
+use super::{Backend, Error, Reads, Result, WriteTx};
+
+/// Values that one statement binds at most; SQLite takes 32,766.
+const VALUES: usize = 32_000;
+
+/// Rows of one table.
+pub struct Rows {
+    table: &'static str,
+    columns: Vec<(&'static str, Column)>,
+    len: usize,
+}
+
+enum Column {
+    /// The same value in each row.
+    Same(Value),
+    Each(std::vec::IntoIter<Value>),
+}
+
+impl Rows {
+    pub const fn of(table: &'static str, len: usize) -> Self {
+        Self {
+            table,
+            columns: Vec::new(),
+            len,
+        }
+    }
+
+    /// A column that holds the same in all rows.
+    #[must_use]
+    pub fn same(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.columns.push((name, Column::Same(value.into())));
+        self
+    }
+
+    /// A column, with its value in each row: an id, a number, a text or bytes, or none of these.
+    #[must_use]
+    pub fn each<V: Into<Value>>(mut self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        debug_assert_eq!(values.len(), self.len, "{name} in every row");
+        self.columns.push((name, Column::Each(values.into_iter())));
+        self
+    }
+
+    /// Inserts them in their order, with as few statements as the database takes; `conflict` says what becomes of rows that
+    /// are there already, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn insert(mut self, tx: &WriteTx, conflict: &str) -> Result<()> {
+        let most = VALUES / self.columns.len().max(1);
+        while self.len > 0 {
+            let count = self.len.min(most);
+            self.len -= count;
+            let (sql, values) = match tx.backend() {
+                Backend::Postgres if count > 1 => self.arrays(count, conflict)?,
+                backend => self.values(backend, count, conflict),
+            };
+            tx.conn().execute_raw(tx.sql(&sql, values)).await?;
+        }
+        Ok(())
+    }
+
+    fn insert_into(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        format!("INSERT INTO {} ({})", self.table, names.join(", "))
+    }
+
+    fn arrays(&mut self, count: usize, conflict: &str) -> Result<(String, Vec<Value>)> {
+        let into = self.insert_into();
+        let mut list = Arrays::default();
+        let mut reads = Vec::with_capacity(self.columns.len());
+        for (name, column) in &mut self.columns {
+            reads.push(match column {
+                Column::Same(value) => list.bind(value.clone()),
+                Column::Each(values) => list.add(name, values.by_ref().take(count).collect())?,
+            });
+        }
+        let (reads, arrays, names) = (reads.join(", "), list.sources.join(", "), list.names.join(", "));
+        let sql = format!("{into} SELECT {reads} FROM UNNEST({arrays}) AS r ({names}) {conflict}");
+        Ok((sql, list.values))
+    }
+
+    fn values(&mut self, backend: Backend, count: usize, conflict: &str) -> (String, Vec<Value>) {
+        let (into, width) = (self.insert_into(), self.columns.len());
+        let mut values = Vec::with_capacity(count * width);
+        for _ in 0..count {
+            for (_, column) in &mut self.columns {
+                match column {
+                    Column::Same(value) => values.push(value.clone()),
+                    Column::Each(each) => values.extend(each.next()),
+                }
+            }
+        }
+        (
+            format!("{into} VALUES {} {conflict}", value_marks(backend, count, width)),
+            values,
+        )
+    }
+}
+
+/// Columns of a statement as arrays.
+#[derive(Default)]
+struct Arrays {
+    sources: Vec<String>,
+    names: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Arrays {
+    /// Binds a value; its mark.
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn array(&mut self, name: String, (array, sql): (ArrayType, &str), values: Vec<Value>) {
+        let mark = self.bind(Value::Array(array, Some(Box::new(values))));
+        self.sources.push(format!("{mark}::{sql}"));
+        self.names.push(name);
+    }
+
+    /// Adds a column; how it is read. The arrays hold no NULL: which are none is told by an array of its own.
+    fn add(&mut self, name: &str, mut values: Vec<Value>) -> Result<String> {
+        let kind = kind(values.first())?;
+        let nones: Vec<Value> = values.iter().map(|value| is_none(value).into()).collect();
+        for value in &mut values {
+            fill(value);
+        }
+        self.array(name.to_owned(), kind, values);
+        if nones.iter().all(|none| *none == Value::from(false)) {
+            return Ok(format!("r.{name}"));
+        }
+        self.array(format!("no_{name}"), (ArrayType::Bool, "boolean[]"), nones);
+        Ok(format!("CASE WHEN r.no_{name} THEN NULL ELSE r.{name} END"))
+    }
+}
+
+fn kind(value: Option<&Value>) -> Result<(ArrayType, &'static str)> {
+    match value {
+        Some(Value::Uuid(_)) => Ok((ArrayType::Uuid, "uuid[]")),
+        Some(Value::Int(_)) => Ok((ArrayType::Int, "integer[]")),
+        Some(Value::BigInt(_)) => Ok((ArrayType::BigInt, "bigint[]")),
+        Some(Value::String(_)) => Ok((ArrayType::String, "text[]")),
+        Some(Value::Bytes(_)) => Ok((ArrayType::Bytes, "bytea[]")),
+        _ => Err(Error::internal("a column of values that are not told as arrays")),
+    }
+}
+
+const fn is_none(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::Uuid(None) | Value::Int(None) | Value::BigInt(None) | Value::String(None) | Value::Bytes(None)
+    )
+}
+
+/// Puts something where nothing is.
+fn fill(value: &mut Value) {
+    match value {
+        Value::Uuid(none @ None) => *none = Some(uuid::Uuid::nil()),
+        Value::Int(none @ None) => *none = Some(0),
+        Value::BigInt(none @ None) => *none = Some(0),
+        Value::String(none @ None) => *none = Some(String::new()),
+        Value::Bytes(none @ None) => *none = Some(Vec::new()),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Rows {
+        Rows::of("things", 3)
+            .each("n", [1_i64, 2, 3])
+            .same("kind", "all")
+            .each("note", [Some(vec![1_u8]), None, Some(Vec::new())])
+    }
+
+    #[test]
+    fn a_column_is_one_array_whatever_the_count() {
+        let (sql, values) = rows().arrays(3, "ON CONFLICT DO NOTHING").unwrap();
+        assert_eq!(
+            sql,
+            "INSERT INTO things (n, kind, note) SELECT r.n, $2, CASE WHEN r.no_note THEN NULL ELSE r.note END \
+             FROM UNNEST($1::bigint[], $3::bytea[], $4::boolean[]) AS r (n, note, no_note) ON CONFLICT DO NOTHING"
+        );
+        let nones = vec![false.into(), true.into(), false.into()];
+        assert_eq!(values[3], Value::Array(ArrayType::Bool, Some(Box::new(nones))));
+        assert_eq!(values.len(), 4);
+    }
+
+    #[test]
+    fn values_are_told_row_by_row() {
+        let (sql, values) = rows().values(Backend::Sqlite, 2, "");
+        assert_eq!(sql, "INSERT INTO things (n, kind, note) VALUES (?, ?, ?), (?, ?, ?) ");
+        assert_eq!(values[..2], [1_i64.into(), "all".into()]);
+        assert_eq!(values[3..], [2_i64.into(), "all".into(), Value::Bytes(None)]);
+        let (sql, _) = rows().values(Backend::Postgres, 2, "");
+        assert!(sql.ends_with("VALUES ($1, $2, $3), ($4, $5, $6) "), "{sql}");
+    }
+
+    #[test]
+    fn what_cannot_be_an_array_is_refused_and_not_stored_otherwise() {
+        let mut rows = Rows::of("things", 2).each("share", [0.5_f64, 0.25]);
+        assert!(rows.arrays(2, "").is_err());
+    }
+}

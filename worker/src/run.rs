@@ -249,10 +249,11 @@ impl Runner {
         } = taken;
         if ending.verdict != Verdict::Release {
             self.metrics.ran(&job, &ending, self.db.now());
+            // What was not begun tells nothing of how long its lane takes.
+            seat.ended(omen(&ending.log));
         }
         let Ending { verdict, log } = ending;
         tracing::debug!(job = %job.id, lane = job.lane, outcome = log.outcome, ?verdict, "a job ran");
-        seat.ended(omen(&log));
         let finished = Finished {
             job_id: job.id,
             lease_id: job.lease_id,

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{self, AttemptLog, Bell, Finished, JobState, LEASE, Verdict};
+use domain::jobs::{self, AttemptLog, Bell, Finished, JobState, LEASE, LaneNews, Verdict};
 use domain::kernel::{Clock, Reads, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::sink::{Answer, Received, Sink};
 use super::world::{World, until};
-use crate::finisher::Finisher;
+use crate::finisher::{Finisher, Kept};
+use crate::ring::{Limits, Omen, Ring, Seat};
 use crate::run::{Runner, Taken};
 
 #[tokio::test]
@@ -114,15 +115,8 @@ async fn what_was_claimed_and_not_begun_goes_back_unused() {
     let sink = Sink::start(|_| Answer::status(200)).await;
     world.webhook(&sink.url).await;
     let lanes = world.emit(3).await;
-    let (results, incoming) = mpsc::channel(8);
     let shutdown = CancellationToken::new();
-    let runner = Arc::new(Runner::new(
-        world.db.clone(),
-        world.handlers(),
-        results,
-        world.metrics(),
-        shutdown.clone(),
-    ));
+    let (runner, incoming) = runner(&world, &shutdown);
     let claimed = world.steal(&lanes).await;
     assert_eq!(world.count("webhook", JobState::Running).await, 3);
     shutdown.cancel();
@@ -141,4 +135,58 @@ async fn what_was_claimed_and_not_begun_goes_back_unused() {
     let is_unused = |job: &domain::jobs::entity::job::Model| job.state == 0 && job.attempt == 0 && job.crashes == 0;
     assert!(jobs.len() == 3 && jobs.iter().all(is_unused), "{jobs:?}");
     assert_eq!(sink.hits(), 0);
+}
+
+#[tokio::test]
+async fn what_goes_back_unbegun_does_not_make_a_slow_lane_quick() {
+    let world = World::new().await;
+    world.webhook("https://example.com/").await;
+    let lanes = world.emit(8).await;
+    let (runner, _incoming) = runner(&world, &CancellationToken::new());
+    // Two slots for what is slow, six for the others.
+    let ring = Arc::new(Ring::new(Limits::adaptive(8, 8)));
+    let seats = |count: u32| -> Vec<Seat> {
+        ring.rung("lane");
+        let asked = ring.take(1);
+        let claimed = LaneNews {
+            claimed: count,
+            ..LaneNews::default()
+        };
+        ring.settle("lane", asked[0].1, &claimed);
+        (0..count).map(|_| Seat::new(&ring, "lane", None)).collect()
+    };
+    let mut first = seats(1).remove(0);
+    assert!(first.turn().await);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    first.ended(Omen::Good);
+    drop(first);
+    // Slots come, but so late that others may have a better use for these.
+    for taken in world.steal(&lanes).await {
+        let late = Taken {
+            at: taken.at - Duration::from_secs(6),
+            seat: seats(1).remove(0),
+            ..taken
+        };
+        let work = Box::pin(async { panic!("it is not begun") });
+        Arc::clone(&runner).run_one(late, work).await;
+    }
+    let mut begun = 0;
+    let mut three = seats(3);
+    for seat in &mut three {
+        begun += u32::from(tokio::time::timeout(Duration::ZERO, seat.turn()).await == Ok(true));
+    }
+    assert_eq!(begun, 2, "it is still slow");
+}
+
+/// A runner without a worker around it, and where its results arrive.
+fn runner(world: &World, shutdown: &CancellationToken) -> (Arc<Runner>, mpsc::Receiver<Kept>) {
+    let (results, incoming) = mpsc::channel(16);
+    let runner = Runner::new(
+        world.db.clone(),
+        world.handlers(),
+        results,
+        world.metrics(),
+        shutdown.clone(),
+    );
+    (Arc::new(runner), incoming)
 }

@@ -28,15 +28,14 @@ const MOST_UNANSWERED: usize = 256;
 const SETTLE: Duration = Duration::from_secs(15);
 /// Then so many sign-ins are let through in a second at most: five, and what falls into it by chance.
 const SETTLED: usize = 8;
+/// How long a round takes.
+const ROUND: Duration = Duration::from_secs(2);
 /// Below this a 99th of a hundred says more of the machine than of us.
 const FLOOR: Duration = Duration::from_millis(10);
 
-/// Rounds of each kind, and how long each takes.
-fn rounds() -> (usize, Duration) {
-    match seconds() {
-        Some(long) => (6, Duration::from_secs(long / 6)),
-        None => (3, Duration::from_secs(1)),
-    }
+/// How often each kind of round takes its turn: many short ones, so that what else befalls the machine befalls both.
+fn rounds() -> u64 {
+    seconds().map_or(3, |long| long / ROUND.as_secs())
 }
 
 /// One half of the flood.
@@ -144,9 +143,9 @@ impl Puller {
         Self { client, requests }
     }
 
-    /// Pulls for so long; the 99th of a hundred waiting times.
-    async fn p99(&self, time: Duration) -> Duration {
-        let end = Instant::now() + time;
+    /// Pulls for a round; how long it waited each time.
+    async fn round(&self) -> Vec<Duration> {
+        let end = Instant::now() + ROUND;
         let at_work = self.requests.iter().cloned().map(|request| {
             let client = self.client.clone();
             async move {
@@ -160,15 +159,14 @@ impl Puller {
                 took
             }
         });
-        let mut took = at_work.collect::<JoinSet<_>>().join_all().await.concat();
-        took.sort_unstable();
-        took[took.len() * 99 / 100]
+        at_work.collect::<JoinSet<_>>().join_all().await.concat()
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The 99th of a hundred.
+fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times[times.len() / 2]
+    times[times.len() * 99 / 100]
 }
 
 async fn beside_a_flood(installation: Installation, name: &str) {
@@ -197,16 +195,15 @@ async fn beside_a_flood(installation: Installation, name: &str) {
     let mut senders = JoinSet::new();
     senders.spawn(sign_ins.send(SIGN_INS, anyone.clone(), move |n| sign_in(&anyone, n)));
     senders.spawn(reads.send(READS, reader, move |_| read.clone()));
-    let (rounds, time) = rounds();
-    pullers.p99(time).await;
+    pullers.round().await;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        alone.push(pullers.p99(time).await);
+    for _ in 0..rounds() {
+        alone.extend(pullers.round().await);
         for half in &halves {
             half.runs.store(true, Ordering::Relaxed);
         }
         halves[0].settles().await;
-        beside.push(pullers.p99(time).await);
+        beside.extend(pullers.round().await);
         for half in &halves {
             half.runs.store(false, Ordering::Relaxed);
         }
@@ -216,11 +213,12 @@ async fn beside_a_flood(installation: Installation, name: &str) {
     }
     senders.join_all().await;
     let answers = halves.map(|half| half.answers.lock().expect("whole").clone());
-    let (alone, beside) = (median(alone), median(beside));
+    let count = alone.len();
+    let (alone, beside) = (p99(alone), p99(beside));
     let ratio = beside.as_secs_f64() / alone.as_secs_f64();
     println!(
         "flood, {name}: pull p99 {alone:.1?} alone, {beside:.1?} beside a flood of ten times its limits, {ratio:.2} times; \
-         {rounds} rounds of {time:?} each; the flood was answered {answers:?}"
+         {count} pulls of each kind; the flood was answered {answers:?}"
     );
     for answers in &answers {
         let (refused, sent) = (answers.get(&429).copied().unwrap_or(0), answers.values().sum::<usize>());

@@ -21,6 +21,7 @@ use domain::metrics::Registry;
 use domain::oauth::Minter;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
+use domain::secrets::together::Writers;
 use domain::secrets::watchers::Watchers;
 use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
@@ -43,6 +44,7 @@ pub struct App {
     pub bell: Arc<dyn Bell>,
     pub reads: ReadAudit,
     pub warm: WarmReads,
+    pub writers: Arc<Writers>,
     pub access: AccessMemory,
     /// Seats for walks over all that a project stores.
     pub walks: Semaphore,

@@ -25,6 +25,7 @@ use domain::limits::meter::Meter;
 use domain::metrics::Registry;
 use domain::request_metrics::Recorder;
 use domain::secrets::WarmReads;
+use domain::secrets::together::Writers;
 use domain::secrets::watchers::{WatchLimits, Watchers};
 use domain::signing::Signer;
 use domain::webhooks::followers::Followers;
@@ -350,6 +351,8 @@ fn assemble(
     metrics
         .gauge("strongroom_build_info", "The version that runs.", &version)
         .set(1.0);
+    let meter = Meter::new(db.clone());
+    let writers = Writers::new(db.clone(), Arc::clone(&keys), Arc::clone(&bell), Arc::clone(&meter));
     let app = App {
         db: db.clone(),
         keys,
@@ -359,11 +362,12 @@ fn assemble(
         bell,
         reads,
         warm: WarmReads::new(config.secret_cache * MEBIBYTE),
+        writers,
         access: AccessMemory::default(),
         walks: Semaphore::new(WALKS),
         watchers: Watchers::new(db.clone(), WatchLimits::default()),
         followers: Followers::new(db.clone()),
-        meter: Meter::new(db.clone()),
+        meter,
         egress: EgressPolicy {
             allow: config.egress_allow.clone(),
         },

@@ -15,6 +15,13 @@ use super::problem::ApiError;
 #[derive(Clone)]
 pub struct Caller(Arc<domain::access::Caller>);
 
+impl Caller {
+    /// For work that goes on beside the request.
+    pub fn shared(&self) -> &Arc<domain::access::Caller> {
+        &self.0
+    }
+}
+
 impl Deref for Caller {
     type Target = domain::access::Caller;
 

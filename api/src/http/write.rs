@@ -143,6 +143,11 @@ impl<'a> Write<'a> {
     }
 }
 
+/// Whether the answer of this request is to be kept for a repetition, and so to be committed along with the change.
+pub fn is_answer_kept() -> bool {
+    RequestContext::current().is_some_and(|context| context.claim().is_some())
+}
+
 /// Stores the answer of a request whose change is committed already, if it has an `Idempotency-Key`.
 ///
 /// # Errors

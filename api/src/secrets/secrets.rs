@@ -5,8 +5,9 @@ use std::sync::Arc;
 use domain::access::{self, EnvAccess, grant};
 use domain::kernel::{Problem, ProblemCode, Secret};
 use domain::secrets::list::{self, Selection};
-use domain::secrets::write::{self, Outcome, SecretPatch, Written};
+use domain::secrets::write::{self, Outcome, Put, SecretPatch, Written};
 use domain::secrets::{Moment, NewValue, Precondition, read};
+use poem::IntoResponse;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -18,7 +19,7 @@ use crate::http::etag;
 use crate::http::problem::ApiError;
 use crate::http::ready_json::ReadyJson;
 use crate::http::time::Time;
-use crate::http::write::Write;
+use crate::http::write::{Write, is_answer_kept};
 use crate::tags::Tag;
 
 pub struct SecretsApi(pub Arc<App>);
@@ -101,13 +102,53 @@ pub(super) fn precondition(
 
 /// Commits a write and answers; one that came to nothing is given up.
 pub(super) async fn answer(tx: Write<'_>, written: Written) -> Result<SecretWritten, ApiError> {
+    finish(tx, written, answer_of).await
+}
+
+fn answer_of(written: Written) -> SecretWritten {
     let tag = etag::of_version(written.secret.version);
     match written.secret.outcome {
-        Outcome::Created => tx.commit(SecretWritten::Created(Json(written.into()), tag)).await,
-        Outcome::Updated | Outcome::Renamed | Outcome::Restored | Outcome::Deleted => {
-            tx.commit(SecretWritten::Ok(Json(written.into()), tag)).await
+        Outcome::Created => SecretWritten::Created(Json(written.into()), tag),
+        Outcome::Updated | Outcome::Renamed | Outcome::Restored | Outcome::Deleted | Outcome::Unchanged => {
+            SecretWritten::Ok(Json(written.into()), tag)
         }
-        Outcome::Unchanged => tx.give_up(SecretWritten::Ok(Json(written.into()), tag)).await,
+    }
+}
+
+/// Commits a write, unless it changed nothing, and answers.
+async fn finish<R: IntoResponse + Clone>(
+    tx: Write<'_>,
+    written: Written,
+    answer: impl FnOnce(Written) -> R,
+) -> Result<R, ApiError> {
+    let is_unchanged = written.is_unchanged();
+    let answer = answer(written);
+    if is_unchanged {
+        tx.give_up(answer).await
+    } else {
+        tx.commit(answer).await
+    }
+}
+
+impl SecretsApi {
+    /// Stores a value: together with those that others store at the same time, but where the answer is to be kept, which is
+    /// committed with this change alone.
+    async fn store<R: IntoResponse + Clone>(
+        &self,
+        caller: &Caller,
+        place: [&str; 3],
+        put: Put,
+        answer: impl FnOnce(Written) -> R,
+    ) -> Result<R, ApiError> {
+        if !is_answer_kept() {
+            let written = self.0.writers.put(caller.shared(), place, put).await?;
+            return Ok(answer(written));
+        }
+        let [org, project, env] = place;
+        let tx = self.0.begin_write().await?;
+        let access = access::key::<grant::SecretsWrite>(&*tx, caller, org, project, env, &put.key).await?;
+        let written = write::put(&tx, &self.0.keys, caller, &access, put).await?;
+        finish(tx, written, answer).await
     }
 }
 
@@ -227,11 +268,16 @@ impl SecretsApi {
         body: Json<NewSecret>,
     ) -> Result<SecretCreated, ApiError> {
         let (key, new) = body.0.into_parts();
-        let tx = self.0.begin_write().await?;
-        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let written = write::create(&tx, &self.0.keys, &caller, &access, &key, new).await?;
-        let tag = etag::of_version(written.secret.version);
-        tx.commit(SecretCreated::Created(Json(written.into()), tag)).await
+        let put = Put {
+            key,
+            new,
+            precondition: Precondition::New,
+        };
+        self.store(&caller, [&org, &project, &env], put, |written| {
+            let tag = etag::of_version(written.secret.version);
+            SecretCreated::Created(Json(written.into()), tag)
+        })
+        .await
     }
 
     /// Read a secret
@@ -305,15 +351,17 @@ impl SecretsApi {
             comment,
             expected_version,
         } = body.0;
-        let condition = precondition(if_match.0.as_deref(), if_none_match.0.as_deref(), expected_version)?;
+        let precondition = precondition(if_match.0.as_deref(), if_none_match.0.as_deref(), expected_version)?;
         let new = NewValue {
             value: Secret::new(value),
             comment: comment.map(Secret::new),
         };
-        let tx = self.0.begin_write().await?;
-        let access = access::key::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env, &key).await?;
-        let written = write::put(&tx, &self.0.keys, &caller, &access, &key, new, condition).await?;
-        answer(tx, written).await
+        let put = Put {
+            key: key.0,
+            new,
+            precondition,
+        };
+        self.store(&caller, [&org, &project, &env], put, answer_of).await
     }
 
     /// Change a secret in part

@@ -1,14 +1,16 @@
 //! Environments behind their gate: the loader is the check, as in [`super::grant`].
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::marker::PhantomData;
 
 use super::caller::Caller;
 use super::class::EnvClass;
 use super::decide::{decide, decide_any_key, decide_for};
-use super::facts::{Effect, EnvRef, ProjectRef, Resource};
-use super::grant::{Permitted, loaded};
+use super::facts::{Effect, EnvRef, Principal, ProjectRef, Resource};
+use super::grant::{Permitted, held, loaded};
 use super::held::Held;
-use super::load::{EnvRow, Loaded, OrgRow, ProjectRow};
+use super::load::{EnvRow, Loaded, OrgRow, ProjectRow, load};
 use super::permission::Permission;
 use crate::kernel::{Error, Problem, Reads, Result};
 
@@ -94,6 +96,15 @@ impl<A> EnvAccess<A> {
 }
 
 impl<A: Permitted> EnvAccess<A> {
+    /// Demands that the proof extends to this key.
+    fn with_key(self, key: &str) -> Result<Self> {
+        let Held { actor, facts, now, .. } = &self.held;
+        let resource = self.resource().with_key(key);
+        let decision = decide(actor, A::PERMISSION, &resource, facts, *now);
+        self.held.require(decision, A::PERMISSION, &resource)?;
+        Ok(self)
+    }
+
     /// Whether the proof extends to this key.
     pub fn allows_key(&self, key: &str) -> bool {
         decide(
@@ -166,16 +177,35 @@ pub async fn key<A: Permitted>(
     key: &str,
 ) -> Result<EnvAccess<A>> {
     let access: EnvAccess<A> = loaded_env(from, caller, &[org, project, env]).await?;
-    let resource = access.resource().with_key(key);
-    let decision = decide(
-        &access.held.actor,
-        A::PERMISSION,
-        &resource,
-        &access.held.facts,
-        access.held.now,
-    );
-    access.held.require(decision, A::PERMISSION, &resource)?;
-    Ok(access)
+    access.with_key(key)
+}
+
+/// The same for several callers who come at once, each with a key of its own: what is loaded for a principal holds for all of
+/// its requests. `from` is the transaction in which all of them are answered.
+///
+/// # Errors
+/// [`Error::Db`] and faults of ours; what is wrong with one of them is told in its place.
+pub async fn keys<A: Permitted>(
+    from: &impl Reads,
+    [org, project, env]: [&str; 3],
+    asked: &[(&Caller, &str)],
+) -> Result<Vec<Result<EnvAccess<A>>>> {
+    let mut known: HashMap<Principal, Option<Loaded>> = HashMap::new();
+    let mut decided = Vec::with_capacity(asked.len());
+    for (caller, key) in asked {
+        caller.mark_decided();
+        let principal = caller.actor.principal;
+        let loaded = match known.entry(principal) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(load(from, principal, &[org, project, env], false).await?),
+        };
+        let access = match loaded {
+            Some(loaded) => found(loaded.clone(), held(from, caller, loaded)).and_then(|access| access.with_key(key)),
+            None => Err(Problem::not_found().into()),
+        };
+        decided.push(access);
+    }
+    Ok(decided)
 }
 
 /// Loads two environments of a project, in each of which the caller may do something to at least some key, in the one
@@ -215,7 +245,12 @@ pub async fn env_pair<A: Permitted, B: Permitted>(
 }
 
 async fn loaded_env<A: Permitted>(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<EnvAccess<A>> {
-    let (Loaded { org, project, env, .. }, held) = loaded(from, caller, path).await?;
+    let (loaded, held) = loaded(from, caller, path).await?;
+    found(loaded, held)
+}
+
+fn found<A>(loaded: Loaded, held: Held) -> Result<EnvAccess<A>> {
+    let Loaded { org, project, env, .. } = loaded;
     match (project, env) {
         (Some(project), Some(env)) => Ok(EnvAccess {
             org,

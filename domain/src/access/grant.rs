@@ -176,14 +176,19 @@ pub(super) async fn loaded(from: &impl Reads, caller: &Caller, path: &[&str]) ->
         Some(loaded) => loaded,
         None => load_anew(from, caller, path).await?,
     };
+    let held = held(from, caller, &loaded);
+    Ok((loaded, held))
+}
+
+/// What was loaded for the caller's principal, as the caller holds it.
+pub(super) fn held(from: &impl Reads, caller: &Caller, loaded: &Loaded) -> Held {
     caller.mark_org(loaded.org.id);
-    let held = Held {
+    Held {
         actor: caller.actor.clone(),
         facts: loaded.facts.clone(),
         now: from.now(),
         lacks_second_factor: loaded.org.requires_second_factor && !caller.has_second_factor,
-    };
-    Ok((loaded, held))
+    }
 }
 
 async fn load_anew(from: &impl Reads, caller: &Caller, path: &[&str]) -> Result<Loaded> {

@@ -27,7 +27,7 @@ pub mod vouch;
 pub use caller::{ActorKind, Caller, CredentialKind, Mark, Origin};
 pub use class::{ClassSet, EnvClass};
 pub use decide::{Decision, decide, decide_any_key, decide_for, visible};
-pub use environment::{EnvAccess, env, env_pair, key};
+pub use environment::{EnvAccess, env, env_pair, key, keys};
 pub use envs::{ProjectEnvs, envs};
 pub use facts::{Actor, Ceiling, EnvRef, Facts, Principal, ProjectRef, Resource};
 pub use grant::{OrgAccess, ProjectAccess, org, project};

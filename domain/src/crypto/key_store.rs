@@ -71,6 +71,7 @@ impl KeyScope {
 }
 
 /// The keys of a project that are in use for new values.
+#[derive(Clone)]
 pub struct ProjectKeys {
     pub data: Arc<DataKey>,
     pub fingerprint: Arc<FingerprintKey>,

@@ -6,7 +6,8 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use super::entity::job;
 use super::{Cause, Job, JobState, MAX_ATTEMPTS};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
-use crate::kernel::{Error, Reads, Result, WriteTx, trace};
+use crate::kernel::trace::{self, TraceParent};
+use crate::kernel::{Error, Reads, Result, WriteTx};
 
 /// A job to be made.
 #[derive(Clone, Debug)]
@@ -27,26 +28,37 @@ pub struct NewJob {
 /// # Errors
 /// [`Error::Db`].
 pub async fn emit(tx: &WriteTx, jobs: Vec<NewJob>) -> Result<Vec<JobId>> {
-    emit_in_order(tx, jobs.into_iter().map(|job| (0, job)).collect()).await
+    let span = trace::current();
+    let jobs = jobs.into_iter().map(|job| Placed { job, seq: 0, span });
+    emit_in_order(tx, jobs.collect()).await
 }
 
-/// The same for jobs that carry events: each beside the number of its event in the journal, which is its place in its
-/// lane where the order counts.
+/// A job that carries an event.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub job: NewJob,
+    /// The number of its event in the journal, which is its place in its lane where the order counts.
+    pub seq: i64,
+    /// What its event came of.
+    pub span: Option<TraceParent>,
+}
+
+/// The same for jobs that carry events.
 ///
 /// # Errors
 /// [`Error::Db`].
-pub async fn emit_in_order(tx: &WriteTx, jobs: Vec<(i64, NewJob)>) -> Result<Vec<JobId>> {
+pub async fn emit_in_order(tx: &WriteTx, jobs: Vec<Placed>) -> Result<Vec<JobId>> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(jobs.len());
     let mut rows = Vec::with_capacity(jobs.len());
-    for (seq, new) in jobs {
+    for new in jobs {
         let id: JobId = tx.new_id()?;
-        let lane = format!("{}{}", new.job.kind().lane_prefix(), new.lane);
+        let lane = format!("{}{}", new.job.job.kind().lane_prefix(), new.job.lane);
         tx.will_ring(lane.clone());
         ids.push(id);
-        rows.push(row(tx, id, lane, seq, new)?);
+        rows.push(row(tx, id, lane, new)?);
     }
     let ignore = OnConflict::columns([job::Column::Kind, job::Column::IdempotencyKey])
         .do_nothing()
@@ -58,7 +70,8 @@ pub async fn emit_in_order(tx: &WriteTx, jobs: Vec<(i64, NewJob)>) -> Result<Vec
     Ok(ids)
 }
 
-fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<job::ActiveModel> {
+fn row(tx: &WriteTx, id: JobId, lane: String, new: Placed) -> Result<job::ActiveModel> {
+    let Placed { job: new, seq, span } = new;
     let NewJob {
         job,
         lane: _,
@@ -89,6 +102,6 @@ fn row(tx: &WriteTx, id: JobId, lane: String, seq: i64, new: NewJob) -> Result<j
         created_at: Set(tx.now()),
         done_at: Set(None),
         seq: Set(seq),
-        traceparent: Set(trace::current().map(|span| span.to_string())),
+        traceparent: Set(span.map(|span| span.to_string())),
     })
 }

@@ -31,7 +31,7 @@ mod sweep;
 pub use bell::{Bell, LocalBell};
 pub use claim::{Claim, Claimed, LaneNews, claim, has_open, has_soon};
 pub use depth::{Depth, depths};
-pub use emit::{NewJob, emit, emit_in_order};
+pub use emit::{NewJob, Placed, emit, emit_in_order};
 pub use finish::{AttemptLog, Finished, Verdict, finish};
 pub use gate::AT_ONCE;
 pub use health::Health;

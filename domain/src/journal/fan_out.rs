@@ -58,9 +58,17 @@ struct Listener {
     filters: String,
 }
 
-/// One job for each webhook that wants the event, to be emitted once the event has its number.
-pub(super) async fn deliveries(tx: &WriteTx, action: Action, row: &event::Model) -> Result<Vec<NewJob>> {
-    if !action.is_deliverable() {
+/// One job for each webhook that wants one of the events, beside the event's place among them, to be emitted once the
+/// event has its number. All are of one ledger; `actions` are theirs.
+pub(super) async fn deliveries(
+    tx: &WriteTx,
+    actions: &[Action],
+    rows: &[event::Model],
+) -> Result<Vec<(usize, NewJob)>> {
+    let Some(ledger) = rows.first().map(|row| row.ledger_id) else {
+        return Ok(Vec::new());
+    };
+    if !actions.iter().any(|action| action.is_deliverable()) {
         return Ok(Vec::new());
     }
     // The lock makes a webhook that is being deleted wait for us, so that it cancels the jobs made here.
@@ -71,26 +79,39 @@ pub(super) async fn deliveries(tx: &WriteTx, action: Action, row: &event::Model)
     let sql = format!(
         "SELECT id, events, filters FROM webhooks WHERE org_id = $1 AND enabled AND deleted_at IS NULL ORDER BY id{lock}"
     );
-    let listeners = Listener::find_by_statement(tx.sql(&sql, [row.ledger_id.into()]))
+    let listeners = Listener::find_by_statement(tx.sql(&sql, [ledger.into()]))
         .all(tx.conn())
         .await?;
-    let mut jobs = Vec::new();
+    let mut wishes = Vec::with_capacity(listeners.len());
     for Listener { id, events, filters } in listeners {
         let broken = |e| Error::internal(format!("webhook {id} is stored wrongly: {e}"));
         let events: Vec<String> = serde_json::from_str(&events).map_err(broken)?;
         let filter: WebhookFilter = serde_json::from_str(&filters).map_err(broken)?;
-        let subscribed = events.iter().any(|name| subscribes(name, action));
-        if subscribed && filter.admits(row) {
-            jobs.push(NewJob {
-                job: Job::DeliverWebhookV1,
-                lane: id.0.simple().to_string(),
-                org_id: Some(OrgId(row.ledger_id)),
-                webhook_id: Some(id),
-                event_id: Some(row.id),
-                cause: Cause::Event,
-                idempotency_key: format!("{}:{}", row.id.0.simple(), id.0.simple()),
-            });
+        wishes.push((id, events, filter));
+    }
+    let mut jobs = Vec::new();
+    for (n, (action, row)) in actions.iter().zip(rows).enumerate() {
+        if !action.is_deliverable() {
+            continue;
+        }
+        for (id, events, filter) in &wishes {
+            let subscribed = events.iter().any(|name| subscribes(name, *action));
+            if subscribed && filter.admits(row) {
+                jobs.push((n, job(row, *id)));
+            }
         }
     }
     Ok(jobs)
+}
+
+fn job(row: &event::Model, webhook: WebhookId) -> NewJob {
+    NewJob {
+        job: Job::DeliverWebhookV1,
+        lane: webhook.0.simple().to_string(),
+        org_id: Some(OrgId(row.ledger_id)),
+        webhook_id: Some(webhook),
+        event_id: Some(row.id),
+        cause: Cause::Event,
+        idempotency_key: format!("{}:{}", row.id.0.simple(), webhook.0.simple()),
+    }
 }

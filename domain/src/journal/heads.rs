@@ -2,14 +2,12 @@
 //! moved on by one statement that finds out whether it still stands there; elsewhere it is taken and set.
 
 use std::collections::HashMap;
-use std::mem;
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::chain;
 use super::entity::event;
-use super::record::{advance, insert, set_head};
+use super::record::{advance, insert, link, set_head};
 use crate::kernel::{Error, Reads, Result, WriteTx};
 
 /// Ledgers whose ends are remembered at most.
@@ -33,7 +31,7 @@ pub(super) async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Mode
 /// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
 /// as by [`advance`].
 async fn move_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], from: &Head) -> Result<Option<Head>> {
-    let to = link(rows, from);
+    let to = follow(rows, from);
     let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
     let values = [
         ledger.into(),
@@ -52,22 +50,19 @@ async fn lead_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], heads: &
     let (first, hash) = advance(tx, ledger, count).await?;
     let seq = first - 1;
     let rests = heads.is_at(ledger, seq, &hash);
-    let head = link(rows, &Head { seq, hash, rests });
+    let head = follow(rows, &Head { seq, hash, rests });
     set_head(tx, ledger, &head.hash).await?;
     Ok(head)
 }
 
 /// Gives rows their places behind a head; the head that they make.
-fn link(rows: &mut [event::Model], head: &Head) -> Head {
-    let mut at = head.clone();
-    for row in rows {
-        at.seq += 1;
-        row.seq = at.seq;
-        row.prev_hash = mem::take(&mut at.hash);
-        row.hash = chain::hash(row).to_vec();
-        at.hash.clone_from(&row.hash);
+fn follow(rows: &mut [event::Model], head: &Head) -> Head {
+    let hash = link(rows, head.seq, head.hash.clone());
+    Head {
+        seq: rows.last().map_or(head.seq, |row| row.seq),
+        hash,
+        rests: head.rests,
     }
-    at
 }
 
 /// Where a ledger ended after the last batch.

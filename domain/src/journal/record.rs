@@ -1,5 +1,7 @@
 //! The only writer of the journal.
 
+use std::mem;
+
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,12 +10,13 @@ use uuid::Uuid;
 use super::entity::{event, ledger};
 use super::{Action, chain, fan_out};
 use crate::access::Origin;
-use crate::jobs;
+use crate::jobs::{self, NewJob, Placed};
 use crate::kernel::id::{
     AclRuleId, BackupId, CredentialId, EmailId, EnvId, EventId, InviteId, JobId, OAuthClientId, OAuthGrantId, OrgId,
     ProjectId, RealmUserId, RoleId, SecretId, ServiceAccountId, SessionId, SsoIdentityId, TemplateKeyId, UserId,
     WebhookId,
 };
+use crate::kernel::trace::{self, TraceParent};
 use crate::kernel::{Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// What an event is about.
@@ -267,22 +270,68 @@ pub(super) fn row(id: EventId, at: Timestamp, origin: &Origin, entry: Entry) -> 
 /// # Errors
 /// [`Error::Db`].
 pub async fn record(tx: &WriteTx, origin: &Origin, entry: Entry) -> Result<Recorded> {
-    let (ledger, action) = (entry.ledger, entry.action);
-    let id: EventId = tx.new_id()?;
-    let mut row = row(id, tx.now(), origin, entry)?;
-    let deliveries = fan_out::deliveries(tx, action, &row).await?;
-    let (seq, prev_hash) = advance(tx, ledger, 1).await?;
-    row.seq = seq;
-    jobs::emit_in_order(tx, deliveries.into_iter().map(|job| (seq, job)).collect()).await?;
-    row.prev_hash = prev_hash;
-    row.hash = chain::hash(&row).to_vec();
-    set_head(tx, ledger, &row.hash).await?;
-    insert(tx, &[row]).await?;
-    if action.is_deliverable() {
+    let span = trace::current();
+    let recorded = record_all(tx, vec![Event { origin, entry, span }]).await?;
+    let first = recorded.into_iter().next();
+    first.ok_or_else(|| Error::internal("an event that was not recorded"))
+}
+
+/// An event of one of several changes that are made together.
+pub struct Event<'a> {
+    pub origin: &'a Origin,
+    pub entry: Entry,
+    /// What the change belongs under.
+    pub span: Option<TraceParent>,
+}
+
+/// Writes several events of one ledger, in their order, as [`record`] does one.
+///
+/// # Errors
+/// [`Error::Db`].
+pub async fn record_all(tx: &WriteTx, events: Vec<Event<'_>>) -> Result<Vec<Recorded>> {
+    let Some(ledger) = events.first().map(|event| event.entry.ledger) else {
+        return Ok(Vec::new());
+    };
+    let actions: Vec<Action> = events.iter().map(|event| event.entry.action).collect();
+    let spans: Vec<_> = events.iter().map(|event| event.span).collect();
+    let rows = events.into_iter().map(|Event { origin, entry, span: _ }| {
+        debug_assert_eq!(entry.ledger, ledger, "one ledger at a time");
+        row(tx.new_id()?, tx.now(), origin, entry)
+    });
+    let mut rows = rows.collect::<Result<Vec<_>>>()?;
+    let deliveries = fan_out::deliveries(tx, &actions, &rows).await?;
+    let count = i64::try_from(rows.len()).map_err(|_| Error::internal("too many events"))?;
+    let (first, hash) = advance(tx, ledger, count).await?;
+    let end = link(&mut rows, first - 1, hash);
+    let placed = |(n, job): (usize, NewJob)| Placed {
+        job,
+        seq: rows.get(n).map_or(0, |row| row.seq),
+        span: spans.get(n).copied().flatten(),
+    };
+    jobs::emit_in_order(tx, deliveries.into_iter().map(placed).collect()).await?;
+    set_head(tx, ledger, &end).await?;
+    insert(tx, &rows).await?;
+    if actions.iter().any(|action| action.is_deliverable()) {
         tx.will_tell_followers(ledger);
     }
     tx.note_journal_row();
-    Ok(Recorded { id, seq, at: tx.now() })
+    let recorded = |row: &event::Model| Recorded {
+        id: row.id,
+        seq: row.seq,
+        at: row.at,
+    };
+    Ok(rows.iter().map(recorded).collect())
+}
+
+/// Gives rows their places behind the last one of a ledger; the hash of the last one then.
+pub(super) fn link(rows: &mut [event::Model], last: i64, mut hash: Vec<u8>) -> Vec<u8> {
+    for (row, seq) in rows.iter_mut().zip(last + 1..) {
+        row.seq = seq;
+        row.prev_hash = mem::take(&mut hash);
+        row.hash = chain::hash(row).to_vec();
+        hash.clone_from(&row.hash);
+    }
+    hash
 }
 
 /// The head of a ledger as stored: number and hash of its last row.

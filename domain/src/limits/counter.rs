@@ -10,9 +10,8 @@ use uuid::Uuid;
 use super::key::LimitKey;
 use super::refusal::{Excess, exceeded};
 use super::resolve::sql_of;
-use crate::kernel::db::value_marks;
 use crate::kernel::id::{OrgId, ProjectId};
-use crate::kernel::{Backend, Error, Reads, Result, WriteTx};
+use crate::kernel::{Backend, Error, Reads, Result, Rows, WriteTx};
 
 /// What a counter counts in: an organisation, or one of its projects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,28 +148,34 @@ pub async fn adjust(tx: &WriteTx, scope: Scope, key: LimitKey, by: i64) -> Resul
     }
 }
 
-/// A row that a change inserts anyway.
-pub struct Row {
+/// Rows that a change inserts anyway; few, and one at least.
+pub struct Inserted {
     pub table: &'static str,
-    /// Names of the columns, separated by commas.
-    pub columns: &'static str,
-    pub values: Vec<Value>,
+    pub columns: &'static [&'static str],
+    pub rows: Vec<Vec<Value>>,
 }
 
-/// Counts as [`adjust`] does, along with a row that is inserted anyway: on PostgreSQL both are one round trip. On
+impl Inserted {
+    fn into_rows(self) -> Rows {
+        let Self { table, columns, rows } = self;
+        let column = |all: Rows, (n, name): (usize, &&'static str)| {
+            all.each(name, rows.iter().filter_map(|row| row.get(n).cloned()))
+        };
+        columns.iter().enumerate().fold(Rows::of(table, rows.len()), column)
+    }
+}
+
+/// Counts as [`adjust`] does, along with rows that are inserted anyway: on PostgreSQL both are one round trip. On
 /// SQLite, where a statement changes one table and none makes a round trip, they are two.
 ///
 /// # Errors
 /// As [`reserve`].
-pub async fn adjust_along(tx: &WriteTx, scope: Scope, key: LimitKey, by: i64, row: Row) -> Result<()> {
-    let Row { table, columns, values } = row;
-    if by == 0 || tx.backend() == Backend::Sqlite {
+pub async fn adjust_along(tx: &WriteTx, scope: Scope, key: LimitKey, by: i64, inserted: Inserted) -> Result<()> {
+    if by == 0 || inserted.rows.len() > 1 || tx.backend() == Backend::Sqlite {
         adjust(tx, scope, key, by).await?;
-        let marks = value_marks(tx.backend(), 1, values.len());
-        let sql = format!("INSERT INTO {table} ({columns}) VALUES {marks}");
-        tx.conn().execute_raw(tx.sql(&sql, values)).await?;
-        return Ok(());
+        return inserted.into_rows().insert(tx, "").await;
     }
+    let Inserted { table, columns, rows } = inserted;
     let (counting, mut bound, source) = if by > 0 {
         // Nothing is counted, nothing is inserted.
         (reserving(key), reserved(tx, scope, key, by), " FROM counted")
@@ -178,10 +183,10 @@ pub async fn adjust_along(tx: &WriteTx, scope: Scope, key: LimitKey, by: i64, ro
         (RELEASING.to_owned(), released(scope, key, by.saturating_neg()), "")
     };
     let first = bound.len() + 1;
-    let marks: Vec<_> = (first..first + values.len()).map(|n| format!("${n}")).collect();
-    let marks = marks.join(", ");
+    let marks: Vec<_> = (first..first + columns.len()).map(|n| format!("${n}")).collect();
+    let (marks, columns) = (marks.join(", "), columns.join(", "));
     let sql = format!("WITH counted AS ({counting}) INSERT INTO {table} ({columns}) SELECT {marks}{source}");
-    bound.extend(values);
+    bound.extend(rows.into_iter().flatten());
     let inserted = tx.conn().execute_raw(tx.sql(&sql, bound)).await?;
     if inserted.rows_affected() == 0 {
         return Err(refused(tx, scope, key, by).await);

@@ -1,21 +1,23 @@
 //! One change of an environment, of one secret or of a thousand: lock it and count its revision up, look, seal what is
 //! new, write all rows, tell the journal. The number of statements does not grow with the number of secrets.
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
+use super::change::{self, Change, SealedVersion, Step};
 use super::current::Current;
 use super::gate::{Gate, KeyFault};
+use super::lock::{Changes, Lock};
 use super::place::EnvPlace;
-use crate::access::grant::{Permitted, SecretsBulkDelete, SecretsDelete, SecretsRead, SecretsWrite};
-use crate::access::{ActorKind, Caller, EnvAccess, Permission};
+use crate::access::grant::SecretsRead;
+use crate::access::{Caller, EnvAccess};
 use crate::crypto::envelope::{SecretField, blob_digest};
-use crate::crypto::key_store::{Hold, KeyStore, ProjectKeys};
-use crate::journal::{self, Action, KeyChange, Target};
+use crate::crypto::key_store::{KeyStore, ProjectKeys};
+use crate::journal::{Action, KeyChange, Target};
 use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::SecretId;
-use crate::kernel::{Error, Problem, Reads, Result, Rows, Secret, Timestamp, WriteTx};
-use crate::limits::{self, LimitKey, Scope};
+use crate::kernel::trace::{self, TraceParent};
+use crate::kernel::{Error, Reads, Result, Secret, Timestamp, WriteTx};
 use crate::templates::{Rules, fault};
 
 /// What is to be stored.
@@ -87,29 +89,6 @@ pub struct Stepped {
     pub updated_at: Timestamp,
 }
 
-/// Permissions that change secrets.
-pub(super) trait Changes: Permitted {}
-
-impl Changes for SecretsWrite {}
-impl Changes for SecretsDelete {}
-impl Changes for SecretsBulkDelete {}
-
-/// The rows of one secret's change.
-struct Step {
-    outcome: Outcome,
-    created_at: Timestamp,
-    /// `None` when it keeps its version.
-    version: Option<SealedVersion>,
-    changed: KeyChange,
-}
-
-/// What a new version stores.
-struct SealedVersion {
-    value: Vec<u8>,
-    comment: Option<Vec<u8>>,
-    fingerprint: Vec<u8>,
-}
-
 /// An open change.
 pub(super) struct Editor<'a> {
     pub(super) tx: &'a WriteTx,
@@ -128,13 +107,6 @@ pub(super) struct Editor<'a> {
     gate: Option<Gate>,
 }
 
-#[derive(FromQueryResult)]
-struct Counted {
-    revision: i64,
-    is_gated: i64,
-    is_frozen: i64,
-}
-
 impl<'a> Editor<'a> {
     /// Locks the environment against other writers. A change that comes to nothing must be rolled back: the revision
     /// is counted up already.
@@ -144,46 +116,33 @@ impl<'a> Editor<'a> {
         caller: &'a Caller,
         access: &EnvAccess<A>,
     ) -> Result<Self> {
-        let hold = Hold::on(access.project.id);
-        // Asking for the gate along with the lock, a change that is held to nothing pays nothing.
-        let sql = format!(
-            "UPDATE environments SET revision = revision + 1, updated_at = $2
-             WHERE id = $1 AND deleted_at IS NULL
-             RETURNING revision, CASE WHEN protected AND EXISTS
-                    (SELECT 1 FROM projects p WHERE p.id = $4 AND p.template_gate = 'protected')
-                THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS is_gated,
-                (SELECT COUNT(*) FROM projects p WHERE p.id = $4 AND p.frozen_at IS NOT NULL) AS is_frozen, {}",
-            hold.column(tx, "$3")
-        );
-        let (env, project) = (&access.env, access.project.id);
-        let values = [env.id.into(), tx.now().into(), hold.number().into(), project.into()];
-        let counted = Counted::find_by_statement(tx.sql(&sql, values)).one(tx.conn()).await?;
-        let Counted {
-            revision,
-            is_gated,
-            is_frozen,
-        } = counted.ok_or_else(Problem::not_found)?;
-        // What is too much can always be taken away.
-        if is_frozen == 1 && A::PERMISSION == Permission::SecretsWrite {
-            return Err(limits::frozen(tx, access.org.id).await);
-        }
-        let gate = if is_gated == 1 {
-            Some(Gate::open(tx, env.id, env.class).await?)
-        } else {
-            None
-        };
+        let lock = Lock::take(tx, store, access, 1).await?;
+        let gate = lock.gate(access).await?;
         Ok(Self {
-            tx,
-            store,
+            gate,
+            ..Self::within(&lock, caller, access, 0)
+        })
+    }
+
+    /// One of several changes that are made under one lock, which is no gated one; `before` is how many come before it.
+    pub(super) fn within<A: Changes>(
+        lock: &Lock<'a>,
+        caller: &'a Caller,
+        access: &EnvAccess<A>,
+        before: usize,
+    ) -> Self {
+        Self {
+            tx: lock.tx,
+            store: lock.store,
             place: access.into(),
             caller,
             reads: access.also().ok(),
-            keys: store.project(tx, hold).await?,
-            revision,
+            keys: lock.keys.clone(),
+            revision: lock.revision(before),
             steps: Vec::new(),
             seals: 0,
-            gate,
-        })
+            gate: None,
+        }
     }
 
     /// What values are held to here, if to anything.
@@ -366,12 +325,25 @@ impl<'a> Editor<'a> {
 
     /// Writes a change of one secret. Returns the revision.
     pub(super) async fn finish_one(self, facts: Map<String, Value>) -> Result<i64> {
+        let (action, target) = self.of_one()?;
+        self.finish(action, target, facts).await
+    }
+
+    /// A change of one secret, to be written along with others.
+    pub(super) fn close_one(self, span: Option<TraceParent>) -> Result<Change<'a>> {
+        let (action, target) = self.of_one()?;
+        Ok(Change {
+            span,
+            ..self.close(action, target, Map::new())
+        })
+    }
+
+    fn of_one(&self) -> Result<(Action, Target)> {
         let step = self
             .steps
             .first()
             .ok_or_else(|| Error::internal("a change of nothing"))?;
-        let (action, target) = (step.outcome.action(), Target::Secret(step.changed.secret_id));
-        self.finish(action, target, facts).await
+        Ok((step.outcome.action(), Target::Secret(step.changed.secret_id)))
     }
 
     /// Writes a change of many secrets as one event of the environment. Returns the revision.
@@ -400,94 +372,25 @@ impl<'a> Editor<'a> {
         }
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
-        let growth = self.growth();
         self.free_renamed().await?;
-        self.write_rows().await?;
-        let (tx, revision) = (self.tx, self.revision);
-        let changed: Vec<KeyChange> = self.steps.into_iter().map(|step| step.changed).collect();
-        let count = i64::try_from(changed.len()).unwrap_or(i64::MAX);
-        let (author_type, author_id) = author(self.caller)?;
-        let row = limits::counter::Row {
-            table: "environment_revisions",
-            columns: "environment_id, revision, action, changes, author_type, author_id, author_label, created_at",
-            values: vec![
-                self.place.env.into(),
-                revision.into(),
-                action.as_str().into(),
-                count.into(),
-                author_type.into(),
-                author_id.into(),
-                self.caller.origin.actor_label.clone().into(),
-                tx.now().into(),
-            ],
-        };
-        let scope = Scope::project(self.place.org, self.place.project);
-        limits::adjust_along(tx, scope, LimitKey::SecretsPerProject, growth, row).await?;
-        if self.seals > 0 {
-            self.store.count_seals(tx, self.keys.data.id(), self.seals).await?;
-        }
-        let mut entry = self.place.entry(action, target, revision).keys(&changed);
-        entry.data.extend(facts);
-        journal::record(tx, &self.caller.origin, entry).await?;
-        tx.will_tell(self.place.env);
+        let (tx, store, revision, key) = (self.tx, self.store, self.revision, self.keys.data.id());
+        let place = self.place.clone();
+        change::write(tx, store, &place, key, vec![self.close(action, target, facts)]).await?;
         Ok(revision)
     }
 
-    /// The rows of the secrets, of their new versions, and of the revision's change set.
-    async fn write_rows(&self) -> Result<()> {
-        let (tx, place, steps) = (self.tx, &self.place, &self.steps);
-        let deleted = |step: &Step| (step.outcome == Outcome::Deleted).then_some(tx.now());
-        let again = "ON CONFLICT (id) DO UPDATE SET key = excluded.key, version = excluded.version,
-                     updated_at = excluded.updated_at, deleted_at = excluded.deleted_at";
-        Rows::of("secrets", steps.len())
-            .each("id", steps.iter().map(|step| step.changed.secret_id))
-            .same("org_id", place.org)
-            .same("project_id", place.project)
-            .same("environment_id", place.env)
-            .each("key", steps.iter().map(|step| step.changed.key.clone()))
-            .each("version", steps.iter().map(|step| step.changed.version))
-            .each("created_at", steps.iter().map(|step| step.created_at))
-            .same("updated_at", tx.now())
-            .each("deleted_at", steps.iter().map(deleted))
-            .insert(tx, again)
-            .await?;
-        let stored = || {
-            steps
-                .iter()
-                .filter_map(|step| Some((&step.changed, step.version.as_ref()?)))
-        };
-        let (author_type, author_id) = author(self.caller)?;
-        Rows::of("secret_versions", stored().count())
-            .each("secret_id", stored().map(|(changed, _)| changed.secret_id))
-            .each("version", stored().map(|(changed, _)| changed.version))
-            .each("sealed_value", stored().map(|(_, sealed)| sealed.value.clone()))
-            .each("sealed_comment", stored().map(|(_, sealed)| sealed.comment.clone()))
-            .each("fingerprint", stored().map(|(_, sealed)| sealed.fingerprint.clone()))
-            .same("created_by_type", author_type)
-            .same("created_by_id", author_id)
-            .same("created_at", tx.now())
-            .insert(tx, "")
-            .await?;
-        Rows::of("environment_changes", steps.len())
-            .same("environment_id", place.env)
-            .same("revision", self.revision)
-            .each("secret_id", steps.iter().map(|step| step.changed.secret_id))
-            .each("action", steps.iter().map(|step| step.outcome.as_str()))
-            .each("key", steps.iter().map(|step| step.changed.key.clone()))
-            .each("version", steps.iter().map(|step| step.changed.version))
-            .same("created_at", tx.now())
-            .insert(tx, "")
-            .await
-    }
-
-    /// How many more secrets there are afterwards: new keys count, new values do not.
-    fn growth(&self) -> i64 {
-        let change = |step: &Step| match step.outcome {
-            Outcome::Created | Outcome::Restored => 1,
-            Outcome::Deleted => -1,
-            Outcome::Updated | Outcome::Renamed | Outcome::Unchanged => 0,
-        };
-        self.steps.iter().map(change).sum()
+    /// What is to be written of it.
+    fn close(self, action: Action, target: Target, facts: Map<String, Value>) -> Change<'a> {
+        Change {
+            caller: self.caller,
+            revision: self.revision,
+            action,
+            target,
+            facts,
+            steps: self.steps,
+            seals: self.seals,
+            span: trace::current(),
+        }
     }
 
     /// Secrets may take each other's keys: while the rows are written, those that are renamed have none.
@@ -515,19 +418,4 @@ fn unchanged(current: &Current, comment: Secret<String>) -> Stepped {
         created_at: current.created_at,
         updated_at: current.updated_at,
     }
-}
-
-/// Who wrote a version, as its row keeps it.
-fn author(caller: &Caller) -> Result<(&'static str, uuid::Uuid)> {
-    let kind = match caller.origin.actor {
-        ActorKind::User | ActorKind::Superuser => "user",
-        ActorKind::ServiceAccount => "service_account",
-        ActorKind::RealmUser => "realm_user",
-        ActorKind::System => "system",
-    };
-    let id = caller
-        .origin
-        .actor_id
-        .ok_or_else(|| Error::internal("a write without an author"))?;
-    Ok((kind, id))
 }

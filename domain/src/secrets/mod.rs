@@ -2,6 +2,7 @@
 //! sealed for its place and for no other.
 
 pub mod bulk;
+mod change;
 mod current;
 mod editor;
 pub mod entity;
@@ -9,6 +10,7 @@ pub mod format;
 mod gate;
 pub mod key;
 pub mod list;
+mod lock;
 mod past;
 mod place;
 mod plan;
@@ -19,6 +21,7 @@ pub mod reencrypt;
 pub mod retention;
 pub mod revision;
 pub mod rotation;
+pub mod together;
 pub mod transfer;
 pub mod verify;
 pub mod version;

@@ -6,7 +6,7 @@ use serde_json::Map;
 use super::current::{self, Current};
 use super::editor::{Editor, NewValue, Stepped};
 use super::key::{check_key, check_key_named, check_texts};
-use super::precondition::Precondition;
+use super::precondition::{Precondition, key_taken};
 use super::read;
 use crate::access::grant::{SecretsDelete, SecretsWrite};
 use crate::access::{Caller, EnvAccess};
@@ -22,13 +22,35 @@ pub struct Written {
     pub revision: i64,
 }
 
-fn key_taken() -> Error {
-    Problem::new(
-        ProblemCode::KeyTaken,
-        "A secret of this key exists. Use PUT to change it.",
-    )
-    .with("field", "key")
-    .into()
+impl Written {
+    /// Whether the same was stored already, so that there is nothing to commit.
+    pub fn is_unchanged(&self) -> bool {
+        self.secret.outcome == Outcome::Unchanged
+    }
+}
+
+/// A value to be stored under a key.
+#[derive(Clone)]
+pub struct Put {
+    pub key: String,
+    pub new: NewValue,
+    pub precondition: Precondition,
+}
+
+impl Put {
+    /// # Errors
+    /// `invalid_field`.
+    pub(super) fn check(&self) -> Result<()> {
+        check_key(&self.key)?;
+        let comment = self.new.comment.as_ref().map_or("", |comment| comment.expose());
+        check_texts(self.new.value.expose(), comment)
+    }
+
+    /// Stores it in an open change.
+    pub(super) async fn edit(self, editor: &mut Editor<'_>, current: Option<&Current>) -> Result<Stepped> {
+        self.precondition.check(current.and_then(Current::live_version))?;
+        editor.put(current, &self.key, self.new).await
+    }
 }
 
 /// Writes the one step of an editor. A change that came to nothing has the revision of before, and must be rolled
@@ -47,46 +69,19 @@ async fn finish(editor: Editor<'_>, secret: Stepped, facts: Map<String, serde_js
 /// Stores a value under a key, making the secret or giving it a new version.
 ///
 /// # Errors
-/// `invalid_field`; `version_mismatch` when the precondition does not hold.
+/// `invalid_field`; `version_mismatch` or `key_taken` when the precondition does not hold.
 pub async fn put(
     tx: &WriteTx,
     keys: &KeyStore,
     caller: &Caller,
     access: &EnvAccess<SecretsWrite>,
-    key: &str,
-    new: NewValue,
-    precondition: Precondition,
+    put: Put,
 ) -> Result<Written> {
-    check_key(key)?;
-    check_texts(
-        new.value.expose(),
-        new.comment.as_ref().map_or("", |comment| comment.expose()),
-    )?;
+    put.check()?;
     let mut editor = Editor::open(tx, keys, caller, access).await?;
-    let current = current::of_key(tx, access.env.id, key).await?;
-    precondition.check(current.as_ref().and_then(Current::live_version))?;
-    let secret = editor.put(current.as_ref(), key, new).await?;
+    let current = current::of_key(tx, access.env.id, &put.key).await?;
+    let secret = put.edit(&mut editor, current.as_ref()).await?;
     finish(editor, secret, Map::new()).await
-}
-
-/// Stores a value under a key that has none.
-///
-/// # Errors
-/// `key_taken`, `invalid_field`.
-pub async fn create(
-    tx: &WriteTx,
-    keys: &KeyStore,
-    caller: &Caller,
-    access: &EnvAccess<SecretsWrite>,
-    key: &str,
-    new: NewValue,
-) -> Result<Written> {
-    put(tx, keys, caller, access, key, new, Precondition::Absent)
-        .await
-        .map_err(|error| match error.code() {
-            Some(ProblemCode::VersionMismatch) => key_taken(),
-            _ => error,
-        })
 }
 
 /// Changes to a secret; absent fields stay.

@@ -10,7 +10,7 @@ use super::delivery;
 use super::endpoint::{self, Webhook};
 use super::entity::{recovery as rows, webhook};
 use super::recovery::{self, Recovery, RecoveryState};
-use crate::jobs::{self, Cause, JobState};
+use crate::jobs::{self, Cause, JobState, Placed};
 use crate::journal::entity::event;
 use crate::journal::{Action, subscribes};
 use crate::kernel::id::{EventId, RecoveryId, WebhookId};
@@ -177,7 +177,8 @@ async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<(i6
         let had = states.get(&event).unwrap_or(&none);
         if at.mode.wants(had) {
             let again = (!had.is_empty()).then_some(at.id.0);
-            made.push((seq, delivery::new_job(webhook, event, Cause::Recovery, again)));
+            let job = delivery::new_job(webhook, event, Cause::Recovery, again);
+            made.push(Placed { job, seq, span: None });
         }
     }
     let made = jobs::emit_in_order(tx, made).await?;

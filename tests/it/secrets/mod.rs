@@ -15,6 +15,7 @@ mod promotion;
 mod revisions;
 mod roles;
 mod statements;
+mod together;
 mod transfer;
 mod values;
 mod verifying;

@@ -1,7 +1,5 @@
 //! Environments behind their gate: the loader is the check, as in [`super::grant`].
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::marker::PhantomData;
 
 use super::caller::Caller;
@@ -180,32 +178,25 @@ pub async fn key<A: Permitted>(
     access.with_key(key)
 }
 
-/// The same for several callers who come at once, each with a key of its own: what is loaded for a principal holds for all of
-/// its requests. `from` is the transaction in which all of them are answered.
+/// The same for several keys, asked for at once and with several credentials by one principal: what is loaded for one of them
+/// holds for all.
 ///
 /// # Errors
 /// [`Error::Db`] and faults of ours; what is wrong with one of them is told in its place.
 pub async fn keys<A: Permitted>(
     from: &impl Reads,
+    principal: Principal,
     [org, project, env]: [&str; 3],
     asked: &[(&Caller, &str)],
 ) -> Result<Vec<Result<EnvAccess<A>>>> {
-    let mut known: HashMap<Principal, Option<Loaded>> = HashMap::new();
-    let mut decided = Vec::with_capacity(asked.len());
-    for (caller, key) in asked {
+    let loaded = load(from, principal, &[org, project, env], false).await?;
+    let decide = |(caller, key): &(&Caller, &str)| {
         caller.mark_decided();
-        let principal = caller.actor.principal;
-        let loaded = match known.entry(principal) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(free) => free.insert(load(from, principal, &[org, project, env], false).await?),
-        };
-        let access = match loaded {
-            Some(loaded) => found(loaded.clone(), held(from, caller, loaded)).and_then(|access| access.with_key(key)),
-            None => Err(Problem::not_found().into()),
-        };
-        decided.push(access);
-    }
-    Ok(decided)
+        let loaded = loaded.as_ref().filter(|_| caller.actor.principal == principal);
+        let loaded = loaded.ok_or_else(Problem::not_found)?;
+        found(loaded.clone(), held(from, caller, loaded))?.with_key(key)
+    };
+    Ok(asked.iter().map(decide).collect())
 }
 
 /// Loads two environments of a project, in each of which the caller may do something to at least some key, in the one

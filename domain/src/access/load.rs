@@ -14,6 +14,7 @@ use super::facts::{AclRule, Effect, Facts, Membership, Principal, Subject};
 use super::permission::GrantSet;
 use super::role::BuiltinRole;
 use crate::kernel::id::{AclRuleId, EnvId, OrgId, ProjectId, RoleId, ServiceAccountId, TypedId, UserId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Error, Reads, Result, Timestamp};
 
 /// An organisation, as far as access needs it.
@@ -134,10 +135,12 @@ pub async fn load_orgs(
     if orgs.is_empty() {
         return Ok(loaded);
     }
-    let list: Vec<_> = (2..orgs.len() + 2).map(|n| format!("${n}")).collect();
-    let sql = ORGS.replace("{list}", &list.join(", "));
-    let mut values = vec![Value::from(subject_of(principal))];
-    values.extend(orgs.iter().map(|org| Value::from(*org)));
+    let is_one = |column: &str| is_one_of(from.backend(), column, "$2");
+    let sql = ORGS
+        .replace("{o}", &is_one("o.id"))
+        .replace("{m}", &is_one("m.org_id"))
+        .replace("{a}", &is_one("a.org_id"));
+    let values = [subject_of(principal).into(), id_param(orgs.iter().map(|org| org.0))];
     let mut given: HashMap<OrgId, Facts> = HashMap::new();
     for row in Row::find_by_statement(from.sql(&sql, values)).all(from.conn()).await? {
         if row.kind == "p" {
@@ -162,15 +165,15 @@ const ORGS: &str = "
     SELECT 'p' AS kind, o.id AS a, CAST(NULL AS uuid) AS b, CAST(NULL AS uuid) AS c, o.slug AS t1,
         CAST(NULL AS text) AS t2, CAST(NULL AS text) AS t3, CAST(NULL AS text) AS t4, CAST(NULL AS bigint) AS n1,
         CASE WHEN o.require_mfa THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS n2
-    FROM orgs o WHERE o.id IN ({list}) AND o.deleted_at IS NULL
+    FROM orgs o WHERE {o} AND o.deleted_at IS NULL
     UNION ALL
     SELECT 'm', m.role_id, m.project_id, m.org_id, m.env_classes, r.name, r.permissions, r.audience, m.expires_at, NULL
     FROM memberships m LEFT JOIN roles r ON r.id = m.role_id
-    WHERE m.subject_id = $1 AND m.org_id IN ({list})
+    WHERE m.subject_id = $1 AND {m}
     UNION ALL
     SELECT 'r', a.id, a.subject_id, a.org_id, a.subject_type, a.pattern, a.permissions, a.effect, a.expires_at, NULL
     FROM acl_rules a
-    WHERE a.org_id IN ({list}) AND (a.subject_id = $1
+    WHERE {a} AND (a.subject_id = $1
         OR a.subject_id IN (SELECT m.role_id FROM memberships m WHERE m.subject_id = $1 AND m.org_id = a.org_id))";
 
 fn subject_of(principal: Principal) -> Uuid {

@@ -11,6 +11,7 @@ use crate::billing::customer;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::config::Plan;
 use crate::kernel::id::OrgId;
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp, WriteTx};
 use crate::limits::overrides::{self, NewOverrides};
@@ -161,13 +162,10 @@ async fn counters(from: &impl Reads, orgs: &[OrgId]) -> Result<BTreeMap<OrgId, B
     if orgs.is_empty() {
         return Ok(usage);
     }
-    let marks: Vec<_> = (1..=orgs.len()).map(|n| format!("${n}")).collect();
-    let sql = format!(
-        "SELECT org_id, resource, used FROM usage_counters WHERE scope_id = org_id AND org_id IN ({})",
-        marks.join(", ")
-    );
-    let values: Vec<Value> = orgs.iter().map(|id| Value::from(*id)).collect();
-    let rows = Counter::find_by_statement(from.sql(&sql, values))
+    let is_one = is_one_of(from.backend(), "org_id", "$1");
+    let sql = format!("SELECT org_id, resource, used FROM usage_counters WHERE scope_id = org_id AND {is_one}");
+    let ids = id_param(orgs.iter().map(|org| org.0));
+    let rows = Counter::find_by_statement(from.sql(&sql, [ids]))
         .all(from.conn())
         .await?;
     for Counter { org_id, resource, used } in rows {

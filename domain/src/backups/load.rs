@@ -13,7 +13,7 @@ use super::settle::{self, Tokens};
 use super::store::Location;
 use super::tables::{self, Column};
 use crate::crypto::keyring::RootKeyring;
-use crate::kernel::db::value_marks;
+use crate::kernel::lists::value_marks;
 use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx};
 
 /// Rows of one statement at most.

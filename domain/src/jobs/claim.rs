@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::JobKind;
 use super::gate::{Gates, Pass};
 use super::lease::{self, IS_FREE, LEASE};
-use crate::kernel::db::id_param;
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
+use crate::kernel::lists::id_param;
 use crate::kernel::trace::TraceParent;
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 

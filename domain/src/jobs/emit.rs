@@ -1,13 +1,9 @@
 //! The only way to make a job: inside the transaction of the change that asks for it.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, EntityTrait};
-
-use super::entity::job;
 use super::{Cause, Job, JobState, MAX_ATTEMPTS};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
 use crate::kernel::trace::{self, TraceParent};
-use crate::kernel::{Error, Reads, Result, WriteTx};
+use crate::kernel::{Error, Reads, Result, Rows, WriteTx};
 
 /// A job to be made.
 #[derive(Clone, Debug)]
@@ -51,57 +47,41 @@ pub async fn emit_in_order(tx: &WriteTx, jobs: Vec<Placed>) -> Result<Vec<JobId>
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let mut ids = Vec::with_capacity(jobs.len());
-    let mut rows = Vec::with_capacity(jobs.len());
-    for new in jobs {
-        let id: JobId = tx.new_id()?;
-        let lane = format!("{}{}", new.job.job.kind().lane_prefix(), new.job.lane);
+    let mut ids: Vec<JobId> = Vec::with_capacity(jobs.len());
+    let mut lanes = Vec::with_capacity(jobs.len());
+    let mut payloads = Vec::with_capacity(jobs.len());
+    for Placed { job: new, .. } in &jobs {
+        let lane = format!("{}{}", new.job.kind().lane_prefix(), new.lane);
         tx.will_ring(lane.clone());
-        ids.push(id);
-        rows.push(row(tx, id, lane, new)?);
+        lanes.push(lane);
+        ids.push(tx.new_id()?);
+        payloads.push(serde_json::to_string(&new.job).map_err(|e| Error::internal(format!("job payload: {e}")))?);
     }
-    let ignore = OnConflict::columns([job::Column::Kind, job::Column::IdempotencyKey])
-        .do_nothing()
-        .to_owned();
-    job::Entity::insert_many(rows)
-        .on_conflict(ignore)
-        .exec_without_returning(tx.conn())
+    let each = || jobs.iter().map(|placed| &placed.job);
+    // A test is one try: the caller waits for its answer.
+    let tries = |new: &NewJob| if new.cause == Cause::Test { 1 } else { MAX_ATTEMPTS };
+    Rows::of("jobs", jobs.len())
+        .each("id", ids.iter().copied())
+        .each("kind", each().map(|new| new.job.kind().as_str()))
+        .each("lane", lanes)
+        .each("org_id", each().map(|new| new.org_id))
+        .each("webhook_id", each().map(|new| new.webhook_id))
+        .each("event_id", each().map(|new| new.event_id))
+        .each("payload", payloads)
+        .each("idempotency_key", each().map(|new| new.idempotency_key.clone()))
+        .same("state", JobState::Ready.as_i32())
+        .same("attempt", 0)
+        .each("max_attempts", each().map(tries))
+        .same("crashes", 0)
+        .each("cause", each().map(|new| new.cause.as_str()))
+        .same("next_at", tx.queue_now())
+        .same("created_at", tx.now())
+        .each("seq", jobs.iter().map(|placed| placed.seq))
+        .each(
+            "traceparent",
+            jobs.iter().map(|placed| placed.span.map(|span| span.to_string())),
+        )
+        .insert(tx, "ON CONFLICT (kind, idempotency_key) DO NOTHING")
         .await?;
     Ok(ids)
-}
-
-fn row(tx: &WriteTx, id: JobId, lane: String, new: Placed) -> Result<job::ActiveModel> {
-    let Placed { job: new, seq, span } = new;
-    let NewJob {
-        job,
-        lane: _,
-        org_id,
-        webhook_id,
-        event_id,
-        cause,
-        idempotency_key,
-    } = new;
-    let payload = serde_json::to_string(&job).map_err(|e| Error::internal(format!("job payload: {e}")))?;
-    Ok(job::ActiveModel {
-        id: Set(id),
-        kind: Set(job.kind().as_str().to_owned()),
-        lane: Set(lane),
-        org_id: Set(org_id),
-        webhook_id: Set(webhook_id),
-        event_id: Set(event_id),
-        payload: Set(payload),
-        idempotency_key: Set(idempotency_key),
-        state: Set(JobState::Ready.as_i32()),
-        attempt: Set(0),
-        // A test is one try: the caller waits for its answer.
-        max_attempts: Set(if cause == Cause::Test { 1 } else { MAX_ATTEMPTS }),
-        crashes: Set(0),
-        cause: Set(cause.as_str().to_owned()),
-        next_at: Set(tx.queue_now()),
-        last_outcome: Set(None),
-        created_at: Set(tx.now()),
-        done_at: Set(None),
-        seq: Set(seq),
-        traceparent: Set(span.map(|span| span.to_string())),
-    })
 }

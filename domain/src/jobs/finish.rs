@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::JobState;
 use super::health::Notes;
 use super::lease;
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{JobId, WebhookId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Backend, Db, Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// What becomes of the job.

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::claim::Claim;
 use super::rate::{Leave, Rate};
 use super::{JobKind, LEASE, lane_kind};
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::WebhookId;
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Reads, Result, Timestamp, WriteTx};
 
 /// Ends the names of lanes whose jobs somebody asked for: they pass breakers and order, and keep to the rate.

@@ -11,8 +11,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Claimed;
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{JobId, WebhookId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Backend, Db, Reads, Result, WriteTx};
 
 /// How long a claim holds. A run ends within 20 s by a hard wall and its result is written within seconds, so the

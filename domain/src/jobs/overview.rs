@@ -8,6 +8,7 @@ use super::entity::job;
 use super::lease::IS_NOT_HELD;
 use super::{JobKind, JobState};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 
@@ -108,13 +109,10 @@ async fn last_attempts(from: &impl Reads, ids: &[JobId]) -> Result<HashMap<JobId
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let list: Vec<_> = (1..=ids.len()).map(|n| format!("${n}")).collect();
-    let sql = format!(
-        "SELECT job_id, started_at, error FROM job_attempts WHERE job_id IN ({}) ORDER BY started_at, id",
-        list.join(", ")
-    );
-    let values: Vec<Value> = ids.iter().map(|id| Value::from(*id)).collect();
-    let rows = Attempt::find_by_statement(from.sql(&sql, values))
+    let is_one = is_one_of(from.backend(), "job_id", "$1");
+    let sql = format!("SELECT job_id, started_at, error FROM job_attempts WHERE {is_one} ORDER BY started_at, id");
+    let ids = id_param(ids.iter().map(|job| job.0));
+    let rows = Attempt::find_by_statement(from.sql(&sql, [ids]))
         .all(from.conn())
         .await?;
     Ok(rows.into_iter().map(|row| (row.job_id, row)).collect())

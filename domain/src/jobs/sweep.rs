@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::JobState;
 use super::gate::AT_ONCE;
 use super::lease::IS_NOT_HELD;
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::JobId;
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Backend, Db, Error, Reads, Result, Rows, Timestamp, WriteTx};
 
 /// Workers that may die over one job before it is set aside.

@@ -16,8 +16,8 @@ use super::entity::{event, seal};
 use super::sum::Sum;
 use super::told::secrets_of;
 use super::written::{Share, Written};
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{ProjectId, SecretId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Reads, Result, WriteTx};
 
 /// Rows read at once.

@@ -14,6 +14,7 @@ use super::written::{LastWrite, LastWrites, Mismatch};
 use super::{Action, chain};
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::SecretId;
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Reads, Result};
 
 /// Rows read at once.
@@ -192,16 +193,14 @@ fn check_row(found: &mut Verification, row: &event::Model, last_seq: i64, last_h
 
 async fn check_secrets(from: &impl Reads, org: Uuid, writes: &LastWrites, found: &mut Verification) -> Result<()> {
     for ids in writes.secrets().chunks(500) {
-        let marks: Vec<String> = (0..ids.len()).map(|n| format!("${}", n + 2)).collect();
+        let is_one = is_one_of(from.backend(), "s.id", "$2");
         let sql = format!(
             "SELECT s.id, s.version, v.sealed_value,
                     CAST(CASE WHEN s.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_deleted
              FROM secrets s LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
-             WHERE s.org_id = $1 AND s.id IN ({})",
-            marks.join(", ")
+             WHERE s.org_id = $1 AND {is_one}"
         );
-        let mut values: Vec<sea_orm::Value> = vec![org.into()];
-        values.extend(ids.iter().map(|id| sea_orm::Value::from(*id)));
+        let values = [org.into(), id_param(ids.iter().map(|secret| secret.0))];
         let stored = Stored::find_by_statement(from.sql(&sql, values))
             .all(from.conn())
             .await?;

@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 mod db_fault;
 pub mod id;
+pub mod lists;
 pub mod page;
 mod pool;
 pub mod problem;

@@ -249,7 +249,15 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
-            Self::Db(error) => db_fault::problem(&error),
+            fault => fault.problem(),
+        }
+    }
+
+    /// The same without giving the error away.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Problem(problem) => (**problem).clone(),
+            Self::Db(error) => db_fault::problem(error),
             Self::Internal(_) => Problem::new(
                 ProblemCode::Internal,
                 "The fault is ours. Quote the request id when you report it.",

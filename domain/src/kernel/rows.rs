@@ -5,7 +5,7 @@
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, Value};
 
-use super::db::value_marks;
+use super::lists::value_marks;
 use super::{Backend, Error, Reads, Result, WriteTx};
 
 /// Values that one statement binds at most; SQLite takes 32,766.

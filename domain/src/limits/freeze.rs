@@ -11,6 +11,7 @@ use super::{resolve, usage};
 use crate::access::Origin;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{OrgId, ProjectId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Db, Reads, Result, Timestamp, WriteTx};
 
 /// How long an organisation may have too many projects before the newest are frozen.
@@ -65,14 +66,13 @@ pub async fn refresh(tx: &WriteTx, org: OrgId) -> Result<()> {
         tx.conn().execute_raw(tx.sql(sql, [org.into()])).await?;
         return Ok(());
     }
-    let marks: Vec<_> = (3..frozen.len() + 3).map(|n| format!("${n}")).collect();
+    let is_one = is_one_of(tx.backend(), "id", "$3");
     let sql = format!(
-        "UPDATE projects SET frozen_at = CASE WHEN id IN ({0}) THEN COALESCE(frozen_at, $2) END
-         WHERE org_id = $1 AND (id IN ({0}) OR frozen_at IS NOT NULL)",
-        marks.join(", ")
+        "UPDATE projects SET frozen_at = CASE WHEN {is_one} THEN COALESCE(frozen_at, $2) END
+         WHERE org_id = $1 AND ({is_one} OR frozen_at IS NOT NULL)"
     );
-    let ids = frozen.into_iter().map(sea_orm::Value::from);
-    let values: Vec<sea_orm::Value> = [org.into(), tx.now().into()].into_iter().chain(ids).collect();
+    let ids = id_param(frozen.into_iter().map(|project| project.0));
+    let values = [org.into(), tx.now().into(), ids];
     tx.conn().execute_raw(tx.sql(&sql, values)).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::membership::{HELD, HeldRole, HeldRow, Scope, subject_columns};
 use crate::access::grant::MembersRead;
 use crate::access::{BuiltinRole, Principal};
 use crate::kernel::id::{InviteId, ServiceAccountId, UserId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp, text};
 use crate::members::place::Place;
@@ -140,10 +141,8 @@ async fn roles_of(from: &impl Reads, select: &str, scope: Scope, ids: &[Uuid]) -
     if ids.is_empty() {
         return Ok(roles);
     }
-    let list: Vec<_> = (3..ids.len() + 3).map(|n| format!("${n}")).collect();
-    let sql = format!("{select} IN ({})", list.join(", "));
-    let mut values: Vec<Value> = vec![scope.id().into(), from.now().into()];
-    values.extend(ids.iter().map(|id| Value::from(*id)));
+    let sql = format!("{select}{}", is_one_of(from.backend(), "", "$3"));
+    let values = [scope.id().into(), from.now().into(), id_param(ids.iter().copied())];
     for row in HeldRow::find_by_statement(from.sql(&sql, values))
         .all(from.conn())
         .await?

@@ -12,6 +12,7 @@ use crate::access::{Caller, OrgAccess, Principal};
 use crate::auth::realm_token::Holder;
 use crate::journal::{self, Action, Entry, Target};
 use crate::kernel::id::{OrgId, RealmUserId, RoleId, ServiceAccountId, UserId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, WriteTx};
 use crate::members::membership::subject_columns;
 use crate::policy::assignable::{self, AssignableRole};
@@ -124,17 +125,13 @@ pub(super) async fn names_of(from: &impl Reads, users: &[RealmUserId]) -> Result
     if users.is_empty() {
         return Ok(names);
     }
-    let marks: Vec<_> = (1..=users.len()).map(|n| format!("${n}")).collect();
+    let is_one = is_one_of(from.backend(), "h.user_id", "$1");
     let sql = format!(
         "SELECT h.user_id, r.name FROM realm_user_roles h JOIN roles r ON r.id = h.role_id
-         WHERE h.user_id IN ({}) ORDER BY r.name, r.id",
-        marks.join(", ")
+         WHERE {is_one} ORDER BY r.name, r.id"
     );
-    let values = users.iter().map(|id| Value::from(*id));
-    for Named { user_id, name } in Named::find_by_statement(from.sql(&sql, values))
-        .all(from.conn())
-        .await?
-    {
+    let ids = id_param(users.iter().map(|user| user.0));
+    for Named { user_id, name } in Named::find_by_statement(from.sql(&sql, [ids])).all(from.conn()).await? {
         names.entry(user_id).or_default().push(name);
     }
     Ok(names)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::recorder::{Recorder, Series, Tally};
 use super::times::Times;
-use crate::kernel::db::value_marks;
+use crate::kernel::lists::value_marks;
 use crate::kernel::{Db, Error, Reads, Result, Timestamp, WriteTx};
 
 /// How often a process writes its hours down.

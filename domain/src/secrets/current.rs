@@ -8,8 +8,8 @@ use super::place::EnvPlace;
 use super::read::open_with;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
-use crate::kernel::db::{is_one_of_texts, text_param};
 use crate::kernel::id::{EnvId, SecretId};
+use crate::kernel::lists::{is_one_of_texts, text_param};
 use crate::kernel::{Reads, Result, Secret, Timestamp};
 
 /// A secret, live or deleted, with its newest version.

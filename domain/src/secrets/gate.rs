@@ -11,8 +11,8 @@ use super::read::open_with;
 use crate::access::EnvClass;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{EnvId, SecretId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Error, Reads, Result, Secret};
 use crate::templates::{Fault, Rules};
 

@@ -12,8 +12,8 @@ use crate::crypto::envelope::{DataKey, SecretField, SecretPlace, blob_digest};
 use crate::crypto::key_store::generations::{self, Generation};
 use crate::crypto::key_store::{CACHE_TTL, Hold, KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Resealed, Target};
-use crate::kernel::db::value_marks;
 use crate::kernel::id::{EnvId, KeyId, OrgId, ProjectId, SecretId};
+use crate::kernel::lists::value_marks;
 use crate::kernel::{Db, Error, Reads, Result, Secret, Timestamp, WriteTx};
 use crate::projects::lookup;
 

@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use super::version;
 use crate::access::Origin;
 use crate::journal::{self, Action, Entry, Target, pruned_data};
-use crate::kernel::db::value_marks;
 use crate::kernel::id::{EnvId, OrgId, ProjectId, SecretId};
+use crate::kernel::lists::value_marks;
 use crate::kernel::{Db, Reads, Result, WriteTx};
 use crate::limits::{LimitKey, resolve};
 

@@ -1,12 +1,18 @@
-//! Values that are stored in one environment at the same time. One after the other they would take a transaction each, and all
-//! but the first would wait: those that wait are stored together, in one transaction and with one look at everything, and yet
-//! each is a revision of its own, with its own author and its own event. Who comes alone waits for nobody.
+//! Values that somebody stores in one environment at the same time, as a pipeline does. One after the other they would take a
+//! transaction each, and all but the first would wait: those that wait are stored together, in one transaction and with one
+//! look at everything, and yet each is decided for itself, and is a revision and an event of its own. Who comes alone waits for
+//! nobody, and nobody waits here for others: those meet in the database.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::change::{self, Change};
 use super::current::{self, Current};
@@ -15,19 +21,21 @@ use super::lock::Lock;
 use super::place::EnvPlace;
 use super::write::{self, Put, Written};
 use crate::access::grant::SecretsWrite;
-use crate::access::{self, Caller, EnvAccess};
+use crate::access::{self, Caller, EnvAccess, Principal};
 use crate::crypto::key_store::KeyStore;
 use crate::jobs::Bell;
 use crate::kernel::trace::{self, TraceParent};
-use crate::kernel::{Db, Error, Result, WriteTx};
+use crate::kernel::{Db, Error, Problem, ProblemCode, Result, WriteTx};
 use crate::limits::meter::Meter;
 
 /// Values that are stored together, at most.
 const MOST: usize = 64;
+/// How long one waits for its turn: as long as for a connection to the database.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Organisation, project and environment, as a path names them. One environment may go by several names: then those who use
-/// the one and the other wait for each other in the database.
-type Name = [Box<str>; 3];
+/// Who stores something, and organisation, project and environment as the path names them. An environment may go by several
+/// names: then those who use the one and the other wait for each other in the database.
+type Line = (Principal, [Box<str>; 3]);
 
 /// Everybody who stores values in this process.
 pub struct Writers {
@@ -35,16 +43,24 @@ pub struct Writers {
     keys: Arc<KeyStore>,
     bell: Arc<dyn Bell>,
     meter: Arc<Meter>,
-    /// Where somebody is storing something, and who waits there.
-    lines: Mutex<HashMap<Name, Vec<Ask>>>,
+    /// Where something is being stored, and what waits there.
+    lines: Mutex<HashMap<Line, Vec<Ask>>>,
 }
 
-/// Somebody who waits.
+/// Something that waits to be stored.
 struct Ask {
+    id: Uuid,
     caller: Arc<Caller>,
     put: Put,
     span: Option<TraceParent>,
     told: oneshot::Sender<Result<Written>>,
+}
+
+impl Ask {
+    fn tell(self, written: Result<Written>) {
+        // Who hung up is told nothing.
+        let _ = self.told.send(written);
+    }
 }
 
 impl Writers {
@@ -62,18 +78,16 @@ impl Writers {
     ///
     /// # Errors
     /// `not_found`, `forbidden`, `insufficient_scope`; those of [`write::put`]; `rate_limited` when the organisation has made
-    /// too many requests. Nothing was stored then.
+    /// too many requests; `unavailable` when its turn does not come. Nothing was stored then.
     pub async fn put(self: &Arc<Self>, caller: &Arc<Caller>, place: [&str; 3], put: Put) -> Result<Written> {
-        let name = place.map(Box::from);
-        match self.arrive(&name, caller, put) {
+        let line = (caller.actor.principal, place.map(Box::from));
+        match self.arrive(&line, caller, put)? {
             Arrival::First(turn, put) => {
-                let written = self.store(&turn.name, caller, put).await;
+                let written = self.store(&turn.line, caller, put).await;
                 drop(turn);
                 written
             }
-            Arrival::Waits(told) => told
-                .await
-                .unwrap_or_else(|_| Err(Error::internal("a writer went away"))),
+            Arrival::Waits(id, told) => self.wait(&line, id, told).await,
         }
     }
 
@@ -82,36 +96,58 @@ impl Writers {
         self.lines().values().map(|waiting| 1 + waiting.len()).sum()
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<Name, Vec<Ask>>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<Line, Vec<Ask>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrive(self: &Arc<Self>, name: &Name, caller: &Arc<Caller>, put: Put) -> Arrival {
-        match self.lines().entry(name.clone()) {
+    fn arrive(self: &Arc<Self>, line: &Line, caller: &Arc<Caller>, put: Put) -> Result<Arrival> {
+        let id = self.db.rng().uuid(self.db.clock().now())?;
+        match self.lines().entry(line.clone()) {
             Entry::Vacant(free) => {
                 free.insert(Vec::new());
                 let turn = Turn {
                     writers: Arc::clone(self),
-                    name: name.clone(),
+                    line: line.clone(),
                 };
-                Arrival::First(turn, put)
+                Ok(Arrival::First(turn, put))
             }
-            Entry::Occupied(mut line) => {
+            Entry::Occupied(mut waiting) => {
                 let (told, is_told) = oneshot::channel();
-                line.get_mut().push(Ask {
+                waiting.get_mut().push(Ask {
+                    id,
                     caller: Arc::clone(caller),
                     put,
                     span: trace::current(),
                     told,
                 });
-                Arrival::Waits(is_told)
+                Ok(Arrival::Waits(id, is_told))
             }
         }
     }
 
+    /// Waits for what becomes of an ask. What has not begun in time never begins.
+    async fn wait(&self, line: &Line, id: Uuid, mut told: oneshot::Receiver<Result<Written>>) -> Result<Written> {
+        let gone = |_| Err(Error::internal("nobody stored what waited"));
+        if let Ok(told) = timeout(PATIENCE, &mut told).await {
+            return told.unwrap_or_else(gone);
+        }
+        let withdrawn = self.lines().get_mut(line).is_some_and(|waiting| {
+            let before = waiting.len();
+            waiting.retain(|ask| ask.id != id);
+            waiting.len() < before
+        });
+        if !withdrawn {
+            return told.await.unwrap_or_else(gone);
+        }
+        let detail = "Too much is being stored there at once. Try again.";
+        Err(Problem::new(ProblemCode::Unavailable, detail)
+            .with("retry_after", 1)
+            .into())
+    }
+
     /// Stores one value in a transaction of its own.
-    async fn store(&self, name: &Name, caller: &Caller, put: Put) -> Result<Written> {
-        let [org, project, env] = name;
+    async fn store(&self, line: &Line, caller: &Caller, put: Put) -> Result<Written> {
+        let (_, [org, project, env]) = line;
         let tx = self.db.begin_write().await?;
         let access = access::key::<SecretsWrite>(&tx, caller, org, project, env, &put.key).await?;
         let written = write::put(&tx, &self.keys, caller, &access, put).await?;
@@ -132,159 +168,194 @@ impl Writers {
         Ok(())
     }
 
-    /// Answers those who waited.
-    async fn answer(&self, name: &Name, asks: Vec<Ask>) {
-        if asks.len() > 1 {
-            match self.store_all(name, &asks).await {
-                Ok(Some(written)) => {
-                    for (ask, written) in asks.into_iter().zip(written) {
-                        let _ = ask.told.send(written);
-                    }
-                    return;
-                }
-                Ok(None) => {}
-                Err(error) if error.is_passing() => {
-                    tracing::warn!(%error, "values could not be stored");
-                    let problem = error.into_problem();
-                    for ask in asks {
-                        let _ = ask.told.send(Err(problem.clone().into()));
-                    }
-                    return;
-                }
-                // Together it is too much, say. Each is told for itself.
-                Err(error) => tracing::debug!(%error, "values are stored one by one"),
-            }
-        }
-        for Ask {
-            caller,
-            put,
-            span,
-            told,
-        } in asks
-        {
-            let _ = told.send(trace::within(span, self.store(name, &caller, put)).await);
+    /// Answers those who waited, no two of them for one key.
+    async fn answer(&self, line: &Line, asks: Vec<Ask>) {
+        // When something is wrong with all of them together, each is told for itself what is wrong with it.
+        let together = if asks.len() > 1 {
+            self.store_all(line, &asks).await.ok().flatten()
+        } else {
+            None
+        };
+        match together {
+            Some(Stored::Done(written)) => asks
+                .into_iter()
+                .zip(written)
+                .for_each(|(ask, written)| ask.tell(written)),
+            // Whether it is stored nobody knows: it is not tried again.
+            Some(Stored::InDoubt(error)) => tell_all(asks, error),
+            None => self.answer_one_by_one(line, asks).await,
         }
     }
 
-    /// Stores several values, no two of them under one key, in one transaction: what becomes of each. `None` where one has to
-    /// come after the other.
-    async fn store_all(&self, name: &Name, asks: &[Ask]) -> Result<Option<Vec<Result<Written>>>> {
+    async fn answer_one_by_one(&self, line: &Line, asks: Vec<Ask>) {
+        let mut asks = asks.into_iter();
+        while let Some(ask) = asks.next() {
+            let written = trace::within(ask.span, self.store(line, &ask.caller, ask.put.clone())).await;
+            match written {
+                // The database is the trouble: the others need not wait for it, one after the other.
+                Err(error) if error.is_passing() => {
+                    return tell_all(std::iter::once(ask).chain(asks).collect(), error);
+                }
+                written => ask.tell(written),
+            }
+        }
+    }
+
+    /// Stores several values in one transaction. `None` where they have to go one by one.
+    async fn store_all(&self, line: &Line, asks: &[Ask]) -> Result<Option<Stored>> {
         let tx = self.db.begin_write().await?;
         let asked: Vec<(&Caller, &str)> = asks.iter().map(|ask| (&*ask.caller, ask.put.key.as_str())).collect();
-        let [org, project, env] = name;
-        let decided = access::keys::<SecretsWrite>(&tx, [org, project, env], &asked).await?;
-        let allowed: Vec<&EnvAccess<SecretsWrite>> = decided.iter().filter_map(|access| access.as_ref().ok()).collect();
-        let Some(first) = allowed.first() else {
+        let (principal, [org, project, env]) = line;
+        let decided = access::keys::<SecretsWrite>(&tx, *principal, [org, project, env], &asked).await?;
+        let mut open = Vec::with_capacity(asks.len());
+        let mut written: Vec<Option<Result<Written>>> = Vec::with_capacity(asks.len());
+        for (n, (ask, access)) in asks.iter().zip(decided).enumerate() {
+            match access.and_then(|access| ask.put.check().map(|()| access)) {
+                Ok(access) => {
+                    open.push((n, ask, access));
+                    written.push(None);
+                }
+                Err(refused) => written.push(Some(Err(refused))),
+            }
+        }
+        let Some((_, _, first)) = open.first() else {
             tx.rollback().await?;
-            return Ok(Some(decided.into_iter().filter_map(Result::err).map(Err).collect()));
+            return Ok(Some(Stored::done(written)));
         };
-        let (place, env) = (EnvPlace::from(*first), first.env.id);
-        let lock = Lock::take(&tx, &self.keys, first, allowed.len()).await?;
+        let (place, org) = (EnvPlace::from(first), first.org.id);
+        let lock = Lock::take(&tx, &self.keys, first, open.len()).await?;
         if lock.is_gated {
             tx.rollback().await?;
             return Ok(None);
         }
-        let keys: Vec<&str> = asked.iter().map(|(_, key)| *key).collect();
-        let current = current::of_keys(&tx, env, &keys).await?;
-        let mut changes = Vec::with_capacity(asks.len());
-        let mut written = Vec::with_capacity(asks.len());
-        for (ask, access) in asks.iter().zip(decided) {
-            let stored = match access {
-                Ok(access) => {
-                    self.edit(&lock, ask, &access, current.get(&ask.put.key), &mut changes)
-                        .await
-                }
-                Err(refused) => Err(refused),
-            };
+        let keys: Vec<&str> = open.iter().map(|(_, ask, _)| ask.put.key.as_str()).collect();
+        let current = current::of_keys(&tx, place.env, &keys).await?;
+        let mut changes = Vec::with_capacity(open.len());
+        for (n, ask, access) in &open {
+            let stored = edit(&lock, ask, access, current.get(&ask.put.key), &mut changes).await;
             match stored {
                 Err(fault @ (Error::Db(_) | Error::Internal(_))) => return Err(fault),
-                stored => written.push(stored),
+                stored => written[*n] = Some(stored),
             }
         }
         if changes.is_empty() {
             tx.rollback().await?;
-            return Ok(Some(written));
+            return Ok(Some(Stored::done(written)));
         }
         lock.settle(changes.len()).await?;
         change::write(&tx, &self.keys, &place, lock.keys.data.id(), changes).await?;
-        self.commit(tx).await?;
-        Ok(Some(written))
-    }
-
-    /// Makes one of several changes, unless it comes to nothing.
-    async fn edit<'a>(
-        &self,
-        lock: &Lock<'a>,
-        ask: &'a Ask,
-        access: &EnvAccess<SecretsWrite>,
-        current: Option<&Current>,
-        changes: &mut Vec<Change<'a>>,
-    ) -> Result<Written> {
-        ask.put.check()?;
-        let mut editor = Editor::within(lock, &ask.caller, access, changes.len());
-        let secret = ask.put.clone().edit(&mut editor, current).await?;
-        if editor.is_empty() {
-            let revision = editor.base();
-            return Ok(Written { secret, revision });
+        self.meter.require_room(org)?;
+        match self.commit(tx).await {
+            Ok(()) => Ok(Some(Stored::done(written))),
+            Err(error) => Ok(Some(Stored::InDoubt(error))),
         }
-        self.meter.require_room(access.org.id)?;
-        let change = editor.close_one(ask.span)?;
-        let revision = change.revision;
-        changes.push(change);
-        Ok(Written { secret, revision })
+    }
+}
+
+/// Makes one of several changes, unless it comes to nothing.
+async fn edit<'a>(
+    lock: &Lock<'a>,
+    ask: &'a Ask,
+    access: &EnvAccess<SecretsWrite>,
+    current: Option<&Current>,
+    changes: &mut Vec<Change<'a>>,
+) -> Result<Written> {
+    let mut editor = Editor::within(lock, &ask.caller, access, changes.len());
+    let secret = ask.put.clone().edit(&mut editor, current).await?;
+    if editor.is_empty() {
+        let revision = editor.base();
+        return Ok(Written { secret, revision });
+    }
+    let change = editor.close_one(ask.span)?;
+    let revision = change.revision;
+    changes.push(change);
+    Ok(Written { secret, revision })
+}
+
+/// What became of several values.
+enum Stored {
+    /// Of each, in their order.
+    Done(Vec<Result<Written>>),
+    /// The commit failed.
+    InDoubt(Error),
+}
+
+impl Stored {
+    fn done(written: Vec<Option<Result<Written>>>) -> Self {
+        let missing = || Err(Error::internal("a value that was forgotten"));
+        Self::Done(written.into_iter().map(|one| one.unwrap_or_else(missing)).collect())
+    }
+}
+
+/// Tells all of them of one fault; the first, who is told all of it, is the one that the log tells of.
+fn tell_all(asks: Vec<Ask>, error: Error) {
+    let mut asks = asks.into_iter();
+    let first = asks.next();
+    let problem = error.problem();
+    if let Some(first) = first {
+        first.tell(Err(error));
+    }
+    for ask in asks {
+        ask.tell(Err(problem.clone().into()));
     }
 }
 
 enum Arrival {
-    /// Nobody stores anything there.
+    /// Nothing else is being stored there.
     First(Turn, Put),
-    Waits(oneshot::Receiver<Result<Written>>),
+    Waits(Uuid, oneshot::Receiver<Result<Written>>),
 }
 
-/// The right to store values in an environment, among those of this process. When it ends, those are let in who came meanwhile.
+/// The right to store values in a line. When it ends, those are served who came meanwhile.
 struct Turn {
     writers: Arc<Writers>,
-    name: Name,
+    line: Line,
 }
 
 impl Turn {
-    /// Those who wait, in the order in which they came, no two of them for one key.
-    fn next(&self) -> Vec<Ask> {
-        let mut lines = self.writers.lines();
-        let Some(line) = lines.get_mut(&self.name) else {
-            return Vec::new();
-        };
-        let mut keys = HashSet::new();
-        let (now, later) = line
-            .drain(..)
-            .partition(|ask: &Ask| keys.len() < MOST && keys.insert(ask.put.key.clone()));
-        *line = later;
-        now
+    /// Those who wait, in the order in which they came.
+    fn waiting(&self) -> Vec<Ask> {
+        self.writers
+            .lines()
+            .get_mut(&self.line)
+            .map(mem::take)
+            .unwrap_or_default()
     }
 
-    async fn serve(self) {
-        loop {
-            let asks = self.next();
-            if asks.is_empty() {
-                return;
-            }
-            self.writers.answer(&self.name, asks).await;
+    /// Serves those who wait, and those who come meanwhile.
+    async fn serve(self, mut waiting: Vec<Ask>) {
+        while !waiting.is_empty() {
+            let mut keys = HashSet::new();
+            let (now, later) = waiting
+                .into_iter()
+                .partition(|ask: &Ask| keys.len() < MOST && keys.insert(ask.put.key.clone()));
+            self.writers.answer(&self.line, now).await;
+            waiting = later;
+            waiting.extend(self.waiting());
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut lines = self.writers.lines();
-        if lines.get(&self.name).is_none_or(Vec::is_empty) {
-            lines.remove(&self.name);
-            return;
-        }
-        drop(lines);
+        let waiting = {
+            let mut lines = self.writers.lines();
+            match lines.get_mut(&self.line).map(mem::take) {
+                Some(waiting) if !waiting.is_empty() => waiting,
+                _ => {
+                    lines.remove(&self.line);
+                    return;
+                }
+            }
+        };
         let next = Self {
             writers: Arc::clone(&self.writers),
-            name: self.name.clone(),
+            line: self.line.clone(),
         };
-        tokio::spawn(next.serve());
+        // Where nothing is run any more, all of it is dropped: nobody waits in this line then, and those who did hear of it.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(next.serve(waiting))),
+            Err(_) => drop(waiting),
+        }
     }
 }

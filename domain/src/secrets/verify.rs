@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::read::open_with;
@@ -14,6 +14,7 @@ use crate::crypto::key_store::{KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Mismatch, Share, Target, Written};
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::{EnvId, KeyId, OrgId, ProjectId, SecretId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Reads, Result, WriteTx};
 
 /// Secrets looked at in one go.
@@ -296,14 +297,13 @@ impl Sweep<'_> {
     }
 
     async fn first_versions(&self, secrets: &[SecretId]) -> Result<Vec<VersionRow>> {
-        let marks: Vec<_> = (1..=secrets.len()).map(|n| format!("${n}")).collect();
+        let is_one = is_one_of(self.from.backend(), "secret_id", "$1");
         let sql = format!(
             "SELECT secret_id, version, sealed_value, sealed_comment FROM secret_versions
-             WHERE secret_id IN ({}) ORDER BY secret_id, version LIMIT {VERSIONS}",
-            marks.join(", ")
+             WHERE {is_one} ORDER BY secret_id, version LIMIT {VERSIONS}"
         );
-        let values = secrets.iter().map(|secret| Value::from(*secret));
-        Ok(VersionRow::find_by_statement(self.from.sql(&sql, values))
+        let ids = id_param(secrets.iter().map(|secret| secret.0));
+        Ok(VersionRow::find_by_statement(self.from.sql(&sql, [ids]))
             .all(self.from.conn())
             .await?)
     }

@@ -10,6 +10,7 @@ use crate::access::grant::SecretsList;
 use crate::access::{self, Caller, EnvAccess};
 use crate::auth::authenticate;
 use crate::kernel::id::EnvId;
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp};
 
 /// Revisions that are told one by one; who is farther behind reads the whole environment.
@@ -187,13 +188,10 @@ struct Newest {
 
 /// The newest revisions of some environments, in one statement. Those that are gone are left out.
 pub(super) async fn newest(from: &impl Reads, envs: &[EnvId]) -> Result<HashMap<EnvId, i64>> {
-    let marks: Vec<_> = (1..=envs.len()).map(|n| format!("${n}")).collect();
-    let sql = format!(
-        "SELECT id, revision FROM environments WHERE deleted_at IS NULL AND id IN ({})",
-        marks.join(", ")
-    );
-    let values: Vec<Value> = envs.iter().map(|env| (*env).into()).collect();
-    let rows = Newest::find_by_statement(from.sql(&sql, values))
+    let is_one = is_one_of(from.backend(), "id", "$1");
+    let sql = format!("SELECT id, revision FROM environments WHERE deleted_at IS NULL AND {is_one}");
+    let ids = id_param(envs.iter().map(|env| env.0));
+    let rows = Newest::find_by_statement(from.sql(&sql, [ids]))
         .all(from.conn())
         .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.revision)).collect())

@@ -14,8 +14,8 @@ use crate::jobs::entity::{attempt, job};
 use crate::jobs::{self, Cause, Job, JobState, NewJob};
 use crate::journal::entity::event;
 use crate::journal::{self, Action};
-use crate::kernel::db::{id_param, is_one_of};
 use crate::kernel::id::{DeliveryId, EventId, JobId, WebhookId};
+use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::page::{CursorPage, Page, PageRequest};
 use crate::kernel::{Error, Problem, ProblemCode, Reads, Result, Timestamp, WriteTx};
 

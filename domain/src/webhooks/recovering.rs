@@ -14,7 +14,7 @@ use crate::jobs::{self, Cause, JobState, Placed};
 use crate::journal::entity::event;
 use crate::journal::{Action, subscribes};
 use crate::kernel::id::{EventId, RecoveryId, WebhookId};
-use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx};
+use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx, trace};
 
 /// Events of one step at most.
 const STEP: u64 = 500;
@@ -173,12 +173,13 @@ async fn deliver(tx: &WriteTx, at: &Recovery, webhook: &Webhook, events: Vec<(i6
     let states = had(tx, webhook, &events).await?;
     let none = HashSet::new();
     let mut made = Vec::new();
+    let span = trace::current();
     for (seq, event) in events {
         let had = states.get(&event).unwrap_or(&none);
         if at.mode.wants(had) {
             let again = (!had.is_empty()).then_some(at.id.0);
             let job = delivery::new_job(webhook, event, Cause::Recovery, again);
-            made.push(Placed { job, seq, span: None });
+            made.push(Placed { job, seq, span });
         }
     }
     let made = jobs::emit_in_order(tx, made).await?;

@@ -20,7 +20,7 @@ const OF_A_WAY_BACK: usize = 9;
 /// What finds the caller, before the transaction.
 const BEFORE_A_CHANGE: usize = 1;
 /// What only the journal, and its deliveries, read and write.
-const JOURNALS: [&str; 4] = ["ledgers", "INTO journal (", "webhooks", "\"jobs\""];
+const JOURNALS: [&str; 4] = ["ledgers", "INTO journal (", "webhooks", "INTO jobs ("];
 
 /// An application on a PostgreSQL that logs what it is sent.
 struct Stage {

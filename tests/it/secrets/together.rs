@@ -46,23 +46,25 @@ on_both! {
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("production");
         let owner = acme.owner.client().clone();
-        for key in ["SAME", "OTHER", "MINE"] {
+        for key in ["MORE", "OTHER", "MINE"] {
             owner.put(&env.secret(key), value("old")).await.expect(201).ok();
         }
-        let (dana, eve) = (acme.developer("dana").await, acme.member("eve", "viewer").await);
+        // With this token dana may store one key.
+        let narrow = json!({ "name": "narrow", "org": "acme", "patterns": ["web/production/MINE"] });
+        let dana = acme.developer("dana").await;
+        let (narrow, dana) = (dana.token(narrow).await, dana.client().clone());
         let receiver = Receiver::start().await;
         let hook = json!({ "url": receiver.url, "events": ["secret.created", "secret.updated"] });
         acme.owner.post(&acme.path("/webhooks"), hook).await.ok();
 
         let answers = stored_at_once(&t, &env, vec![
-            (&owner, "FIRST", value("first")),
-            (&owner, "NEW", json!({ "value": "new", "comment": "why" })),
-            (&owner, "SAME", value("old")),
-            (&owner, "OTHER", json!({ "value": "lost", "expected_version": 7 })),
-            (&dana, "MINE", value("dana's")),
-            (&eve, "HERS", value("refused")),
-            (&owner, "9", value("no key")),
-            (&owner, "NEW", value("newer")),
+            (&dana, "FIRST", value("first")),
+            (&dana, "NEW", json!({ "value": "new", "comment": "why" })),
+            (&dana, "OTHER", json!({ "value": "lost", "expected_version": 7 })),
+            (&narrow, "MINE", value("dana's")),
+            (&narrow, "HERS", value("refused")),
+            (&dana, "9", value("no key")),
+            (&dana, "NEW", value("newer")),
             (&dana, "HERS", value("dana's too")),
         ]).await;
 
@@ -71,26 +73,26 @@ on_both! {
             .map(|answer| (answer.status(), answer.at("/version"), answer.at("/revision")))
             .collect();
         let stored = |status: u16, version: &str, revision: &str| (status, version.to_owned(), revision.to_owned());
-        assert_eq!(told[0], stored(201, "1", "4"), "nobody was before it");
+        assert_eq!(told[0], stored(201, "1", "4"), "nothing was before it");
         assert_eq!(told[1], stored(201, "1", "5"));
-        assert_eq!(told[2], stored(200, "1", "5"), "it changed nothing");
-        assert_eq!((told[3].0, answers[3].code()), (412, "version_mismatch".into()));
-        assert_eq!(told[4], stored(200, "2", "6"));
-        assert_eq!((told[5].0, answers[5].code()), (403, "forbidden".into()));
-        assert_eq!((told[6].0, answers[6].code()), (422, "invalid_field".into()));
-        assert_eq!(told[7], stored(200, "2", "8"), "the same key comes after");
-        assert_eq!(told[8], stored(201, "1", "7"));
+        assert_eq!((told[2].0, answers[2].code()), (412, "version_mismatch".into()));
+        assert_eq!(told[3], stored(200, "2", "6"));
+        assert_eq!((told[4].0, answers[4].code()), (403, "insufficient_scope".into()));
+        assert_eq!((told[5].0, answers[5].code()), (422, "invalid_field".into()));
+        assert_eq!(told[6], stored(200, "2", "8"), "the same key comes after");
+        assert_eq!(told[7], stored(201, "1", "7"));
 
         let times = "SELECT COUNT(DISTINCT created_at) FROM environment_revisions WHERE revision > 3";
-        assert_eq!(t.number(times).await, 3, "the first, those who waited, and the second value of one key");
+        assert_eq!(t.number(times).await, 3, "the first, what waited, and the second value of one key");
         let revisions = owner.get(&format!("{}/revisions", env.0)).await.expect(200);
         let listed = revisions.json()["data"].as_array().expect("a list").clone();
         let numbers: Vec<i64> = listed.iter().filter_map(|one| one["revision"].as_i64()).collect();
         assert_eq!(numbers, [8, 7, 6, 5, 4, 3, 2, 1]);
-        let by_dana = "SELECT COUNT(*) FROM environment_revisions r JOIN journal j
-            ON j.environment_id = r.environment_id AND j.revision = r.revision AND j.actor_id = r.author_id
-            AND j.actor_label LIKE 'dana%' AND r.author_label = j.actor_label";
-        assert_eq!(t.number(by_dana).await, 2, "revision and event are of who made them");
+        let with = |revisions: &str| format!(
+            "SELECT COUNT(DISTINCT credential_id) FROM journal WHERE action LIKE 'secret.%' AND revision IN ({revisions})"
+        );
+        assert_eq!(t.number(&with("4, 5, 7, 8")).await, 1);
+        assert_eq!(t.number(&with("5, 6")).await, 2, "each event tells the credential of its own request");
         assert_eq!(t.number("SELECT COUNT(*) FROM secret_versions").await, 8);
         assert_eq!(owner.get(&env.secret("NEW")).await.expect(200).at("/value"), "newer");
         assert_eq!(owner.get(&env.secret("OTHER")).await.expect(200).at("/value"), "old");
@@ -101,6 +103,45 @@ on_both! {
         assert_eq!(keys, ["\"FIRST\"", "\"HERS\"", "\"MINE\"", "\"NEW\"", "\"NEW\""]);
         let verified = acme.owner.get(&acme.path("/audit-logs/verify")).await.expect(200);
         assert_eq!(verified.at("/valid"), "true");
+    }
+
+    async fn what_changes_nothing_takes_no_revision_from_those_it_waits_with(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        let owner = acme.owner.client().clone();
+        owner.put(&env.secret("SAME"), value("old")).await.expect(201).ok();
+        let answers = stored_at_once(&t, &env, vec![
+            (&owner, "FIRST", value("a")),
+            (&owner, "SAME", value("old")),
+            (&owner, "LAST", value("b")),
+        ]).await;
+        let told: Vec<_> = answers.iter().map(|answer| (answer.status(), answer.at("/revision"))).collect();
+        assert_eq!(told, [(201, "2".into()), (200, "2".into()), (201, "3".into())]);
+        assert_eq!(t.number("SELECT MAX(revision) FROM environments").await, 3);
+    }
+
+    async fn nobody_waits_in_the_line_of_somebody_else(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        let (owner, stranger) = (acme.owner.client().clone(), t.person("eve").await);
+        let tx = occupied(&t).await;
+        let path = env.secret("A");
+        let first = tokio::spawn(async move { owner.put(&path, value("v")).await });
+        eventually("the first is there", || async { t.app().writers.present() == 1 }).await;
+        let refused = async { stranger.put(&env.secret("A"), value("mine")).await };
+        let refused = if tx.backend() == Backend::Postgres {
+            let refused = refused.await;
+            tx.rollback().await.expect("give the environment up");
+            refused
+        } else {
+            // There one transaction keeps all others waiting.
+            let (refused, freed) = tokio::join!(refused, tx.rollback());
+            freed.expect("give the environment up");
+            refused
+        };
+        refused.problem(404, "not_found");
+        first.await.expect("an answer").expect(201).ok();
+        assert_eq!(t.app().writers.present(), 0, "nobody is left behind");
     }
 
     async fn of_values_that_are_too_many_together_as_many_are_stored_as_there_is_room_for(t: TestApp) {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{KeyStore, data_key, place, root_key, unwrap};
 use crate::crypto::keyring::RootKeyring;
-use crate::kernel::db::value_marks;
 use crate::kernel::id::KeyId;
+use crate::kernel::lists::value_marks;
 use crate::kernel::{Db, Error, Reads, Result};
 
 /// Keys wrapped anew in one transaction.

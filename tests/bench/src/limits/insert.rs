@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::kernel::db::value_marks;
+use domain::kernel::lists::value_marks;
 use domain::kernel::{Backend, Clock, Db, Reads, Rng};
 use sea_orm::{ConnectionTrait, Value};
 use tokio::task::JoinSet;

@@ -207,46 +207,51 @@ impl Writers {
         let asked: Vec<(&Caller, &str)> = asks.iter().map(|ask| (&*ask.caller, ask.put.key.as_str())).collect();
         let (principal, [org, project, env]) = line;
         let decided = access::keys::<SecretsWrite>(&tx, *principal, [org, project, env], &asked).await?;
-        let mut open = Vec::with_capacity(asks.len());
-        let mut written: Vec<Option<Result<Written>>> = Vec::with_capacity(asks.len());
-        for (n, (ask, access)) in asks.iter().zip(decided).enumerate() {
-            match access.and_then(|access| ask.put.check().map(|()| access)) {
-                Ok(access) => {
-                    open.push((n, ask, access));
-                    written.push(None);
-                }
-                Err(refused) => written.push(Some(Err(refused))),
-            }
-        }
-        let Some((_, _, first)) = open.first() else {
+        let decided: Vec<Result<EnvAccess<SecretsWrite>>> = asks
+            .iter()
+            .zip(decided)
+            .map(|(ask, access)| access.and_then(|access| ask.put.check().map(|()| access)))
+            .collect();
+        let open: Vec<(&str, &EnvAccess<SecretsWrite>)> = asked
+            .iter()
+            .zip(&decided)
+            .filter_map(|((_, key), access)| Some((*key, access.as_ref().ok()?)))
+            .collect();
+        let Some((_, first)) = open.first() else {
             tx.rollback().await?;
-            return Ok(Some(Stored::done(written)));
+            return Ok(Some(Stored::Done(
+                decided.into_iter().filter_map(Result::err).map(Err).collect(),
+            )));
         };
-        let (place, org) = (EnvPlace::from(first), first.org.id);
+        let (place, org) = (EnvPlace::from(*first), first.org.id);
         let lock = Lock::take(&tx, &self.keys, first, open.len()).await?;
         if lock.is_gated {
             tx.rollback().await?;
             return Ok(None);
         }
-        let keys: Vec<&str> = open.iter().map(|(_, ask, _)| ask.put.key.as_str()).collect();
+        let keys: Vec<&str> = open.iter().map(|(key, _)| *key).collect();
         let current = current::of_keys(&tx, place.env, &keys).await?;
         let mut changes = Vec::with_capacity(open.len());
-        for (n, ask, access) in &open {
-            let stored = edit(&lock, ask, access, current.get(&ask.put.key), &mut changes).await;
+        let mut written = Vec::with_capacity(asks.len());
+        for (ask, access) in asks.iter().zip(decided) {
+            let stored = match access {
+                Ok(access) => edit(&lock, ask, &access, current.get(&ask.put.key), &mut changes).await,
+                Err(refused) => Err(refused),
+            };
             match stored {
                 Err(fault @ (Error::Db(_) | Error::Internal(_))) => return Err(fault),
-                stored => written[*n] = Some(stored),
+                stored => written.push(stored),
             }
         }
         if changes.is_empty() {
             tx.rollback().await?;
-            return Ok(Some(Stored::done(written)));
+            return Ok(Some(Stored::Done(written)));
         }
         lock.settle(changes.len()).await?;
         change::write(&tx, &self.keys, &place, lock.keys.data.id(), changes).await?;
         self.meter.require_room(org)?;
         match self.commit(tx).await {
-            Ok(()) => Ok(Some(Stored::done(written))),
+            Ok(()) => Ok(Some(Stored::Done(written))),
             Err(error) => Ok(Some(Stored::InDoubt(error))),
         }
     }
@@ -278,13 +283,6 @@ enum Stored {
     Done(Vec<Result<Written>>),
     /// The commit failed.
     InDoubt(Error),
-}
-
-impl Stored {
-    fn done(written: Vec<Option<Result<Written>>>) -> Self {
-        let missing = || Err(Error::internal("a value that was forgotten"));
-        Self::Done(written.into_iter().map(|one| one.unwrap_or_else(missing)).collect())
-    }
 }
 
 /// Tells all of them of one fault; the first, who is told all of it, is the one that the log tells of.

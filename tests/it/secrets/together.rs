@@ -62,7 +62,7 @@ on_both! {
             (&dana, "NEW", json!({ "value": "new", "comment": "why" })),
             (&dana, "OTHER", json!({ "value": "lost", "expected_version": 7 })),
             (&narrow, "MINE", value("dana's")),
-            (&narrow, "HERS", value("refused")),
+            (&narrow, "THEIRS", value("refused")),
             (&dana, "9", value("no key")),
             (&dana, "NEW", value("newer")),
             (&dana, "HERS", value("dana's too")),
@@ -153,7 +153,7 @@ on_both! {
         let keys = ["A", "B", "C", "D", "E"];
         let answers = stored_at_once(&t, &env, keys.iter().map(|key| (&owner, *key, value("v"))).collect()).await;
         let statuses: Vec<u16> = answers.iter().map(Answer::status).collect();
-        assert_eq!(statuses, [201, 201, 201, 402, 402]);
+        assert_eq!(statuses, [201, 201, 201, 403, 403]);
         assert_eq!(answers[3].code(), "plan_limit_exceeded");
         assert_eq!(t.number("SELECT COUNT(*) FROM secrets").await, 3);
         assert_eq!(t.number("SELECT MAX(revision) FROM environments").await, 3);
@@ -165,7 +165,7 @@ on_both! {
         let env = project.env("production");
         let owner = acme.owner.client().clone();
         let port = json!({ "key": "PORT", "required": false, "pattern": "^[0-9]+$" });
-        owner.post(&format!("{}/template/keys", project.path), port).await.expect(201).ok();
+        owner.post(&format!("{}/template", project.path), port).await.expect(201).ok();
         owner.patch(&project.path, json!({ "template_gate": "protected" })).await.expect(200).ok();
         owner.patch(&env.0, json!({ "protected": true })).await.expect(200).ok();
         let answers = stored_at_once(&t, &env, vec![

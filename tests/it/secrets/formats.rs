@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::secrets::format::{Format, read, write};
 use harness::packages;
@@ -148,6 +149,8 @@ struct Held {
 
 impl Held {
     fn of(format: Format) -> Self {
+        // Two tests may hold the same format at once.
+        static HELD: AtomicUsize = AtomicUsize::new(0);
         let keyed = values()
             .into_iter()
             .enumerate()
@@ -157,7 +160,8 @@ impl Held {
         let wanted: BTreeMap<_, _> = keyed.filter(can_hold).collect();
         let entries = wanted.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let text = write(format, entries, "acme-prod").unwrap();
-        let file = tools().join(format!("{}-{}", std::process::id(), format.file_name()));
+        let (process, n) = (std::process::id(), HELD.fetch_add(1, Ordering::Relaxed));
+        let file = tools().join(format!("{process}-{n}-{}", format.file_name()));
         fs::write(&file, &text).unwrap();
         Self { text, file, wanted }
     }

@@ -1,6 +1,6 @@
 //! Taking due jobs of several lanes at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
@@ -11,7 +11,7 @@ use super::JobKind;
 use super::gate::{Gates, Pass};
 use super::lease::{self, IS_FREE, LEASE};
 use crate::kernel::id::{EventId, JobId, OrgId, WebhookId};
-use crate::kernel::lists::id_param;
+use crate::kernel::lists::{id_param, text_param};
 use crate::kernel::trace::TraceParent;
 use crate::kernel::{Backend, Db, Reads, Result, Timestamp, WriteTx};
 
@@ -165,7 +165,7 @@ async fn take(tx: &WriteTx, asked: &[(&str, Pass)], lease: Uuid, worker: &str) -
         }
         rows.extend(match tx.backend() {
             Backend::Postgres => take_at_once(tx, &lanes, is_ordered, &lease).await?,
-            Backend::Sqlite => take_one_by_one(tx, &lanes, is_ordered, &lease).await?,
+            Backend::Sqlite => take_by_count(tx, &lanes, is_ordered, &lease).await?,
         });
     }
     rows.sort_unstable_by_key(|row: &Row| row.id);
@@ -173,20 +173,19 @@ async fn take(tx: &WriteTx, asked: &[(&str, Pass)], lease: Uuid, worker: &str) -
 }
 
 /// Due jobs of a lane that nobody holds; `$1` is now.
-fn oldest(lane: &str, n: &str) -> String {
+fn oldest(columns: &str, lane: &str, n: &str) -> String {
     format!(
-        "SELECT {COLUMNS} FROM jobs WHERE lane = {lane} AND state = 0 AND next_at <= $1 AND {IS_FREE}
+        "SELECT {columns} FROM jobs WHERE lane = {lane} AND state = 0 AND next_at <= $1 AND {IS_FREE}
          ORDER BY next_at, id LIMIT {n}"
     )
 }
 
-/// The job of a lane whose event is the earliest of all that have not ended, if it is due and nobody holds it. None passes
-/// it. The signs before the columns keep the indexes on them out: the job is found by its id.
-fn head(lane: &str) -> String {
+/// The condition that a job is the one of its lane whose event is the earliest of all that have not ended, and is due, and
+/// nobody holds it. None passes it. The signs before the columns keep the indexes on them out: the job is found by its id.
+fn is_head(lane: &str) -> String {
     format!(
-        "SELECT {COLUMNS} FROM jobs WHERE id = (
-            SELECT h.id FROM jobs h WHERE h.lane = {lane} AND h.state < 2 ORDER BY h.seq, h.id LIMIT 1)
-         AND +state = 0 AND +next_at <= $1 AND {IS_FREE}"
+        "jobs.id = (SELECT h.id FROM jobs h WHERE h.lane = {lane} AND h.state < 2 ORDER BY h.seq, h.id LIMIT 1)
+         AND +jobs.state = 0 AND +jobs.next_at <= $1 AND {IS_FREE}"
     )
 }
 
@@ -196,9 +195,9 @@ fn head(lane: &str) -> String {
 async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
     let wanted: Vec<_> = lanes.iter().map(|(lane, n)| json!({ "lane": lane, "n": n })).collect();
     let of_lane = if is_ordered {
-        head("wanted.lane")
+        format!("SELECT {COLUMNS} FROM jobs WHERE {}", is_head("wanted.lane"))
     } else {
-        oldest("wanted.lane", "wanted.n")
+        oldest(COLUMNS, "wanted.lane", "wanted.n")
     };
     let sql = format!(
         "WITH due AS MATERIALIZED (
@@ -215,15 +214,26 @@ async fn take_at_once(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lea
     Ok(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?)
 }
 
-/// SQLite: a look a lane, under the one write lock that there is.
-async fn take_one_by_one(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
-    let of_lane = if is_ordered { head("$2") } else { oldest("$2", "$3") };
-    let sql = format!("SELECT *, TRUE AS is_ours FROM ({of_lane})");
-    let mut rows = Vec::new();
+/// SQLite, under the one write lock that there is: all lanes of which as many are wanted in one statement. The cross join
+/// keeps the order of its tables.
+async fn take_by_count(tx: &WriteTx, lanes: &[(&str, u32)], is_ordered: bool, lease: &[Value]) -> Result<Vec<Row>> {
+    let is_taken = if is_ordered {
+        is_head("wanted.value")
+    } else {
+        let oldest = oldest("jobs.id", "wanted.value", "$3");
+        format!("jobs.id IN ({oldest})")
+    };
+    let sql =
+        format!("SELECT {COLUMNS}, TRUE AS is_ours FROM json_each($2) AS wanted CROSS JOIN jobs WHERE {is_taken}");
+    let mut by_count: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
     for (lane, n) in lanes {
-        let mut values = vec![tx.queue_now().into(), (*lane).into()];
+        by_count.entry(*n).or_default().push(lane);
+    }
+    let mut rows = Vec::new();
+    for (n, lanes) in by_count {
+        let mut values = vec![tx.queue_now().into(), text_param(&lanes)];
         if !is_ordered {
-            values.push(i64::from(*n).into());
+            values.push(i64::from(n).into());
         }
         rows.extend(Row::find_by_statement(tx.sql(&sql, values)).all(tx.conn()).await?);
     }

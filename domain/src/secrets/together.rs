@@ -311,7 +311,20 @@ struct Turn {
 }
 
 impl Turn {
-    /// Those who wait, in the order in which they came.
+    /// Serves those who wait, and those who come meanwhile, in the order in which they came.
+    async fn serve(self, mut waiting: Vec<Ask>) {
+        while !waiting.is_empty() {
+            let mut keys = HashSet::new();
+            let (now, later) = waiting
+                .into_iter()
+                .partition(|ask: &Ask| keys.len() < MOST && keys.insert(ask.put.key.clone()));
+            self.put_back(later);
+            self.writers.answer(&self.line, now).await;
+            waiting = self.waiting();
+        }
+    }
+
+    /// All who wait.
     fn waiting(&self) -> Vec<Ask> {
         self.writers
             .lines()
@@ -320,16 +333,10 @@ impl Turn {
             .unwrap_or_default()
     }
 
-    /// Serves those who wait, and those who come meanwhile.
-    async fn serve(self, mut waiting: Vec<Ask>) {
-        while !waiting.is_empty() {
-            let mut keys = HashSet::new();
-            let (now, later) = waiting
-                .into_iter()
-                .partition(|ask: &Ask| keys.len() < MOST && keys.insert(ask.put.key.clone()));
-            self.writers.answer(&self.line, now).await;
-            waiting = later;
-            waiting.extend(self.waiting());
+    /// Lets some wait on, before those who came meanwhile.
+    fn put_back(&self, asks: Vec<Ask>) {
+        if let Some(waiting) = self.writers.lines().get_mut(&self.line) {
+            waiting.splice(0..0, asks);
         }
     }
 }

@@ -140,11 +140,7 @@ async fn take(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     let at = Instant::now();
-    let n = state.count.fetch_add(1, Ordering::SeqCst);
-    if n == 0 {
-        *lock(&state.first) = Some(at);
-        lock(&state.sample).clone_from(&body);
-    }
+    // Noted before it is counted: whoever waits for the last one finds it noted.
     if state.keeps.load(Ordering::Relaxed) {
         let json: Value = serde_json::from_slice(&body).unwrap_or_default();
         let revision = json
@@ -152,6 +148,11 @@ async fn take(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
             .and_then(Value::as_i64)
             .unwrap_or_default();
         lock(&state.arrivals).push((revision, at));
+    }
+    let n = state.count.fetch_add(1, Ordering::SeqCst);
+    if n == 0 {
+        *lock(&state.first) = Some(at);
+        lock(&state.sample).clone_from(&body);
     }
     if n.is_multiple_of(CHECK_EVERY) {
         let secret = lock(&state.secrets).get(head.uri.path()).cloned();

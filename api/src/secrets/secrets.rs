@@ -131,8 +131,8 @@ async fn finish<R: IntoResponse + Clone>(
 }
 
 impl SecretsApi {
-    /// Stores a value: together with those that others store at the same time, but where the answer is to be kept, which is
-    /// committed with this change alone.
+    /// Stores a value: together with what the same principal stores there at the same time, but where the answer is to be
+    /// kept, which is committed with this change alone.
     async fn store<R: IntoResponse + Clone>(
         &self,
         caller: &Caller,

@@ -165,7 +165,7 @@ impl Inserted {
     }
 }
 
-/// Counts as [`adjust`] does, along with rows that are inserted anyway: on PostgreSQL both are one round trip. On
+/// Counts as [`adjust`] does, along with rows that are inserted anyway: on PostgreSQL one row is the same round trip. On
 /// SQLite, where a statement changes one table and none makes a round trip, they are two.
 ///
 /// # Errors

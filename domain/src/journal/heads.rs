@@ -3,15 +3,50 @@
 
 use std::collections::HashMap;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::entity::event;
-use super::record::{advance, insert, link, set_head};
-use crate::kernel::{Error, Reads, Result, WriteTx};
+use super::record::{advance, columns, insert, link, set_head};
+use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx};
 
 /// Ledgers whose ends are remembered at most.
 const MOST_HEADS: usize = 1024;
+
+/// Moves the head of a ledger on if it stands where it is believed to.
+const MOVE_ON: &str = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
+
+fn move_on_values(ledger: Uuid, to: &Head, from: &Head) -> [Value; 5] {
+    [
+        ledger.into(),
+        to.seq.into(),
+        to.hash.clone().into(),
+        from.seq.into(),
+        from.hash.clone().into(),
+    ]
+}
+
+/// Adds rows to a ledger that has been resting, by one statement that is a transaction of its own: no other statement makes
+/// a caller wait. Only PostgreSQL knows statements that change two tables. `None`, with nothing added, where that cannot be.
+pub(super) async fn append_at_once(
+    db: &Db,
+    ledger: Uuid,
+    rows: &mut [event::Model],
+    heads: &mut Heads,
+) -> Result<Option<Head>> {
+    if db.backend() != Backend::Postgres {
+        return Ok(None);
+    }
+    let Some(from) = heads.resting(ledger) else {
+        return Ok(None);
+    };
+    let to = follow(rows, &from);
+    let with = format!("WITH moved AS ({MOVE_ON} RETURNING id)");
+    let moved = (with.as_str(), move_on_values(ledger, &to, &from).into());
+    let (sql, values) = columns(rows).insert_if(moved, "EXISTS (SELECT 1 FROM moved)")?;
+    let added = db.write_at_once(&sql, values).await?;
+    Ok((added > 0).then_some(to))
+}
 
 /// Adds rows to a ledger; its head afterwards.
 pub(super) async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Model>, heads: &mut Heads) -> Result<Head> {
@@ -28,19 +63,11 @@ pub(super) async fn append(tx: &WriteTx, ledger: Uuid, mut rows: Vec<event::Mode
     Ok(head)
 }
 
-/// Moves the head of a ledger on if it stands where it is believed to; then the row is locked until the transaction ends,
-/// as by [`advance`].
+/// Moves the head of a ledger on; then the row is locked until the transaction ends, as by [`advance`].
 async fn move_on(tx: &WriteTx, ledger: Uuid, rows: &mut [event::Model], from: &Head) -> Result<Option<Head>> {
     let to = follow(rows, from);
-    let sql = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
-    let values = [
-        ledger.into(),
-        to.seq.into(),
-        to.hash.clone().into(),
-        from.seq.into(),
-        from.hash.clone().into(),
-    ];
-    let moved = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+    let values = move_on_values(ledger, &to, from);
+    let moved = tx.conn().execute_raw(tx.sql(MOVE_ON, values)).await?;
     Ok((moved.rows_affected() == 1).then_some(to))
 }
 

@@ -9,11 +9,12 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::entity::event;
-use super::heads::{Heads, append};
+use super::heads::{Heads, append, append_at_once};
 use super::record::{Entry, row};
 use crate::access::Origin;
 use crate::kernel::config::AuditReads;
-use crate::kernel::{Db, Problem, ProblemCode, Reads, Result};
+use crate::kernel::id::EventId;
+use crate::kernel::{Db, Problem, ProblemCode, Reads, Result, WriteTx};
 
 /// Rows of one batch at most.
 const BATCH: usize = 256;
@@ -145,22 +146,48 @@ async fn write_batches(db: Db, mut queue: mpsc::Receiver<Waiting>) {
 }
 
 async fn write(db: &Db, reads: Vec<ReadEntry>, heads: &mut Heads) -> Result<()> {
-    let tx = db.begin_write().await?;
-    // Ledgers in the order of their ids: two batches, or a batch and a writer, cannot wait for each other.
-    let mut ledgers: BTreeMap<Uuid, Vec<event::Model>> = BTreeMap::new();
-    for ReadEntry { origin, entry } in reads {
-        let ledger = entry.ledger;
-        ledgers
-            .entry(ledger)
-            .or_default()
-            .push(row(tx.new_id()?, tx.now(), &origin, entry)?);
-    }
+    let mut ledgers = by_ledger(db, reads)?;
     let mut moved = Vec::with_capacity(ledgers.len());
-    for (ledger, rows) in ledgers {
-        moved.push((ledger, append(&tx, ledger, rows, heads).await?));
+    if let Some((ledger, rows)) = only_one(&mut ledgers)
+        && let Some(head) = append_at_once(db, ledger, rows, heads).await?
+    {
+        moved.push((ledger, head));
+    } else {
+        let tx = db.begin_write().await?;
+        for (ledger, mut rows) in ledgers {
+            date(&tx, &mut rows)?;
+            moved.push((ledger, append(&tx, ledger, rows, heads).await?));
+        }
+        tx.commit().await?;
     }
-    tx.commit().await?;
     heads.keep(moved);
+    Ok(())
+}
+
+/// Ledgers in the order of their ids: two batches, or a batch and a writer, cannot wait for each other.
+type Ledgers = BTreeMap<Uuid, Vec<event::Model>>;
+
+/// The rows of each ledger, of now.
+fn by_ledger(db: &Db, reads: Vec<ReadEntry>) -> Result<Ledgers> {
+    let (now, mut ledgers) = (db.now(), Ledgers::new());
+    for (n, ReadEntry { origin, entry }) in (0..).zip(reads) {
+        let rows = ledgers.entry(entry.ledger).or_default();
+        rows.push(row(EventId(db.rng().nth_uuid(now, n)?), now, &origin, entry)?);
+    }
+    Ok(ledgers)
+}
+
+fn only_one(ledgers: &mut Ledgers) -> Option<(Uuid, &mut Vec<event::Model>)> {
+    let is_one = ledgers.len() == 1;
+    let first = ledgers.iter_mut().next().map(|(ledger, rows)| (*ledger, rows));
+    first.filter(|_| is_one)
+}
+
+/// Gives rows the time of a transaction, which may have waited for others.
+fn date(tx: &WriteTx, rows: &mut [event::Model]) -> Result<()> {
+    for row in rows {
+        (row.id, row.at) = (tx.new_id()?, tx.now());
+    }
     Ok(())
 }
 

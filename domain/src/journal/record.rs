@@ -341,6 +341,11 @@ pub(super) async fn head(from: &impl Reads, ledger: Uuid) -> Result<Option<ledge
 
 /// Stores rows that have their places.
 pub(super) async fn insert(tx: &WriteTx, rows: &[event::Model]) -> Result<()> {
+    columns(rows).insert(tx, "").await
+}
+
+/// Rows that have their places, as they are stored.
+pub(super) fn columns(rows: &[event::Model]) -> Rows {
     Rows::of("journal", rows.len())
         .each("ledger_id", rows.iter().map(|row| row.ledger_id))
         .each("seq", rows.iter().map(|row| row.seq))
@@ -362,6 +367,4 @@ pub(super) async fn insert(tx: &WriteTx, rows: &[event::Model]) -> Result<()> {
         .each("request_id", rows.iter().map(|row| row.request_id.clone()))
         .each("prev_hash", rows.iter().map(|row| row.prev_hash.clone()))
         .each("hash", rows.iter().map(|row| row.hash.clone()))
-        .insert(tx, "")
-        .await
 }

@@ -68,24 +68,45 @@ impl Rows {
         Ok(())
     }
 
+    /// One statement of PostgreSQL that inserts them all if a condition holds; `with` stands before it, and binds the first
+    /// values.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a column of a kind that is not told as an array.
+    pub fn insert_if(mut self, with: (&str, Vec<Value>), condition: &str) -> Result<(String, Vec<Value>)> {
+        let (with, values) = with;
+        let (into, mut list) = (self.insert_into(), Arrays::after(values));
+        let reads = self.reads(self.len, &mut list)?;
+        let from = list.from();
+        Ok((
+            format!("{with} {into} SELECT {reads}{from} WHERE {condition}"),
+            list.values,
+        ))
+    }
+
     fn insert_into(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         format!("INSERT INTO {} ({})", self.table, names.join(", "))
     }
 
     fn arrays(&mut self, count: usize, conflict: &str) -> Result<(String, Vec<Value>)> {
-        let into = self.insert_into();
-        let mut list = Arrays::default();
+        let (into, mut list) = (self.insert_into(), Arrays::default());
+        let reads = self.reads(count, &mut list)?;
+        let from = list.from();
+        Ok((format!("{into} SELECT {reads}{from} {conflict}"), list.values))
+    }
+
+    /// What is selected for the columns of the next rows: a value if there is one row, else what a list of arrays holds.
+    fn reads(&mut self, count: usize, list: &mut Arrays) -> Result<String> {
         let mut reads = Vec::with_capacity(self.columns.len());
         for (name, column) in &mut self.columns {
             reads.push(match column {
                 Column::Same(value) => list.bind(value.clone()),
+                Column::Each(values) if count == 1 => list.bind(values.next().unwrap_or(Value::Bool(None))),
                 Column::Each(values) => list.add(name, values.by_ref().take(count).collect())?,
             });
         }
-        let (reads, arrays, names) = (reads.join(", "), list.sources.join(", "), list.names.join(", "));
-        let sql = format!("{into} SELECT {reads} FROM UNNEST({arrays}) AS r ({names}) {conflict}");
-        Ok((sql, list.values))
+        Ok(reads.join(", "))
     }
 
     fn values(&mut self, backend: Backend, count: usize, conflict: &str) -> (String, Vec<Value>) {
@@ -115,6 +136,23 @@ struct Arrays {
 }
 
 impl Arrays {
+    /// Arrays of a statement that binds other values first.
+    fn after(values: Vec<Value>) -> Self {
+        Self {
+            values,
+            ..Self::default()
+        }
+    }
+
+    /// Where they are read from.
+    fn from(&self) -> String {
+        let (arrays, names) = (self.sources.join(", "), self.names.join(", "));
+        if arrays.is_empty() {
+            return String::new();
+        }
+        format!(" FROM UNNEST({arrays}) AS r ({names})")
+    }
+
     /// Binds a value; its mark.
     fn bind(&mut self, value: Value) -> String {
         self.values.push(value);

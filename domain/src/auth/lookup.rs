@@ -22,6 +22,9 @@ const AT_ONCE: usize = 4;
 const LONG: Duration = Duration::from_millis(2);
 /// Requests that one statement answers, at most.
 const BATCH: usize = 64;
+/// How often a statement lets other tasks go first. Measured with 16 callers, in turn: four times rather than once answered
+/// up to a tenth more, twenty times less than that.
+const TURNS: usize = 4;
 /// Requests that may gather; beyond that they wait to be let in.
 const QUEUE: usize = 4096;
 
@@ -253,11 +256,13 @@ async fn serve(db: Db, queue: Arc<Mutex<mpsc::Receiver<Ask>>>) {
             return;
         }
         // Requests that have come already, and whose turn was not yet, ask now.
-        tokio::task::yield_now().await;
-        while batch.len() < BATCH
-            && let Ok(ask) = queue.try_recv()
-        {
-            batch.push(ask);
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            while batch.len() < BATCH
+                && let Ok(ask) = queue.try_recv()
+            {
+                batch.push(ask);
+            }
         }
         let mut answering = pin!(answer(&db, &mut batch));
         if timeout(LONG, &mut answering).await.is_err() {

@@ -8,44 +8,39 @@ use uuid::Uuid;
 
 use super::entity::event;
 use super::record::{advance, columns, insert, link, set_head};
-use crate::kernel::{Backend, Db, Error, Reads, Result, WriteTx};
+use crate::kernel::{Db, Error, Reads, Result, WriteTx};
 
 /// Ledgers whose ends are remembered at most.
 const MOST_HEADS: usize = 1024;
 
 /// Moves the head of a ledger on if it stands where it is believed to.
-const MOVE_ON: &str = "UPDATE ledgers SET seq = $2, hash = $3 WHERE id = $1 AND seq = $4 AND hash = $5";
+const MOVE_ON: &str = "UPDATE ledgers SET seq = $1, hash = $2 WHERE id = $3 AND seq = $4 AND hash = $5";
 
-fn move_on_values(ledger: Uuid, to: &Head, from: &Head) -> [Value; 5] {
-    [
-        ledger.into(),
+fn move_on_values(ledger: Uuid, to: &Head, from: &Head) -> Vec<Value> {
+    vec![
         to.seq.into(),
         to.hash.clone().into(),
+        ledger.into(),
         from.seq.into(),
         from.hash.clone().into(),
     ]
 }
 
-/// Adds rows to a ledger that has been resting, by one statement that is a transaction of its own: no other statement makes
-/// a caller wait. Only PostgreSQL knows statements that change two tables. `None`, with nothing added, where that cannot be.
+/// Adds rows to a ledger that has been resting, which is a transaction of its own and one round trip. `None`, with nothing
+/// added, where the ledger has not been resting.
 pub(super) async fn append_at_once(
     db: &Db,
     ledger: Uuid,
     rows: &mut [event::Model],
     heads: &mut Heads,
 ) -> Result<Option<Head>> {
-    if db.backend() != Backend::Postgres {
-        return Ok(None);
-    }
     let Some(from) = heads.resting(ledger) else {
         return Ok(None);
     };
     let to = follow(rows, &from);
-    let with = format!("WITH moved AS ({MOVE_ON} RETURNING id)");
-    let moved = (with.as_str(), move_on_values(ledger, &to, &from).into());
-    let (sql, values) = columns(rows).insert_if(moved, "EXISTS (SELECT 1 FROM moved)")?;
-    let added = db.write_at_once(&sql, values).await?;
-    Ok((added > 0).then_some(to))
+    let values = move_on_values(ledger, &to, &from);
+    let moved = columns(rows).insert_after(db, MOVE_ON, values).await?;
+    Ok(moved.then_some(to))
 }
 
 /// Adds rows to a ledger; its head afterwards.

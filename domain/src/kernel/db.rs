@@ -47,7 +47,7 @@ impl Backend {
 #[derive(Clone)]
 pub struct Db {
     read: DatabaseConnection,
-    write: DatabaseConnection,
+    pub(super) write: DatabaseConnection,
     backend: Backend,
     clock: Clock,
     queue_clock: Arc<QueueClock>,
@@ -230,16 +230,6 @@ impl Db {
             effects: Mutex::default(),
             news: self.news.clone(),
         })
-    }
-
-    /// Runs one statement that changes something and is a transaction of its own; returns how many rows it changed. It is for
-    /// the journal: what changes anything else goes through [`Db::begin_write`].
-    ///
-    /// # Errors
-    /// [`Error::Db`].
-    pub(crate) async fn write_at_once(&self, sql: &str, values: Vec<sea_orm::Value>) -> Result<u64> {
-        let done = self.write.execute_raw(self.sql(sql, values)).await?;
-        Ok(done.rows_affected())
     }
 
     /// Opens a transaction that sees the database as it is now, whatever is written meanwhile.

@@ -1,5 +1,6 @@
 //! What every area stands on: ids, time, chance, problems, pages, configuration and the database handle.
 
+mod at_once;
 pub mod billing;
 pub mod clock;
 pub mod config;

@@ -70,11 +70,7 @@ impl Rows {
 
     /// One statement of PostgreSQL that inserts them all if a condition holds; `with` stands before it, and binds the first
     /// values.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for a column of a kind that is not told as an array.
-    pub fn insert_if(mut self, with: (&str, Vec<Value>), condition: &str) -> Result<(String, Vec<Value>)> {
-        let (with, values) = with;
+    pub(super) fn insert_if(mut self, with: &str, values: Vec<Value>, condition: &str) -> Result<(String, Vec<Value>)> {
         let (into, mut list) = (self.insert_into(), Arrays::after(values));
         let reads = self.reads(self.len, &mut list)?;
         let from = list.from();
@@ -82,6 +78,17 @@ impl Rows {
             format!("{with} {into} SELECT {reads}{from} WHERE {condition}"),
             list.values,
         ))
+    }
+
+    /// The same for SQLite, whose marks have no numbers; `values` are bound before.
+    pub(super) fn select_if(mut self, mut values: Vec<Value>, condition: &str) -> (String, Vec<Value>) {
+        let (into, width, count) = (self.insert_into(), self.columns.len(), self.len);
+        values.extend(self.row_by_row(count));
+        let marks = value_marks(Backend::Sqlite, count, width);
+        (
+            format!("{into} SELECT * FROM (VALUES {marks}) WHERE {condition}"),
+            values,
+        )
     }
 
     fn insert_into(&self) -> String {
@@ -111,7 +118,13 @@ impl Rows {
 
     fn values(&mut self, backend: Backend, count: usize, conflict: &str) -> (String, Vec<Value>) {
         let (into, width) = (self.insert_into(), self.columns.len());
-        let mut values = Vec::with_capacity(count * width);
+        let marks = value_marks(backend, count, width);
+        (format!("{into} VALUES {marks} {conflict}"), self.row_by_row(count))
+    }
+
+    /// The values of the next rows.
+    fn row_by_row(&mut self, count: usize) -> Vec<Value> {
+        let mut values = Vec::with_capacity(count * self.columns.len());
         for _ in 0..count {
             for (_, column) in &mut self.columns {
                 match column {
@@ -120,10 +133,7 @@ impl Rows {
                 }
             }
         }
-        (
-            format!("{into} VALUES {} {conflict}", value_marks(backend, count, width)),
-            values,
-        )
+        values
     }
 }
 
@@ -243,6 +253,27 @@ mod tests {
         assert_eq!(values[3..], [2_i64.into(), "all".into(), Value::Bytes(None)]);
         let (sql, _) = rows().values(Backend::Postgres, 2, "");
         assert!(sql.ends_with("VALUES ($1, $2, $3), ($4, $5, $6) "), "{sql}");
+    }
+
+    #[test]
+    fn rows_may_depend_on_what_was_done_before() {
+        let before = || vec![Value::from(9_i64)];
+        let (sql, values) = rows().insert_if("WITH a AS (…)", before(), "b").unwrap();
+        assert!(
+            sql.starts_with("WITH a AS (…) INSERT INTO things (n, kind, note) SELECT r.n, $3, CASE"),
+            "{sql}"
+        );
+        assert!(sql.ends_with("FROM UNNEST($2::bigint[], $4::bytea[], $5::boolean[]) AS r (n, note, no_note) WHERE b"));
+        assert_eq!((&values[0], values.len()), (&9_i64.into(), 5));
+        let one = || Rows::of("things", 1).each("n", [1_i64]).same("kind", "all");
+        let (sql, _) = one().insert_if("WITH a AS (…)", before(), "b").unwrap();
+        assert_eq!(sql, "WITH a AS (…) INSERT INTO things (n, kind) SELECT $2, $3 WHERE b");
+        let (sql, values) = one().select_if(before(), "b");
+        assert_eq!(
+            sql,
+            "INSERT INTO things (n, kind) SELECT * FROM (VALUES (?, ?)) WHERE b"
+        );
+        assert_eq!(values, [9_i64.into(), 1_i64.into(), "all".into()]);
     }
 
     #[test]

@@ -252,10 +252,10 @@ pub async fn neighbours(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink
     let db = site.db().await?;
     let dead = Dead::make(plan, &api, fixture, &db).await?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..plan.drains {
-        alone.push(webhooks::latency(plan, site, fixture, &api, sink, RATE).await?);
+    for _ in 0..plan.neighbours {
+        alone.push(webhooks::latency(plan.neighbourhood, site, fixture, &api, sink, RATE).await?);
         dead.switch(true).await;
-        beside.push(webhooks::latency(plan, site, fixture, &api, sink, RATE).await?);
+        beside.push(webhooks::latency(plan.neighbourhood, site, fixture, &api, sink, RATE).await?);
         dead.switch(false).await;
     }
     for hook in hooks {

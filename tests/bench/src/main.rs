@@ -50,6 +50,9 @@ pub struct Plan {
     pub deliveries: u64,
     /// How long writes are timed.
     pub latency: Duration,
+    /// Rounds in which neighbours of a dead endpoint are timed, and how long each.
+    pub neighbours: u32,
+    pub neighbourhood: Duration,
     /// Deliveries that wait while claims are timed.
     pub backlog: u64,
     /// Deliveries that wait for an endpoint that is dead.
@@ -64,6 +67,8 @@ impl Plan {
         drains: 3,
         deliveries: 20_000,
         latency: Duration::from_secs(5),
+        neighbours: 7,
+        neighbourhood: Duration::from_secs(10),
         backlog: 1_000_000,
         dead: 100_000,
     };
@@ -74,6 +79,8 @@ impl Plan {
         drains: 1,
         deliveries: 1_000,
         latency: Duration::from_secs(1),
+        neighbours: 1,
+        neighbourhood: Duration::from_secs(1),
         backlog: 20_000,
         dead: 2_000,
     };
@@ -259,7 +266,7 @@ async fn deliveries(plan: &Plan, site: &Site, fixture: &Fixture, sink: &Sink, re
     for rate in [50, 200] {
         report
             .latencies
-            .push(webhooks::latency(plan, site, fixture, &api, sink, rate).await?);
+            .push(webhooks::latency(plan.latency, site, fixture, &api, sink, rate).await?);
         measure::idle(&db).await?;
     }
     fixture.forget_webhook(&api).await;

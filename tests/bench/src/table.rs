@@ -58,6 +58,7 @@ pub fn order(measure: &str) -> usize {
         "pull 100 secrets",
         "the same, unchanged (304)",
         "read one secret",
+        "the same, limit in batches",
         "write one secret",
         "write one secret, one webhook",
         "drain webhooks, 1 endpoint",

@@ -163,7 +163,7 @@ type Written = (i64, Instant, Instant);
 
 /// Writes at a steady rate, whatever becomes of the writes before, and waits for their receipts.
 pub async fn latency(
-    plan: &Plan,
+    time: Duration,
     site: &Site,
     fixture: &Fixture,
     api: &Process,
@@ -172,7 +172,7 @@ pub async fn latency(
 ) -> Outcome<Latency> {
     eprintln!("commit → receipt at {rate}/s: {}", site.name());
     let writer = client(api).bearer(&fixture.token);
-    let count = rate * u32::try_from(plan.latency.as_secs())?;
+    let count = rate * u32::try_from(time.as_secs())?;
     sink.reset();
     sink.keep_arrivals(true);
     let begun = Instant::now() + Duration::from_millis(100);

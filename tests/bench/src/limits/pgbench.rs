@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use crate::capture::{Captured, Param};
+use crate::capture::{Captured, Operation, Param};
 use crate::drive::Round;
 use crate::{Outcome, cpu};
 
@@ -48,13 +48,18 @@ impl Script {
     }
 
     fn statement(&mut self, statement: &Captured) {
+        let shown = self.shown_in(statement);
+        self.line(&shown);
+    }
+
+    fn shown_in(&mut self, statement: &Captured) -> String {
         let literal = is_literal(statement);
         let shown: Vec<String> = statement
             .params
             .iter()
             .map(|param| self.shown(param, literal))
             .collect();
-        self.line(&substituted(&statement.sql, &shown));
+        substituted(&statement.sql, &shown)
     }
 
     fn shown(&mut self, param: &Param, literal: bool) -> String {
@@ -114,15 +119,22 @@ pub struct Limit {
     url: String,
     reads: Vec<Captured>,
     changes: Vec<Captured>,
+    is_at_once: bool,
     clients: usize,
 }
 
 impl Limit {
-    pub fn new(url: &str, reads: &[Captured], changes: &[Captured], clients: usize) -> Self {
+    pub fn new(url: &str, operation: &Operation, clients: usize) -> Self {
+        let Operation {
+            reads,
+            changes,
+            is_at_once,
+        } = operation.clone();
         Self {
             url: url.to_owned(),
-            reads: reads.to_vec(),
-            changes: changes.to_vec(),
+            reads,
+            changes,
+            is_at_once,
             clients,
         }
     }
@@ -133,7 +145,10 @@ impl Limit {
             script.line(&format!("SELECT set_config('{SERIAL_OF_SESSION}', (:n)::text, false)"));
         }
         self.reads.iter().for_each(|statement| script.statement(statement));
-        if !self.changes.is_empty() {
+        if let (true, [change, insert]) = (self.is_at_once, self.changes.as_slice()) {
+            let (change, insert) = (script.shown_in(change), script.shown_in(insert));
+            script.line(&format!("WITH changed AS ({change}) {insert}"));
+        } else if !self.changes.is_empty() {
             script.line("BEGIN");
             self.changes.iter().for_each(|statement| script.statement(statement));
             script.line("COMMIT");

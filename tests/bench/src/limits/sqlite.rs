@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::kernel::{Clock, Db, Reads, Rng};
+use domain::kernel::{Clock, Db, Reads, Rng, Rows};
 use sea_orm::{ConnectionTrait, Value};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::capture::{Captured, Param};
+use crate::capture::{Captured, Operation, Param, inserted};
 use crate::drive::Round;
 use crate::{Outcome, cpu};
 
@@ -78,15 +78,26 @@ pub struct Limit {
     db: Db,
     reads: Arc<Vec<Captured>>,
     changes: Arc<Vec<Captured>>,
+    /// The columns of what is inserted at once with a change.
+    at_once: Option<Vec<&'static str>>,
     tasks: usize,
 }
 
 impl Limit {
-    pub async fn new(url: &str, reads: Vec<Captured>, changes: Vec<Captured>, tasks: usize) -> Outcome<Self> {
+    pub async fn new(url: &str, operation: &Operation, tasks: usize) -> Outcome<Self> {
+        let Operation {
+            reads,
+            changes,
+            is_at_once,
+        } = operation.clone();
+        let inserted = changes.last().and_then(|insert| inserted(&insert.sql));
+        // The names live as long as the program.
+        let columns = inserted.map(|(_, names)| names.into_iter().map(|name| &*name.leak()).collect());
         Ok(Self {
             db: Db::connect(url, Clock::system(), Rng::system()).await?,
             reads: Arc::new(reads),
             changes: Arc::new(changes),
+            at_once: columns.filter(|_| is_at_once),
             tasks,
         })
     }
@@ -113,7 +124,9 @@ impl Limit {
                 let bound = self.db.sql(&statement.sql, values(statement));
                 self.db.conn().query_all_raw(bound).await?;
             }
-            if !self.changes.is_empty() {
+            if let (Some(columns), [change, insert]) = (&self.at_once, self.changes.as_slice()) {
+                at_once(&self.db, change, columns, insert).await?;
+            } else if !self.changes.is_empty() {
                 let tx = self.db.begin_write().await?;
                 for statement in self.changes.iter() {
                     let bound = tx.sql(&statement.sql, values(statement));
@@ -124,6 +137,19 @@ impl Limit {
             done += 1;
         }
         Ok(done)
+    }
+}
+
+/// One round trip, as the product makes it.
+async fn at_once(db: &Db, change: &Captured, columns: &[&'static str], insert: &Captured) -> Outcome<()> {
+    let (all, width) = (values(insert), columns.len());
+    let mut rows = Rows::of("journal", all.len() / width);
+    for (n, column) in columns.iter().enumerate() {
+        rows = rows.each(column, all.iter().skip(n).step_by(width).cloned());
+    }
+    match rows.insert_after(db, &change.sql, values(change)).await? {
+        true => Ok(()),
+        false => Err("a ledger that is not there".into()),
     }
 }
 

@@ -147,10 +147,10 @@ async fn at_once(db: &Db, change: &Captured, columns: &[&'static str], insert: &
     for (n, column) in columns.iter().enumerate() {
         rows = rows.each(column, all.iter().skip(n).step_by(width).cloned());
     }
-    match rows.insert_after(db, &change.sql, values(change)).await? {
-        true => Ok(()),
-        false => Err("a ledger that is not there".into()),
+    if !rows.insert_after(db, &change.sql, values(change)).await? {
+        return Err("a ledger that is not there".into());
     }
+    Ok(())
 }
 
 fn values(statement: &Captured) -> Vec<Value> {

@@ -145,6 +145,13 @@ pub fn decide_any_key(
     judge(actor, permission, &live, Pattern::could_match_inside)
 }
 
+/// Whether two keys of one environment may be decided about differently. If not, what is decided about one holds for all.
+pub fn tells_keys_apart(actor: &Actor, facts: &Facts) -> bool {
+    let rules = facts.rules.iter().map(|rule| &rule.pattern);
+    let mut patterns = actor.ceiling.patterns.iter().chain(rules);
+    patterns.any(Pattern::tells_keys_apart)
+}
+
 /// What an operation on the resource asks. A permission on keys is asked of an environment for at least some key; any
 /// other question is about the very resource.
 pub fn decide_for(

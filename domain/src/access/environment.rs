@@ -1,10 +1,13 @@
 //! Environments behind their gate: the loader is the check, as in [`super::grant`].
 
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+
+use sha2::{Digest as _, Sha256};
 
 use super::caller::Caller;
 use super::class::EnvClass;
-use super::decide::{decide, decide_any_key, decide_for};
+use super::decide::{decide, decide_any_key, decide_for, tells_keys_apart};
 use super::facts::{Effect, EnvRef, Principal, ProjectRef, Resource};
 use super::grant::{Permitted, held, loaded};
 use super::held::Held;
@@ -115,19 +118,44 @@ impl<A: Permitted> EnvAccess<A> {
         .allow
     }
 
+    /// Says of any of its keys whether the proof extends to it: [`EnvAccess::allows_key`], decided once for all where nothing
+    /// that decides tells keys apart.
+    pub fn allowed_keys(&self) -> impl Fn(&str) -> bool {
+        let alike = !tells_keys_apart(&self.held.actor, &self.held.facts);
+        let all = alike.then(|| self.allows_key("ANY"));
+        move |key| all.unwrap_or_else(|| self.allows_key(key))
+    }
+
     /// Changes whenever what the caller may see of the environment may have changed: part of its `ETag`.
     pub fn scope_digest(&self) -> [u8; 32] {
-        use sha2::{Digest, Sha256};
-        // The debug form names every field. Facts that have expired are no part of what the caller may see.
         let Held {
             actor,
             facts,
             now,
             lacks_second_factor: _,
         } = &self.held;
+        // Facts that have expired are no part of what the caller may see.
         let memberships: Vec<_> = facts.memberships.iter().filter(|held| held.is_live(*now)).collect();
         let rules: Vec<_> = facts.rules.iter().filter(|rule| rule.is_live(*now)).collect();
-        Sha256::digest(format!("{actor:?}{memberships:?}{rules:?}{:?}", self.env.class)).into()
+        // What is derived takes every field.
+        let mut digest = Digest::default();
+        (actor, memberships, rules, self.env.class).hash(&mut digest);
+        digest.0.finalize().into()
+    }
+}
+
+/// SHA-256 of whatever can be hashed.
+#[derive(Default)]
+struct Digest(Sha256);
+
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks for it.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 

@@ -32,7 +32,7 @@ impl From<Principal> for Subject {
 }
 
 /// What a credential narrows its principal to. The default narrows nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ceiling {
     /// Nothing beyond these; `None` = all that the principal may.
     pub grants: Option<GrantSet>,
@@ -54,7 +54,7 @@ impl Ceiling {
 }
 
 /// A principal behind a live credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
     pub principal: Principal,
     pub ceiling: Ceiling,
@@ -71,7 +71,7 @@ impl Actor {
 }
 
 /// A role held at an organisation or at one project.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
     pub org: OrgId,
     /// `None` = in the whole organisation.
@@ -132,7 +132,7 @@ impl Effect {
 }
 
 /// Grants added to or taken from a subject wherever a pattern matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AclRule {
     pub id: AclRuleId,
     pub org: OrgId,

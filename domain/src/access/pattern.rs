@@ -216,6 +216,11 @@ impl Pattern {
         key: Name::Any,
     };
 
+    /// Whether it may match one key of an environment and not another.
+    pub fn tells_keys_apart(&self) -> bool {
+        self.key != Name::Any
+    }
+
     /// Everything in one project.
     pub const fn in_project(project: ProjectId) -> Self {
         Self {

@@ -127,7 +127,8 @@ async fn rows<A: Permitted>(
         None => rows_now(from, access, selection, texts).await?,
         Some(revision) => (revision, rows_of(from, access, selection, revision).await?),
     };
-    rows.retain(|row| access.allows_key(&row.key));
+    let is_allowed = access.allowed_keys();
+    rows.retain(|row| is_allowed(&row.key));
     Ok((revision, rows))
 }
 
@@ -284,7 +285,8 @@ fn chosen(
     selection: &Selection,
 ) -> Listing<Arc<Opened>> {
     let prefix = selection.prefix.as_deref().unwrap_or_default();
-    let wanted = |opened: &&Arc<Opened>| opened.key.starts_with(prefix) && access.allows_key(&opened.key);
+    let is_allowed = access.allowed_keys();
+    let wanted = |opened: &&Arc<Opened>| opened.key.starts_with(prefix) && is_allowed(&opened.key);
     Listing {
         revision,
         page: paged(all.iter().filter(wanted).cloned().collect(), selection),

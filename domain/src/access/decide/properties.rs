@@ -12,7 +12,7 @@ use super::super::permission::{Grant, GrantSet, Permission, Reach};
 use super::super::role::{BuiltinRole, RoleLevel};
 use super::explain::{Outcome, Source, could_count, explain};
 use super::world::*;
-use super::{Matched, Reason, decide, decide_any_key, decide_for, visible};
+use super::{Matched, Reason, decide, decide_any_key, decide_for, tells_keys_apart, visible};
 use crate::kernel::Timestamp;
 use crate::kernel::id::{AclRuleId, OrgId, RoleId};
 
@@ -166,6 +166,14 @@ proptest! {
             visible(&actor, &resource, facts, NOW),
         );
         prop_assert_eq!(answers(&facts), answers(&shuffled));
+    }
+
+    #[test]
+    fn keys_are_alike_where_nothing_tells_them_apart(
+        actor in a_token(), permission in a_permission(), class in select(&EnvClass::ALL[..]), facts in some_facts(),
+    ) {
+        let about = |key| allows(&actor, permission, &env(ACME, "web", class).with_key(key), &facts);
+        prop_assert!(tells_keys_apart(&actor, &facts) || (about("A1") == about("B") && about("B") == about("ANY")));
     }
 
     #[test]

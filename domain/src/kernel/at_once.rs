@@ -35,7 +35,7 @@ impl Rows {
 }
 
 /// Runs statements that make a transaction; returns the row that they give. A connection on which one of them failed may be
-/// left within the transaction, so it is closed, which ends that.
+/// left within the transaction, so it is closed, which ends that. Not to be given up half way: it would be left so too.
 async fn run(db: &Db, sql: String, values: Vec<Value>) -> Result<SqliteRow, DbErr> {
     let mut connection = db.write.get_sqlite_connection_pool().acquire().await.map_err(failed)?;
     let values = SqlxValues(sea_orm::Values(values));

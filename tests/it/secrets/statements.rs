@@ -162,6 +162,27 @@ fn reading_an_environment_again_takes_one_statement_however_much_is_in_it() {
 }
 
 #[test]
+fn reads_to_which_nothing_comes_in_between_are_recorded_by_one_statement() {
+    run(async {
+        let mut stage = Stage::new().await;
+        let path = stage.project("read").await.env("production").secret("A");
+        let owner = stage.owner.clone();
+        let put = |value: &'static str| owner.put(&path, json!({ "value": value }));
+        put("v").await.ok();
+        // As many as it takes to know that nothing else is added.
+        for _ in 0..3 {
+            owner.get(&path).await.ok();
+        }
+        let sent = stage.sent(async { owner.get(&path).await.expect(200) }).await;
+        assert_eq!((sent.alone.len(), sent.transactions.len()), (OF_A_READ + 1, 0));
+        assert!(sent.alone.iter().any(is_journals));
+        put("w").await.ok();
+        let sent = stage.sent(async { owner.get(&path).await.expect(200) }).await;
+        assert_eq!(sent.transactions.len(), 1, "the end of the ledger is not where it was");
+    });
+}
+
+#[test]
 fn a_change_of_a_thousand_keys_takes_as_many_statements_as_one_of_ten() {
     run(async {
         let mut stage = Stage::new().await;

@@ -116,6 +116,23 @@ on_both! {
         dana.with("If-None-Match", &tag).get(&env.secrets()).await.expect(200).ok();
     }
 
+    async fn a_key_that_is_denied_is_gone_from_what_was_read_before(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("development");
+        fill(&acme.owner, &env, &["A", "B"]).await;
+        let dana = acme.developer("dana").await;
+        let before = dana.get(&env.secrets()).await.expect(200);
+        let tag = before.header("etag").unwrap_or_default().to_owned();
+        assert_eq!(keys(&before), ["A", "B"]);
+        let subject = json!({ "type": "user", "id": dana.id.to_string() });
+        let rule = json!({ "subject": subject, "effect": "deny", "pattern": "web/development/B", "permissions": ["secrets:read"] });
+        acme.owner.post(&acme.path("/acl"), rule).await.ok();
+        let after = dana.with("If-None-Match", &tag).get(&env.secrets()).await.expect(200);
+        assert_eq!(keys(&after), ["A"]);
+        assert_ne!(after.header("etag"), Some(&*tag));
+        assert_eq!(keys(&acme.owner.get(&env.secrets()).await.expect(200)), ["A", "B"], "others see it as before");
+    }
+
     async fn an_unchanged_read_is_no_read_of_values(t: TestApp) {
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("production");

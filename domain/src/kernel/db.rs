@@ -1,4 +1,5 @@
-//! The database handle. Reading functions take [`Reads`]; every change goes through one [`WriteTx`].
+//! The database handle. Reading functions take [`Reads`]; every change goes through one [`WriteTx`], but for reads that the
+//! journal records in one round trip (`at_once.rs`).
 
 use std::collections::BTreeSet;
 use std::ops::Deref;

@@ -30,6 +30,7 @@ mod m20261230_000001_queue_statistics;
 mod m20270105_000001_jobs_of_webhooks;
 mod m20270110_000001_job_leases;
 mod m20270120_000001_journal_compression;
+mod m20270125_000001_versions_of_revisions;
 
 pub struct Migrator;
 
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20270105_000001_jobs_of_webhooks::Migration),
             Box::new(m20270110_000001_job_leases::Migration),
             Box::new(m20270120_000001_journal_compression::Migration),
+            Box::new(m20270125_000001_versions_of_revisions::Migration),
         ]
     }
 }

@@ -28,7 +28,7 @@ pub const TABLES: &[&str] = &[
     "data_keys",
     "secrets",
     "secret_versions",
-    "environment_changes",
+    "secret_keys",
     "environment_revisions",
     "revision_pins",
     "template_keys",

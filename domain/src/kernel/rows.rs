@@ -49,6 +49,16 @@ impl Rows {
         self
     }
 
+    /// A column whose values are mostly the same in all rows, and cost as little as one then.
+    #[must_use]
+    pub fn alike<V: Into<Value>>(self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        match values.split_first() {
+            Some((first, others)) if others.iter().all(|value| value == first) => self.same(name, first.clone()),
+            _ => self.each(name, values),
+        }
+    }
+
     /// Inserts them in their order, with as few statements as the database takes; `conflict` says what becomes of rows that
     /// are there already, or nothing.
     ///
@@ -243,6 +253,20 @@ mod tests {
         let nones = vec![false.into(), true.into(), false.into()];
         assert_eq!(values[3], Value::Array(ArrayType::Bool, Some(Box::new(nones))));
         assert_eq!(values.len(), 4);
+    }
+
+    #[test]
+    fn values_that_are_alike_are_told_once() {
+        let kinds = |values: [&str; 3]| Rows::of("things", 3).each("n", [1_i64, 2, 3]).alike("kind", values);
+        let (sql, values) = kinds(["a", "a", "a"]).arrays(3, "").unwrap();
+        assert_eq!(
+            sql,
+            "INSERT INTO things (n, kind) SELECT r.n, $2 FROM UNNEST($1::bigint[]) AS r (n) "
+        );
+        assert_eq!(values[1], "a".into());
+        let (sql, _) = kinds(["a", "a", "b"]).arrays(3, "").unwrap();
+        assert!(sql.contains("SELECT r.n, r.kind FROM"), "{sql}");
+        assert_eq!(kinds(["a", "b", "a"]).row_by_row(3)[3], "b".into());
     }
 
     #[test]

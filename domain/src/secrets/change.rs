@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::change_set::{self, Line};
 use super::editor::Outcome;
 use super::place::EnvPlace;
 use crate::access::{ActorKind, Caller};
@@ -33,6 +34,8 @@ pub(super) struct Change<'a> {
 /// The rows of one secret's change.
 pub(super) struct Step {
     pub(super) outcome: Outcome,
+    /// The key that it had, when it gets another one.
+    pub(super) was: Option<String>,
     pub(super) created_at: Timestamp,
     /// `None` when it keeps its version.
     pub(super) version: Option<SealedVersion>,
@@ -53,6 +56,25 @@ impl Step {
             Outcome::Created | Outcome::Restored => 1,
             Outcome::Deleted => -1,
             Outcome::Updated | Outcome::Renamed | Outcome::Unchanged => 0,
+        }
+    }
+
+    /// Whether the secret has a key from now on that it had not before, or none any more.
+    const fn moves(&self) -> bool {
+        !matches!(self.outcome, Outcome::Updated | Outcome::Unchanged)
+    }
+
+    /// The key that it has afterwards.
+    fn key(&self) -> Option<String> {
+        (self.outcome != Outcome::Deleted).then(|| self.changed.key.clone())
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            key: self.changed.key.clone(),
+            outcome: self.outcome,
+            version: self.changed.version,
+            was: self.was.clone(),
         }
     }
 }
@@ -110,7 +132,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// The rows of the secrets, of their new versions, and of the change sets.
+/// The rows of the secrets, of their new versions, and of the keys that they have from now on.
 async fn write_secrets(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>]) -> Result<()> {
     let steps: Vec<(i64, Author, &Step)> = changes
         .iter()
@@ -137,35 +159,40 @@ async fn write_secrets(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>]) -
         .each("deleted_at", steps.iter().map(|(_, _, step)| deleted(step)))
         .insert(tx, again)
         .await?;
-    let stored: Vec<(Author, &KeyChange, &SealedVersion)> = steps
+    let stored: Vec<(i64, Author, &KeyChange, &SealedVersion)> = steps
         .iter()
-        .filter_map(|(_, author, step)| Some((*author, &step.changed, step.version.as_ref()?)))
+        .filter_map(|(revision, author, step)| Some((*revision, *author, &step.changed, step.version.as_ref()?)))
         .collect();
     Rows::of("secret_versions", stored.len())
-        .each("secret_id", stored.iter().map(|(_, changed, _)| changed.secret_id))
-        .each("version", stored.iter().map(|(_, changed, _)| changed.version))
-        .each("sealed_value", stored.iter().map(|(_, _, sealed)| sealed.value.clone()))
+        .each("secret_id", stored.iter().map(|(_, _, changed, _)| changed.secret_id))
+        .each("version", stored.iter().map(|(_, _, changed, _)| changed.version))
+        .each(
+            "sealed_value",
+            stored.iter().map(|(_, _, _, sealed)| sealed.value.clone()),
+        )
         .each(
             "sealed_comment",
-            stored.iter().map(|(_, _, sealed)| sealed.comment.clone()),
+            stored.iter().map(|(_, _, _, sealed)| sealed.comment.clone()),
         )
         .each(
             "fingerprint",
-            stored.iter().map(|(_, _, sealed)| sealed.fingerprint.clone()),
+            stored.iter().map(|(_, _, _, sealed)| sealed.fingerprint.clone()),
         )
-        .each("created_by_type", stored.iter().map(|(author, _, _)| author.kind))
-        .each("created_by_id", stored.iter().map(|(author, _, _)| author.id))
+        .alike("created_by_type", stored.iter().map(|(_, author, _, _)| author.kind))
+        .alike("created_by_id", stored.iter().map(|(_, author, _, _)| author.id))
         .same("created_at", tx.now())
+        .alike("revision", stored.iter().map(|(revision, _, _, _)| *revision))
         .insert(tx, "")
         .await?;
-    Rows::of("environment_changes", steps.len())
-        .same("environment_id", place.env)
-        .each("revision", steps.iter().map(|(revision, _, _)| *revision))
-        .each("secret_id", steps.iter().map(|(_, _, step)| step.changed.secret_id))
-        .each("action", steps.iter().map(|(_, _, step)| step.outcome.as_str()))
-        .each("key", steps.iter().map(|(_, _, step)| step.changed.key.clone()))
-        .each("version", steps.iter().map(|(_, _, step)| step.changed.version))
-        .same("created_at", tx.now())
+    let moved: Vec<(i64, &Step)> = steps
+        .iter()
+        .filter(|(_, _, step)| step.moves())
+        .map(|(revision, _, step)| (*revision, *step))
+        .collect();
+    Rows::of("secret_keys", moved.len())
+        .each("secret_id", moved.iter().map(|(_, step)| step.changed.secret_id))
+        .alike("revision", moved.iter().map(|(revision, _)| *revision))
+        .each("key", moved.iter().map(|(_, step)| step.key()))
         .insert(tx, "")
         .await
 }
@@ -176,6 +203,7 @@ async fn write_revisions(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>])
     for change in changes {
         let author = Author::of(change.caller)?;
         let count = i64::try_from(change.steps.len()).unwrap_or(i64::MAX);
+        let lines: Vec<Line> = change.steps.iter().map(Step::line).collect();
         values.push(vec![
             place.env.into(),
             change.revision.into(),
@@ -185,6 +213,7 @@ async fn write_revisions(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>])
             author.id.into(),
             change.caller.origin.actor_label.clone().into(),
             tx.now().into(),
+            change_set::text(&lines)?.into(),
         ]);
     }
     let rows = limits::counter::Inserted {
@@ -198,6 +227,7 @@ async fn write_revisions(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>])
             "author_id",
             "author_label",
             "created_at",
+            "change_set",
         ],
         rows: values,
     };

@@ -2,6 +2,7 @@
 //! new, write all rows, tell the journal. The number of statements does not grow with the number of secrets.
 
 use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::change::{self, Change, SealedVersion, Step};
@@ -29,7 +30,8 @@ pub struct NewValue {
 }
 
 /// What a change does to one secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Created,
     Updated,
@@ -41,7 +43,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] = [
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 6] = [
         Self::Created,
         Self::Updated,
         Self::Renamed,
@@ -49,11 +52,6 @@ impl Outcome {
         Self::Deleted,
         Self::Unchanged,
     ];
-
-    /// Reads what a change set holds.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
-    }
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -210,8 +208,8 @@ impl<'a> Editor<'a> {
                 gate.frees(current);
             }
         }
-        let (sealed, digest) = self.sealed(id, number, &new.value, &comment)?;
-        self.push(outcome, id, key, number, created_at, Some(sealed), Some(digest));
+        let sealed = self.sealed(id, number, &new.value, &comment)?;
+        self.push(outcome, current, id, key, number, created_at, Some(sealed));
         Ok(self.stepped(outcome, id, key, number, shown.unwrap_or(comment), created_at))
     }
 
@@ -242,7 +240,7 @@ impl<'a> Editor<'a> {
 
     fn keep_version(&mut self, outcome: Outcome, current: &Current, key: &str) -> Stepped {
         let (id, number, created_at) = (current.id, current.version, current.created_at);
-        self.push(outcome, id, key, number, created_at, None, None);
+        self.push(outcome, Some(current), id, key, number, created_at, None);
         self.stepped(outcome, id, key, number, Secret::new(String::new()), created_at)
     }
 
@@ -273,14 +271,16 @@ impl<'a> Editor<'a> {
     fn push(
         &mut self,
         outcome: Outcome,
+        current: Option<&Current>,
         id: SecretId,
         key: &str,
         number: i64,
         created_at: Timestamp,
-        version: Option<SealedVersion>,
-        digest: Option<String>,
+        sealed: Option<(SealedVersion, String)>,
     ) {
+        let (version, digest) = sealed.unzip();
         let deleted = outcome == Outcome::Deleted;
+        let renamed = current.filter(|_| outcome == Outcome::Renamed);
         let changed = KeyChange {
             key: key.to_owned(),
             version: number,
@@ -290,6 +290,7 @@ impl<'a> Editor<'a> {
         };
         self.steps.push(Step {
             outcome,
+            was: renamed.map(|current| current.key.clone()),
             created_at,
             version,
             changed,

@@ -3,6 +3,7 @@
 
 pub mod bulk;
 mod change;
+mod change_set;
 mod current;
 mod editor;
 pub mod entity;

@@ -1,4 +1,5 @@
-//! Environments as they were. The state at revision N is, for each secret, its last change at or before N.
+//! Environments as they were. At revision N a secret has the key that it got last at or before N, unless that was none, and the
+//! newest of the versions that were stored until then.
 
 use sea_orm::FromQueryResult;
 
@@ -99,15 +100,14 @@ pub(super) struct PastSecret {
 
 /// The secrets of an environment at a revision, sorted by key.
 pub(super) async fn secrets(from: &impl Reads, env: EnvId, revision: i64) -> Result<Vec<PastSecret>> {
-    let sql = "SELECT c.secret_id AS id, c.key, c.version, s.created_at, v.created_at AS updated_at, v.fingerprint,
-            v.sealed_value, v.sealed_comment
-        FROM (SELECT secret_id, MAX(revision) AS revision FROM environment_changes
-              WHERE environment_id = $1 AND revision <= $2 GROUP BY secret_id) last
-        JOIN environment_changes c
-          ON c.environment_id = $1 AND c.secret_id = last.secret_id AND c.revision = last.revision
-        JOIN secrets s ON s.id = c.secret_id
-        JOIN secret_versions v ON v.secret_id = c.secret_id AND v.version = c.version
-        WHERE c.action <> 'deleted'";
+    let sql = "SELECT s.id, k.key, v.version, s.created_at, v.created_at AS updated_at, v.fingerprint, v.sealed_value,
+            v.sealed_comment
+        FROM secrets s
+        JOIN secret_keys k ON k.secret_id = s.id AND k.revision = (SELECT x.revision FROM secret_keys x
+            WHERE x.secret_id = s.id AND x.revision <= $2 ORDER BY x.revision DESC LIMIT 1)
+        JOIN secret_versions v ON v.secret_id = s.id AND v.version = (SELECT x.version FROM secret_versions x
+            WHERE x.secret_id = s.id AND x.revision <= $2 ORDER BY x.version DESC LIMIT 1)
+        WHERE s.environment_id = $1 AND k.key IS NOT NULL";
     let mut rows = PastSecret::find_by_statement(from.sql(sql, [env.into(), revision.into()]))
         .all(from.conn())
         .await?;

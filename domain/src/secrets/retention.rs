@@ -23,10 +23,11 @@ const STEP: usize = 1_000;
 const OLD: &str = "FROM secret_versions v JOIN secrets s ON s.id = v.secret_id
     WHERE s.org_id = $1 AND v.version <= s.version - $2 AND v.destroyed_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM revision_pins p
-        JOIN environment_changes c ON c.environment_id = p.environment_id AND c.secret_id = v.secret_id
-            AND c.revision = (SELECT MAX(d.revision) FROM environment_changes d WHERE d.environment_id = p.environment_id
-                AND d.secret_id = v.secret_id AND d.revision <= p.revision)
-        WHERE p.environment_id = s.environment_id AND c.version = v.version AND c.action <> 'deleted')";
+        JOIN secret_keys k ON k.secret_id = v.secret_id AND k.revision = (SELECT x.revision FROM secret_keys x
+            WHERE x.secret_id = v.secret_id AND x.revision <= p.revision ORDER BY x.revision DESC LIMIT 1)
+        WHERE p.environment_id = s.environment_id AND k.key IS NOT NULL AND v.version = (
+            SELECT x.version FROM secret_versions x
+            WHERE x.secret_id = v.secret_id AND x.revision <= p.revision ORDER BY x.version DESC LIMIT 1))";
 
 #[derive(FromQueryResult)]
 struct Place {

@@ -63,6 +63,7 @@ fn info(row: version::Model) -> VersionInfo {
         created_by_type,
         created_by_id,
         created_at,
+        revision: _,
         destroyed_at,
     } = row;
     VersionInfo {

@@ -1,22 +1,21 @@
 //! What whoever watches an environment is told: its revisions and the keys that they changed, never a value.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use sea_orm::{FromQueryResult, Value};
 
+use super::change_set::{self, Line, MAX_KEYS};
 use super::editor::Outcome;
 use crate::access::grant::SecretsList;
 use crate::access::{self, Caller, EnvAccess};
 use crate::auth::authenticate;
 use crate::kernel::id::EnvId;
 use crate::kernel::lists::{id_param, is_one_of};
-use crate::kernel::{Db, Error, Problem, Reads, Result, Timestamp};
+use crate::kernel::{Db, Problem, Reads, Result, Timestamp};
 
-/// Revisions that are told one by one; who is farther behind reads the whole environment.
+/// Revisions that are told one by one, with as many keys as one may change; who is farther behind reads the whole environment.
 const MAX_REVISIONS: i64 = 1_000;
-/// Keys of all of them together.
-const MAX_KEYS: usize = 10_000;
 /// Longest stream, seconds. It is not endless, so that watchers spread anew over the processes that there are.
 const MAX_WAIT: u64 = 3_600;
 
@@ -102,11 +101,7 @@ struct Row {
     revision: i64,
     action: String,
     created_at: Timestamp,
-    outcome: String,
-    key: String,
-    version: i64,
-    /// Of a renamed secret the key that it had before.
-    old_key: Option<String>,
+    change_set: Option<String>,
 }
 
 async fn since(from: &impl Reads, access: &EnvAccess<SecretsList>, after: i64, until: i64) -> Result<News> {
@@ -117,50 +112,52 @@ async fn since(from: &impl Reads, access: &EnvAccess<SecretsList>, after: i64, u
     if !(0..=MAX_REVISIONS).contains(&until.saturating_sub(after)) {
         return Ok(News::Reset);
     }
-    let sql = "SELECT r.revision, r.action, r.created_at, c.action AS outcome, c.key, c.version,
-            CASE WHEN c.action = 'renamed' THEN (
-                SELECT p.key FROM environment_changes p
-                WHERE p.environment_id = c.environment_id AND p.secret_id = c.secret_id AND p.revision < c.revision
-                ORDER BY p.revision DESC LIMIT 1) END AS old_key
-        FROM environment_revisions r
-        JOIN environment_changes c ON c.environment_id = r.environment_id AND c.revision = r.revision
-        WHERE r.environment_id = $1 AND r.revision > $2 AND r.revision <= $3
-        ORDER BY r.revision LIMIT $4";
-    let limit = i64::try_from(MAX_KEYS + 1).unwrap_or(i64::MAX);
-    let values: [Value; 4] = [access.env.id.into(), after.into(), until.into(), limit.into()];
+    let sql = "SELECT revision, action, created_at, change_set FROM environment_revisions
+        WHERE environment_id = $1 AND revision > $2 AND revision <= $3
+          AND (SELECT SUM(changes) FROM environment_revisions
+               WHERE environment_id = $1 AND revision > $2 AND revision <= $3) <= $4
+        ORDER BY revision";
+    let most = i64::try_from(MAX_KEYS).unwrap_or(i64::MAX);
+    let values: [Value; 4] = [access.env.id.into(), after.into(), until.into(), most.into()];
     let rows = Row::find_by_statement(from.sql(sql, values)).all(from.conn()).await?;
-    if rows.len() > MAX_KEYS {
+    if rows.is_empty() {
         return Ok(News::Reset);
     }
-    let mut revisions: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
+    let mut changes = Vec::with_capacity(rows.len());
     for row in rows {
-        revisions.entry(row.revision).or_default().push(row);
-    }
-    let mut changes = Vec::with_capacity(revisions.len());
-    for rows in revisions.into_values() {
-        changes.extend(change(rows, |key| access.allows_key(key))?);
+        let Some(text) = &row.change_set else {
+            return Ok(News::Reset);
+        };
+        let keys = keys(change_set::parse(text)?, |key| access.allows_key(key));
+        if !keys.is_empty() {
+            changes.push(Change {
+                revision: row.revision,
+                action: row.action,
+                at: row.created_at,
+                keys,
+            });
+        }
     }
     Ok(News::Changes(changes))
 }
 
-/// One revision's rows as a change; `None` when the caller may know of none of its keys.
-fn change(rows: Vec<Row>, allows: impl Fn(&str) -> bool) -> Result<Option<Change>> {
-    let Some(first) = rows.first() else { return Ok(None) };
-    let (revision, action, at) = (first.revision, first.action.clone(), first.created_at);
-    let mut keys = Vec::with_capacity(rows.len());
+/// What a change set tells of the keys that the caller may know of, sorted by key.
+fn keys(lines: Vec<Line>, allows: impl Fn(&str) -> bool) -> Vec<WatchedKey> {
+    let mut keys = Vec::with_capacity(lines.len());
     let mut given_up = Vec::new();
     let mut live = BTreeSet::new();
-    for row in rows {
-        let outcome = Outcome::parse(&row.outcome).ok_or_else(|| Error::internal("a change is stored wrongly"))?;
+    for Line {
+        key,
+        outcome,
+        version,
+        was,
+    } in lines
+    {
         if outcome != Outcome::Deleted {
-            live.insert(row.key.clone());
+            live.insert(key.clone());
         }
-        given_up.extend(row.old_key.map(|key| (key, row.version)));
-        keys.push(WatchedKey {
-            key: row.key,
-            outcome,
-            version: row.version,
-        });
+        given_up.extend(was.map(|key| (key, version)));
+        keys.push(WatchedKey { key, outcome, version });
     }
     // A key that one secret gave up may be another's now.
     let gone = given_up.into_iter().filter(|(key, _)| !live.contains(key));
@@ -171,13 +168,7 @@ fn change(rows: Vec<Row>, allows: impl Fn(&str) -> bool) -> Result<Option<Change
     }));
     keys.retain(|changed| allows(&changed.key));
     keys.sort_by(|left, right| left.key.cmp(&right.key));
-    let is_told = !keys.is_empty();
-    Ok(is_told.then_some(Change {
-        revision,
-        action,
-        at,
-        keys,
-    }))
+    keys
 }
 
 #[derive(FromQueryResult)]
@@ -201,56 +192,43 @@ pub(super) async fn newest(from: &impl Reads, envs: &[EnvId]) -> Result<HashMap<
 mod tests {
     use super::*;
 
-    fn row(outcome: Outcome, key: &str, old_key: Option<&str>) -> Row {
-        Row {
-            revision: 7,
-            action: "environment.rolled_back".to_owned(),
-            created_at: Timestamp(1),
-            outcome: outcome.as_str().to_owned(),
+    fn line(outcome: Outcome, key: &str, was: Option<&str>) -> Line {
+        Line {
             key: key.to_owned(),
+            outcome,
             version: 3,
-            old_key: old_key.map(str::to_owned),
+            was: was.map(str::to_owned),
         }
     }
 
     /// Keys with what is told of them, by who may know of keys that begin with a letter.
-    fn told(rows: Vec<Row>, letter: &str) -> Vec<(String, Outcome)> {
-        let change = change(rows, |key| key.starts_with(letter)).unwrap();
-        let keys = change.into_iter().flat_map(|change| change.keys);
-        keys.map(|changed| (changed.key, changed.outcome)).collect()
+    fn told(lines: Vec<Line>, letter: &str) -> Vec<(String, Outcome)> {
+        let keys = keys(lines, |key| key.starts_with(letter));
+        keys.into_iter().map(|changed| (changed.key, changed.outcome)).collect()
     }
 
     #[test]
     fn a_renamed_secret_is_told_of_under_both_keys_to_whom_they_are() {
-        let renamed = || vec![row(Outcome::Renamed, "B", Some("A"))];
+        let renamed = || vec![line(Outcome::Renamed, "B", Some("A"))];
         let (old, new) = (("A".to_owned(), Outcome::Deleted), ("B".to_owned(), Outcome::Renamed));
         assert_eq!(told(renamed(), ""), [old.clone(), new.clone()]);
         assert_eq!(told(renamed(), "A"), [old]);
         assert_eq!(told(renamed(), "B"), [new]);
-        assert_eq!(change(renamed(), |_| false).unwrap(), None);
+        assert_eq!(keys(renamed(), |_| false), []);
     }
 
     #[test]
     fn a_key_that_goes_from_one_secret_to_another_is_not_gone() {
         let traded = vec![
-            row(Outcome::Renamed, "B", Some("A")),
-            row(Outcome::Renamed, "A", Some("B")),
-            row(Outcome::Deleted, "C", None),
+            line(Outcome::Renamed, "B", Some("A")),
+            line(Outcome::Renamed, "A", Some("B")),
+            line(Outcome::Deleted, "C", None),
         ];
         let renamed = |key: &str| (key.to_owned(), Outcome::Renamed);
         assert_eq!(
             told(traded, ""),
             [renamed("A"), renamed("B"), ("C".to_owned(), Outcome::Deleted)]
         );
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_not_told() {
-        let odd = Row {
-            outcome: "melted".to_owned(),
-            ..row(Outcome::Updated, "A", None)
-        };
-        assert!(change(vec![odd], |_| true).is_err());
     }
 
     #[test]

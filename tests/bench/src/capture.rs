@@ -50,7 +50,6 @@ const UNIQUE: &[(&str, &str, Param)] = &[
     ("journal", "seq", Param::Serial),
     ("secret_versions", "version", Param::Serial),
     ("environment_revisions", "revision", Param::Serial),
-    ("environment_changes", "revision", Param::Serial),
     ("jobs", "id", Param::SerialUuid),
     ("jobs", "idempotency_key", Param::SerialText),
 ];

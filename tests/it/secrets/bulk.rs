@@ -62,7 +62,7 @@ on_both! {
         let body = json!({ "secrets": { "A": "a" }, "mode": "replace", "dry_run": true });
         let tried = acme.owner.post(&path(&env, "bulk"), body).await.expect(200).json();
         assert_eq!((results(&tried), &tried["revision"]), (vec![line("A", "created", 1)], &json!(0)));
-        for table in ["secrets", "secret_versions", "environment_changes", "environment_revisions"] {
+        for table in ["secrets", "secret_versions", "secret_keys", "environment_revisions"] {
             assert_eq!(t.number(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
         }
         assert_eq!(t.number("SELECT MAX(revision) FROM environments").await, 0);

@@ -64,7 +64,7 @@ on_both! {
         }
         assert_eq!(t.number("SELECT COUNT(*) FROM journal").await, rows, "no journal row");
         assert_eq!(t.number("SELECT COUNT(*) FROM secret_versions").await, 1);
-        assert_eq!(t.number("SELECT COUNT(*) FROM environment_changes").await, 1);
+        assert_eq!(t.number("SELECT COUNT(*) FROM environment_revisions").await, 1);
     }
 
     async fn another_value_or_another_comment_is_a_new_version(t: TestApp) {

@@ -35,7 +35,7 @@ async fn written(t: &TestApp) -> [i64; 3] {
     [
         t.number("SELECT MAX(revision) FROM environments").await,
         t.number("SELECT COUNT(*) FROM secret_versions").await,
-        t.number("SELECT COUNT(*) FROM environment_changes").await,
+        t.number("SELECT COUNT(*) FROM environment_revisions").await,
     ]
 }
 

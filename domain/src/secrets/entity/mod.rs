@@ -1,6 +1,5 @@
 //! Tables of secrets.
 
-pub mod change;
 pub mod pin;
 pub mod revision;
 pub mod secret;

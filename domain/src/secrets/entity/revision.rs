@@ -1,4 +1,5 @@
-//! One revision of an environment: what kind of change it was, and whose.
+//! One revision of an environment: what kind of change it was, and whose. Its change set, which is long, is read by none but who
+//! watches.
 
 use sea_orm::entity::prelude::*;
 

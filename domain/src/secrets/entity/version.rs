@@ -18,6 +18,8 @@ pub struct Model {
     pub created_by_type: String,
     pub created_by_id: Uuid,
     pub created_at: Timestamp,
+    /// Of the environment: the one that stored it.
+    pub revision: i64,
     pub destroyed_at: Option<Timestamp>,
 }
 

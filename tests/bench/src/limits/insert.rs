@@ -24,6 +24,7 @@ const COLUMNS: [&str; 7] = [
     "created_by_type",
     "created_by_id",
     "created_at",
+    "revision",
 ];
 /// What a value of 64 bytes takes when it is sealed: with the key's id, nonce and tag.
 const SEALED_LEN: usize = 109;
@@ -99,6 +100,7 @@ impl Limit {
             "user".into(),
             Uuid::nil().into(),
             self.db.now().micros().into(),
+            version.into(),
         ]
     }
 }

@@ -13,6 +13,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 /// The bytes of a JSON document of the shape `T`, which is what the API publishes.
+#[derive(Clone)]
 pub struct ReadyJson<T> {
     bytes: Vec<u8>,
     shape: PhantomData<T>,

@@ -10,10 +10,12 @@ use domain::secrets::{NewValue, write::Outcome};
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi, Union};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
+use crate::http::ready_json::ReadyJson;
 use crate::http::write::Write;
 use crate::tags::Tag;
 
@@ -97,8 +99,9 @@ pub struct DeleteSecrets {
 }
 
 /// What a change does to one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
     /// There was none; now there is.
     Created,
@@ -131,7 +134,7 @@ impl From<Outcome> for KeyStatus {
 }
 
 /// One key of a change.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 pub struct ChangedKey {
     /// The key.
@@ -139,13 +142,14 @@ pub struct ChangedKey {
     /// What becomes of it.
     pub status: KeyStatus,
     /// Why it is blocked: `template: ` and `missing`, `empty`, `enum`, `pattern`, `too_short` or `too_long`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Number of its version afterwards; of a deleted one the last.
     pub version: i64,
 }
 
 /// What a change of several keys came to.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Serialize)]
 pub struct ChangedKeys {
     /// The environment's revision afterwards.
     pub revision: i64,
@@ -181,10 +185,14 @@ impl From<BulkResult> for ChangedKeys {
     }
 }
 
+/// What a key of a change takes in the answer, bytes, roughly.
+const ENTRY_ROOM: usize = 80;
+
 /// Commits a change of several keys and answers; one that was only tried is given up.
-pub(super) async fn answer(tx: Write<'_>, done: BulkResult) -> Result<Json<ChangedKeys>, ApiError> {
+pub(super) async fn answer(tx: Write<'_>, done: BulkResult) -> Result<ReadyJson<ChangedKeys>, ApiError> {
     let is_written = done.is_written;
-    let answer = Json(done.into());
+    let changed = ChangedKeys::from(done);
+    let answer = ReadyJson::write(&changed, changed.results.len() * ENTRY_ROOM)?;
     if is_written {
         tx.commit(answer).await
     } else {
@@ -213,7 +221,7 @@ impl BulkApi {
         /// Id or slug of the environment.
         env: Path<String>,
         body: Json<SetSecrets>,
-    ) -> Result<Json<ChangedKeys>, ApiError> {
+    ) -> Result<ReadyJson<ChangedKeys>, ApiError> {
         let SetSecrets { secrets, mode, dry_run } = body.0;
         let set = BulkSet {
             secrets: secrets.into_iter().map(|(key, entry)| (key, entry.into())).collect(),
@@ -248,7 +256,7 @@ impl BulkApi {
         /// Id or slug of the environment.
         env: Path<String>,
         body: Json<DeleteSecrets>,
-    ) -> Result<Json<ChangedKeys>, ApiError> {
+    ) -> Result<ReadyJson<ChangedKeys>, ApiError> {
         let tx = self.0.begin_write().await?;
         let access = access::env::<grant::SecretsBulkDelete>(&*tx, &caller, &org, &project, &env).await?;
         let done = bulk::delete(&tx, &self.0.keys, &caller, &access, body.0.keys).await?;

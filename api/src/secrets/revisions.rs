@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::page::List;
 use crate::http::problem::ApiError;
+use crate::http::ready_json::ReadyJson;
 use crate::tags::Tag;
 
 pub struct RevisionsApi(pub Arc<App>);
@@ -178,7 +179,7 @@ impl RevisionsApi {
         /// Id or slug of the environment.
         env: Path<String>,
         body: Json<RollbackEnvironment>,
-    ) -> Result<Json<ChangedKeys>, ApiError> {
+    ) -> Result<ReadyJson<ChangedKeys>, ApiError> {
         let RollbackEnvironment { revision, dry_run } = body.0;
         let tx = self.0.begin_write().await?;
         let writes = access::env::<grant::SecretsWrite>(&*tx, &caller, &org, &project, &env).await?;

@@ -18,6 +18,7 @@ use super::bulk::{BulkMode, ChangedKeys, answer};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
+use crate::http::ready_json::ReadyJson;
 use crate::http::time::Time;
 use crate::tags::Tag;
 
@@ -108,7 +109,7 @@ impl TransferApi {
         /// Only tell what would happen.
         dry_run: Query<Option<bool>>,
         body: ImportBody,
-    ) -> Result<Json<ChangedKeys>, ApiError> {
+    ) -> Result<ReadyJson<ChangedKeys>, ApiError> {
         let (format, text) = match body {
             ImportBody::Text(text) => (format.0.unwrap_or_default().into(), text.0),
             ImportBody::Json(map) => {

@@ -25,7 +25,7 @@ pub use feed::{Stretch, deliverable, heads};
 pub use purge::{needed, purge};
 pub use query::{EventFilter, get, is_kept, list};
 pub use read_batch::{ReadAudit, ReadEntry};
-pub use record::{Entry, Event, INSTANCE_LEDGER, KeyChange, Recorded, Target, public_id, record, record_all};
+pub use record::{Entry, Event, INSTANCE_LEDGER, KeyChange, Recorded, Target, keys, public_id, record, record_all};
 pub use told::{Resealed, pruned_data, resealed_data};
 pub use verify::{Fault, FaultKind, Verification, verify};
 pub use written::{Mismatch, Share, Written};

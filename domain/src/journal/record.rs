@@ -4,7 +4,8 @@ use std::mem;
 
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::entity::{event, ledger};
@@ -119,6 +120,27 @@ pub struct KeyChange {
 /// The ledger of the instance: what concerns no organisation and no account.
 pub const INSTANCE_LEDGER: Uuid = Uuid::nil();
 
+/// The secrets of a change as the journal keeps them. A thousand of them are written once, and not made a tree of first.
+///
+/// # Errors
+/// [`Error::Internal`].
+pub fn keys(keys: &[KeyChange]) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(keys).map_err(|fault| unwritable(&fault))
+}
+
+fn unwritable(fault: &serde_json::Error) -> Error {
+    Error::internal(format!("journal data: {fault}"))
+}
+
+/// What an event tells, as it is stored.
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'a RawValue>,
+    #[serde(flatten)]
+    facts: &'a Map<String, Value>,
+}
+
 /// An event to be recorded.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -129,6 +151,8 @@ pub struct Entry {
     pub project: Option<ProjectId>,
     pub environment: Option<EnvId>,
     pub revision: Option<i64>,
+    /// Of a change of secrets: see [`keys`].
+    pub keys: Option<Box<RawValue>>,
     pub data: Map<String, Value>,
 }
 
@@ -154,6 +178,7 @@ impl Entry {
             project: None,
             environment: None,
             revision: None,
+            keys: None,
             data: Map::new(),
         }
     }
@@ -176,12 +201,6 @@ impl Entry {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.data.insert(name.to_owned(), value.into());
         self
-    }
-
-    #[must_use]
-    pub fn keys(self, keys: &[KeyChange]) -> Self {
-        let keys = json!(keys);
-        self.with("keys", keys)
     }
 }
 
@@ -228,8 +247,13 @@ pub(super) fn row(id: EventId, at: Timestamp, origin: &Origin, entry: Entry) -> 
         project,
         environment,
         revision,
+        keys,
         data,
     } = entry;
+    let data = Data {
+        keys: keys.as_deref(),
+        facts: &data,
+    };
     let (target_type, target_id) = target.parts();
     let Origin {
         actor,
@@ -255,7 +279,7 @@ pub(super) fn row(id: EventId, at: Timestamp, origin: &Origin, entry: Entry) -> 
         project_id: project,
         environment_id: environment,
         revision,
-        data: serde_json::to_string(&data).map_err(|e| Error::internal(format!("journal data: {e}")))?,
+        data: serde_json::to_string(&data).map_err(|fault| unwritable(&fault))?,
         ip,
         user_agent,
         request_id,

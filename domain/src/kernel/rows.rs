@@ -110,6 +110,9 @@ impl Rows {
         let (into, mut list) = (self.insert_into(), Arrays::default());
         let reads = self.reads(count, &mut list)?;
         let from = list.from();
+        if from.is_empty() {
+            return Err(Error::internal("rows that nothing tells apart"));
+        }
         Ok((format!("{into} SELECT {reads}{from} {conflict}"), list.values))
     }
 
@@ -304,5 +307,7 @@ mod tests {
     fn what_cannot_be_an_array_is_refused_and_not_stored_otherwise() {
         let mut rows = Rows::of("things", 2).each("share", [0.5_f64, 0.25]);
         assert!(rows.arrays(2, "").is_err());
+        let mut rows = Rows::of("things", 2).same("kind", "all");
+        assert!(rows.arrays(2, "").is_err(), "there would be one row");
     }
 }

@@ -1,6 +1,7 @@
 //! The rows of a change of an environment, or of several that are made together: each is a revision of its own, with its change
 //! set and its event. The number of statements grows with neither the secrets nor the changes.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -8,11 +9,13 @@ use super::change_set::{self, Line};
 use super::editor::Outcome;
 use super::place::EnvPlace;
 use crate::access::{ActorKind, Caller};
-use crate::crypto::key_store::KeyStore;
+use crate::crypto::envelope::{SecretField, blob_digest};
+use crate::crypto::fingerprint::FINGERPRINT_LEN;
+use crate::crypto::key_store::{KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
-use crate::kernel::id::KeyId;
+use crate::kernel::id::SecretId;
 use crate::kernel::trace::TraceParent;
-use crate::kernel::{Error, Reads, Result, Rows, Timestamp, WriteTx};
+use crate::kernel::{Error, Reads, Result, Rows, Secret, Timestamp, WriteTx};
 use crate::limits::{self, LimitKey, Scope};
 
 /// A change that is to be written.
@@ -25,28 +28,30 @@ pub(super) struct Change<'a> {
     /// What the event tells besides the keys.
     pub(super) facts: Map<String, Value>,
     pub(super) steps: Vec<Step>,
-    /// Texts that it sealed.
-    pub(super) seals: i64,
     /// What it belongs under.
     pub(super) span: Option<TraceParent>,
 }
 
-/// The rows of one secret's change.
+/// What becomes of one secret.
 pub(super) struct Step {
     pub(super) outcome: Outcome,
+    pub(super) id: SecretId,
+    pub(super) key: String,
     /// The key that it had, when it gets another one.
     pub(super) was: Option<String>,
+    /// Its version afterwards.
+    pub(super) version: i64,
     pub(super) created_at: Timestamp,
-    /// `None` when it keeps its version.
-    pub(super) version: Option<SealedVersion>,
-    pub(super) changed: KeyChange,
+    /// What the new version stores; `None` when it keeps the one that it has.
+    pub(super) texts: Option<Texts>,
 }
 
-/// What a new version stores.
-pub(super) struct SealedVersion {
-    pub(super) value: Vec<u8>,
-    pub(super) comment: Option<Vec<u8>>,
-    pub(super) fingerprint: Vec<u8>,
+/// What a version is to store.
+pub(super) struct Texts {
+    pub(super) value: Secret<String>,
+    pub(super) comment: Secret<String>,
+    /// Of the value.
+    pub(super) fingerprint: [u8; FINGERPRINT_LEN],
 }
 
 impl Step {
@@ -64,20 +69,22 @@ impl Step {
         !matches!(self.outcome, Outcome::Updated | Outcome::Unchanged)
     }
 
-    /// The key that it has afterwards.
-    fn key(&self) -> Option<String> {
-        (self.outcome != Outcome::Deleted).then(|| self.changed.key.clone())
+    fn is_deleted(&self) -> bool {
+        self.outcome == Outcome::Deleted
     }
 
     fn line(&self) -> Line {
         Line {
-            key: self.changed.key.clone(),
+            key: self.key.clone(),
             outcome: self.outcome,
-            version: self.changed.version,
+            version: self.version,
             was: self.was.clone(),
         }
     }
 }
+
+/// A step, with the revision that it belongs to and who makes it.
+type Placed<'a> = (i64, Author, &'a Step);
 
 /// Who made a change, as rows keep it.
 #[derive(Clone, Copy)]
@@ -100,7 +107,7 @@ impl Author {
     }
 }
 
-/// Writes changes of one environment, which is locked; no two of them touch the same secret. `key` is what they sealed with.
+/// Writes changes of one environment, which is locked; no two of them touch the same secret.
 ///
 /// # Errors
 /// `plan_limit_exceeded` when all of them together are too much.
@@ -108,18 +115,29 @@ pub(super) async fn write(
     tx: &WriteTx,
     store: &KeyStore,
     place: &EnvPlace,
-    key: KeyId,
+    keys: &ProjectKeys,
     changes: Vec<Change<'_>>,
 ) -> Result<()> {
-    write_secrets(tx, place, &changes).await?;
-    write_revisions(tx, place, &changes).await?;
-    let seals = changes.iter().map(|change| change.seals).sum();
+    let steps = placed(&changes)?;
+    // A thousand secrets keep the database busy for longer than the cipher: what can be done meanwhile is.
+    let written = secret_rows(tx, place, &steps).insert(tx, AGAIN);
+    let (written, sealed) = tokio::join!(written, async { seal_all(tx, place, keys, &steps) });
+    written?;
+    let (versions, digests) = sealed?;
+    let seals = versions.iter().map(Sealed::seals).sum();
+    let written = version_rows(tx, &steps, versions).insert(tx, "");
+    let (written, told) = tokio::join!(written, async { tell_all(&changes, digests) });
+    written?;
+    let (change_sets, keys_told): (Vec<_>, Vec<_>) = told?.into_iter().unzip();
+    key_rows(&steps).insert(tx, "").await?;
+    drop(steps);
+    write_revisions(tx, place, &changes, change_sets).await?;
     if seals > 0 {
-        store.count_seals(tx, key, seals).await?;
+        store.count_seals(tx, keys.data.id(), seals).await?;
     }
-    let events = changes.into_iter().map(|change| {
-        let keys: Vec<KeyChange> = change.steps.into_iter().map(|step| step.changed).collect();
-        let mut entry = place.entry(change.action, change.target, change.revision).keys(&keys);
+    let events = changes.into_iter().zip(keys_told).map(|(change, keys)| {
+        let mut entry = place.entry(change.action, change.target, change.revision);
+        entry.keys = Some(keys);
         entry.data.extend(change.facts);
         journal::Event {
             origin: &change.caller.origin,
@@ -132,78 +150,131 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// The rows of the secrets, of their new versions, and of the keys that they have from now on.
-async fn write_secrets(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>]) -> Result<()> {
-    let steps: Vec<(i64, Author, &Step)> = changes
-        .iter()
-        .map(|change| {
-            let author = Author::of(change.caller)?;
-            Ok(change.steps.iter().map(move |step| (change.revision, author, step)))
-        })
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
-    let deleted = |step: &Step| (step.outcome == Outcome::Deleted).then_some(tx.now());
-    let again = "ON CONFLICT (id) DO UPDATE SET key = excluded.key, version = excluded.version,
-                 updated_at = excluded.updated_at, deleted_at = excluded.deleted_at";
+fn placed<'a>(changes: &'a [Change<'_>]) -> Result<Vec<Placed<'a>>> {
+    let mut placed = Vec::with_capacity(changes.iter().map(|change| change.steps.len()).sum());
+    for change in changes {
+        let author = Author::of(change.caller)?;
+        placed.extend(change.steps.iter().map(|step| (change.revision, author, step)));
+    }
+    Ok(placed)
+}
+
+/// What becomes of the row of a secret that is there already.
+const AGAIN: &str = "ON CONFLICT (id) DO UPDATE SET key = excluded.key, version = excluded.version,
+    updated_at = excluded.updated_at, deleted_at = excluded.deleted_at";
+
+fn secret_rows(tx: &WriteTx, place: &EnvPlace, steps: &[Placed<'_>]) -> Rows {
+    let deleted = |step: &Step| step.is_deleted().then_some(tx.now());
     Rows::of("secrets", steps.len())
-        .each("id", steps.iter().map(|(_, _, step)| step.changed.secret_id))
+        .each("id", steps.iter().map(|(_, _, step)| step.id))
         .same("org_id", place.org)
         .same("project_id", place.project)
         .same("environment_id", place.env)
-        .each("key", steps.iter().map(|(_, _, step)| step.changed.key.clone()))
-        .each("version", steps.iter().map(|(_, _, step)| step.changed.version))
+        .each("key", steps.iter().map(|(_, _, step)| step.key.clone()))
+        .each("version", steps.iter().map(|(_, _, step)| step.version))
         .each("created_at", steps.iter().map(|(_, _, step)| step.created_at))
         .same("updated_at", tx.now())
         .each("deleted_at", steps.iter().map(|(_, _, step)| deleted(step)))
-        .insert(tx, again)
-        .await?;
-    let stored: Vec<(i64, Author, &KeyChange, &SealedVersion)> = steps
+}
+
+/// What a new version stores.
+struct Sealed {
+    value: Vec<u8>,
+    comment: Option<Vec<u8>>,
+}
+
+impl Sealed {
+    /// How many texts it took the key to seal.
+    fn seals(&self) -> i64 {
+        1 + i64::from(self.comment.is_some())
+    }
+}
+
+/// Seals what is to be stored, in the order of the steps that store something, with the digests of the values.
+fn seal_all(
+    tx: &WriteTx,
+    place: &EnvPlace,
+    keys: &ProjectKeys,
+    steps: &[Placed<'_>],
+) -> Result<(Vec<Sealed>, Vec<String>)> {
+    let seal = |step: &Step, text: &str, field| {
+        let aad = place.aad(step.id, step.version, field);
+        keys.data.seal(tx.rng(), &aad, text.as_bytes())
+    };
+    let stored = steps
         .iter()
-        .filter_map(|(revision, author, step)| Some((*revision, *author, &step.changed, step.version.as_ref()?)))
+        .filter_map(|(_, _, step)| Some((*step, step.texts.as_ref()?)));
+    let sealed = stored.map(|(step, texts)| {
+        let comment = texts.comment.expose();
+        let comment = (!comment.is_empty()).then(|| seal(step, comment, SecretField::Comment));
+        let value = seal(step, texts.value.expose(), SecretField::Value)?;
+        let digest = hex::encode(blob_digest(&value));
+        let comment = comment.transpose()?;
+        Ok((Sealed { value, comment }, digest))
+    });
+    Ok(sealed.collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+fn version_rows(tx: &WriteTx, steps: &[Placed<'_>], sealed: Vec<Sealed>) -> Rows {
+    let stored: Vec<(&Placed<'_>, &Texts)> = steps
+        .iter()
+        .filter_map(|placed| Some((placed, placed.2.texts.as_ref()?)))
         .collect();
+    let (values, comments): (Vec<_>, Vec<_>) = sealed.into_iter().map(|sealed| (sealed.value, sealed.comment)).unzip();
     Rows::of("secret_versions", stored.len())
-        .each("secret_id", stored.iter().map(|(_, _, changed, _)| changed.secret_id))
-        .each("version", stored.iter().map(|(_, _, changed, _)| changed.version))
-        .each(
-            "sealed_value",
-            stored.iter().map(|(_, _, _, sealed)| sealed.value.clone()),
-        )
-        .each(
-            "sealed_comment",
-            stored.iter().map(|(_, _, _, sealed)| sealed.comment.clone()),
-        )
+        .each("secret_id", stored.iter().map(|((_, _, step), _)| step.id))
+        .each("version", stored.iter().map(|((_, _, step), _)| step.version))
+        .each("sealed_value", values)
+        .alike("sealed_comment", comments)
         .each(
             "fingerprint",
-            stored.iter().map(|(_, _, _, sealed)| sealed.fingerprint.clone()),
+            stored.iter().map(|(_, texts)| texts.fingerprint.to_vec()),
         )
-        .alike("created_by_type", stored.iter().map(|(_, author, _, _)| author.kind))
-        .alike("created_by_id", stored.iter().map(|(_, author, _, _)| author.id))
+        .alike("created_by_type", stored.iter().map(|((_, author, _), _)| author.kind))
+        .alike("created_by_id", stored.iter().map(|((_, author, _), _)| author.id))
         .same("created_at", tx.now())
-        .alike("revision", stored.iter().map(|(revision, _, _, _)| *revision))
-        .insert(tx, "")
-        .await?;
-    let moved: Vec<(i64, &Step)> = steps
-        .iter()
-        .filter(|(_, _, step)| step.moves())
-        .map(|(revision, _, step)| (*revision, *step))
-        .collect();
+        .alike("revision", stored.iter().map(|((revision, _, _), _)| *revision))
+}
+
+/// The keys that secrets have from now on.
+fn key_rows(steps: &[Placed<'_>]) -> Rows {
+    let moved: Vec<&Placed<'_>> = steps.iter().filter(|(_, _, step)| step.moves()).collect();
+    let key = |step: &Step| (!step.is_deleted()).then(|| step.key.clone());
     Rows::of("secret_keys", moved.len())
-        .each("secret_id", moved.iter().map(|(_, step)| step.changed.secret_id))
-        .alike("revision", moved.iter().map(|(revision, _)| *revision))
-        .each("key", moved.iter().map(|(_, step)| step.key()))
-        .insert(tx, "")
-        .await
+        .each("secret_id", moved.iter().map(|(_, _, step)| step.id))
+        .alike("revision", moved.iter().map(|(revision, _, _)| *revision))
+        .each("key", moved.iter().map(|(_, _, step)| key(step)))
+}
+
+/// What is told of each change: its change set, and the keys as the journal has them. `digests` are of the steps that store
+/// something, in their order.
+fn tell_all(changes: &[Change<'_>], digests: Vec<String>) -> Result<Vec<(Option<String>, Box<RawValue>)>> {
+    let mut digests = digests.into_iter();
+    let told = changes.iter().map(|change| {
+        let lines: Vec<Line> = change.steps.iter().map(Step::line).collect();
+        let keys = change.steps.iter().map(|step| KeyChange {
+            key: step.key.clone(),
+            version: step.version,
+            secret_id: step.id,
+            digest: step.texts.as_ref().and_then(|_| digests.next()),
+            keeps_version: step.texts.is_none() && !step.is_deleted(),
+        });
+        Ok((change_set::text(&lines)?, journal::keys(&keys.collect::<Vec<_>>())?))
+    });
+    told.collect()
 }
 
 /// The rows of the revisions, and how many secrets there are now.
-async fn write_revisions(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>]) -> Result<()> {
+async fn write_revisions(
+    tx: &WriteTx,
+    place: &EnvPlace,
+    changes: &[Change<'_>],
+    change_sets: Vec<Option<String>>,
+) -> Result<()> {
     let mut values = Vec::with_capacity(changes.len());
-    for change in changes {
+    for (change, change_set) in changes.iter().zip(change_sets) {
         let author = Author::of(change.caller)?;
         let count = i64::try_from(change.steps.len()).unwrap_or(i64::MAX);
-        let lines: Vec<Line> = change.steps.iter().map(Step::line).collect();
         values.push(vec![
             place.env.into(),
             change.revision.into(),
@@ -213,7 +284,7 @@ async fn write_revisions(tx: &WriteTx, place: &EnvPlace, changes: &[Change<'_>])
             author.id.into(),
             change.caller.origin.actor_label.clone().into(),
             tx.now().into(),
-            change_set::text(&lines)?.into(),
+            change_set.into(),
         ]);
     }
     let rows = limits::counter::Inserted {

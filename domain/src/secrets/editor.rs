@@ -5,16 +5,16 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::change::{self, Change, SealedVersion, Step};
+use super::change::{self, Change, Step, Texts};
 use super::current::Current;
 use super::gate::{Gate, KeyFault};
 use super::lock::{Changes, Lock};
 use super::place::EnvPlace;
 use crate::access::grant::SecretsRead;
 use crate::access::{Caller, EnvAccess};
-use crate::crypto::envelope::{SecretField, blob_digest};
+use crate::crypto::fingerprint;
 use crate::crypto::key_store::{KeyStore, ProjectKeys};
-use crate::journal::{Action, KeyChange, Target};
+use crate::journal::{Action, Target};
 use crate::kernel::id::SecretId;
 use crate::kernel::lists::{id_param, is_one_of};
 use crate::kernel::trace::{self, TraceParent};
@@ -99,8 +99,6 @@ pub(super) struct Editor<'a> {
     /// The revision that this change makes.
     revision: i64,
     steps: Vec<Step>,
-    /// Texts that it sealed.
-    seals: i64,
     /// What the change is held to; `None` where it is held to nothing.
     gate: Option<Gate>,
 }
@@ -138,7 +136,6 @@ impl<'a> Editor<'a> {
             keys: lock.keys.clone(),
             revision: lock.revision(before),
             steps: Vec::new(),
-            seals: 0,
             gate: None,
         }
     }
@@ -167,11 +164,6 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Whether a value has the fingerprint of a stored one.
-    pub(super) fn is_value_of(&self, value: &str, current: &Current) -> bool {
-        self.keys.fingerprint.matches(value.as_bytes(), &current.fingerprint)
-    }
-
     /// Stores a value under a key: a new secret, or a new version of the one that is or was there.
     pub(super) async fn put(&mut self, current: Option<&Current>, key: &str, new: NewValue) -> Result<Stepped> {
         let comment = match current {
@@ -181,9 +173,10 @@ impl<'a> Editor<'a> {
         let renamed = current.is_some_and(|current| current.is_live() && current.key != key);
         // Whoever may not read the key makes a version each time: that nothing changed would tell them what is stored.
         let reads = self.may_read(current.map_or(key, |current| &current.key));
+        let print = self.keys.fingerprint.of(new.value.expose().as_bytes());
         if let Some(current) = current.filter(|current| reads && current.is_live() && !renamed) {
             let same_comment = new.comment.as_ref().is_none_or(|new| new.expose() == comment.expose());
-            if same_comment && self.is_value_of(new.value.expose(), current) {
+            if same_comment && fingerprint::same(&print, &current.fingerprint) {
                 return Ok(unchanged(current, comment));
             }
         }
@@ -198,19 +191,30 @@ impl<'a> Editor<'a> {
             Some(current) if current.is_live() => Outcome::Updated,
             Some(_) | None => Outcome::Created,
         };
-        let (id, number, created_at) = match current {
+        let (id, version, created_at) = match current {
             Some(current) => (current.id, current.version + 1, current.created_at),
             None => (self.tx.new_id()?, 1, self.tx.now()),
         };
         if let Some(gate) = &mut self.gate {
-            gate.stores(key, number, new.value.expose())?;
+            gate.stores(key, version, new.value.expose())?;
             if let Some(current) = current.filter(|_| renamed) {
                 gate.frees(current);
             }
         }
-        let sealed = self.sealed(id, number, &new.value, &comment)?;
-        self.push(outcome, current, id, key, number, created_at, Some(sealed));
-        Ok(self.stepped(outcome, id, key, number, shown.unwrap_or(comment), created_at))
+        let step = Step {
+            outcome,
+            id,
+            key: key.to_owned(),
+            was: current.filter(|_| renamed).map(|current| current.key.clone()),
+            version,
+            created_at,
+            texts: Some(Texts {
+                value: new.value,
+                comment: comment.clone(),
+                fingerprint: print,
+            }),
+        };
+        Ok(self.push(step, shown.unwrap_or(comment)))
     }
 
     /// Deletes a live secret. Its versions stay stored.
@@ -239,89 +243,31 @@ impl<'a> Editor<'a> {
     }
 
     fn keep_version(&mut self, outcome: Outcome, current: &Current, key: &str) -> Stepped {
-        let (id, number, created_at) = (current.id, current.version, current.created_at);
-        self.push(outcome, Some(current), id, key, number, created_at, None);
-        self.stepped(outcome, id, key, number, Secret::new(String::new()), created_at)
+        let step = Step {
+            outcome,
+            id: current.id,
+            key: key.to_owned(),
+            was: (outcome == Outcome::Renamed).then(|| current.key.clone()),
+            version: current.version,
+            created_at: current.created_at,
+            texts: None,
+        };
+        self.push(step, Secret::new(String::new()))
     }
 
-    fn stepped(
-        &self,
-        outcome: Outcome,
-        id: SecretId,
-        key: &str,
-        version: i64,
-        comment: Secret<String>,
-        created_at: Timestamp,
-    ) -> Stepped {
-        Stepped {
-            outcome,
-            id,
-            key: key.to_owned(),
-            version,
+    /// Notes what is to be written; the secret then, with the comment that the caller is shown.
+    fn push(&mut self, step: Step, comment: Secret<String>) -> Stepped {
+        let stepped = Stepped {
+            outcome: step.outcome,
+            id: step.id,
+            key: step.key.clone(),
+            version: step.version,
             comment,
-            created_at,
+            created_at: step.created_at,
             updated_at: self.tx.now(),
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the columns of one step, named at its three calls"
-    )]
-    fn push(
-        &mut self,
-        outcome: Outcome,
-        current: Option<&Current>,
-        id: SecretId,
-        key: &str,
-        number: i64,
-        created_at: Timestamp,
-        sealed: Option<(SealedVersion, String)>,
-    ) {
-        let (version, digest) = sealed.unzip();
-        let deleted = outcome == Outcome::Deleted;
-        let renamed = current.filter(|_| outcome == Outcome::Renamed);
-        let changed = KeyChange {
-            key: key.to_owned(),
-            version: number,
-            secret_id: id,
-            digest,
-            keeps_version: version.is_none() && !deleted,
         };
-        self.steps.push(Step {
-            outcome,
-            was: renamed.map(|current| current.key.clone()),
-            created_at,
-            version,
-            changed,
-        });
-    }
-
-    /// The sealed row of a version, and the digest of its sealed value.
-    fn sealed(
-        &mut self,
-        id: SecretId,
-        number: i64,
-        value: &Secret<String>,
-        comment: &Secret<String>,
-    ) -> Result<(SealedVersion, String)> {
-        let seal = |text: &str, field| {
-            let aad = self.place.aad(id, number, field);
-            self.keys.data.seal(self.tx.rng(), &aad, text.as_bytes())
-        };
-        let sealed_value = seal(value.expose(), SecretField::Value)?;
-        let has_comment = !comment.expose().is_empty();
-        let sealed_comment = has_comment
-            .then(|| seal(comment.expose(), SecretField::Comment))
-            .transpose()?;
-        self.seals += 1 + i64::from(has_comment);
-        let digest = hex::encode(blob_digest(&sealed_value));
-        let sealed = SealedVersion {
-            value: sealed_value,
-            comment: sealed_comment,
-            fingerprint: self.keys.fingerprint.of(value.expose().as_bytes()).to_vec(),
-        };
-        Ok((sealed, digest))
+        self.steps.push(step);
+        stepped
     }
 
     /// Writes a change of one secret. Returns the revision.
@@ -344,7 +290,7 @@ impl<'a> Editor<'a> {
             .steps
             .first()
             .ok_or_else(|| Error::internal("a change of nothing"))?;
-        Ok((step.outcome.action(), Target::Secret(step.changed.secret_id)))
+        Ok((step.outcome.action(), Target::Secret(step.id)))
     }
 
     /// Writes a change of many secrets as one event of the environment. Returns the revision.
@@ -374,9 +320,9 @@ impl<'a> Editor<'a> {
         // Keys are unique among the live: those that give one up come first.
         self.steps.sort_by_key(|step| step.outcome != Outcome::Deleted);
         self.free_renamed().await?;
-        let (tx, store, revision, key) = (self.tx, self.store, self.revision, self.keys.data.id());
-        let place = self.place.clone();
-        change::write(tx, store, &place, key, vec![self.close(action, target, facts)]).await?;
+        let (tx, store, revision) = (self.tx, self.store, self.revision);
+        let (place, keys) = (self.place.clone(), self.keys.clone());
+        change::write(tx, store, &place, &keys, vec![self.close(action, target, facts)]).await?;
         Ok(revision)
     }
 
@@ -389,7 +335,6 @@ impl<'a> Editor<'a> {
             target,
             facts,
             steps: self.steps,
-            seals: self.seals,
             span: trace::current(),
         }
     }
@@ -397,7 +342,7 @@ impl<'a> Editor<'a> {
     /// Secrets may take each other's keys: while the rows are written, those that are renamed have none.
     async fn free_renamed(&self) -> Result<()> {
         let renamed = self.steps.iter().filter(|step| step.outcome == Outcome::Renamed);
-        let ids: Vec<_> = renamed.map(|step| step.changed.secret_id.0).collect();
+        let ids: Vec<_> = renamed.map(|step| step.id.0).collect();
         if ids.is_empty() || self.steps.len() < 2 {
             return Ok(());
         }

@@ -248,7 +248,7 @@ impl Writers {
             return Ok(Some(Stored::Done(written)));
         }
         lock.settle(changes.len()).await?;
-        change::write(&tx, &self.keys, &place, lock.keys.data.id(), changes).await?;
+        change::write(&tx, &self.keys, &place, &lock.keys, changes).await?;
         self.meter.require_room(org)?;
         match self.commit(tx).await {
             Ok(()) => Ok(Some(Stored::Done(written))),

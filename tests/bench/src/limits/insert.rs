@@ -16,7 +16,7 @@ use crate::{Outcome, cpu};
 /// The secrets that get another version.
 const SECRETS: &str =
     "SELECT s.id FROM secrets s JOIN environments e ON e.id = s.environment_id WHERE e.slug = 'staging'";
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "secret_id",
     "version",
     "sealed_value",

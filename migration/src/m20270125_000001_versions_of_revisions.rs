@@ -1,6 +1,6 @@
 //! A version knows the revision that stored it, and of a secret's key is told from which revision on it has it. So a new value of a
 //! thousand secrets is a row for each, and not two: that it was stored is told by the version, and by the change set of the
-//! revision, which is a text in its row.
+//! revision, which is a text in its row. And a secret knows of its newest version what a change has to ask of it.
 //!
 //! APIs of the version before cannot change secrets any more, nor read the past. What they would write, nobody would find.
 
@@ -19,15 +19,20 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        // Rows that are there have to hold something until they are filled.
+        let none = if is_postgres { "''" } else { "x''" };
+        let fingerprint = format!("ALTER TABLE secrets ADD COLUMN fingerprint {{bytes}} NOT NULL DEFAULT {none}");
+        ddl::run(manager, &[fingerprint.as_str()]).await?;
         ddl::run(manager, UP).await?;
-        match manager.get_database_backend() {
-            DbBackend::Postgres => ddl::run(manager, POSTGRES).await,
-            _ => Ok(()),
-        }
+        ddl::run(manager, if is_postgres { POSTGRES } else { &[] }).await
     }
 }
 
 const UP: &[&str] = &[
+    "ALTER TABLE secrets ADD COLUMN has_comment BOOLEAN NOT NULL DEFAULT FALSE",
+    "UPDATE secrets SET fingerprint = v.fingerprint, has_comment = (v.sealed_comment IS NOT NULL)
+     FROM secret_versions v WHERE v.secret_id = secrets.id AND v.version = secrets.version",
     // Which key a secret has from a revision on; none, once it is deleted.
     "CREATE TABLE secret_keys (
         secret_id {uuid} NOT NULL REFERENCES secrets (id) ON DELETE CASCADE,
@@ -49,6 +54,7 @@ const UP: &[&str] = &[
 
 const POSTGRES: &[&str] = &[
     "ALTER TABLE secret_versions ALTER COLUMN revision DROP DEFAULT",
+    "ALTER TABLE secrets ALTER COLUMN fingerprint DROP DEFAULT, ALTER COLUMN has_comment DROP DEFAULT",
     // As the journal's: quick to try, where a thousand keys hardly get smaller.
     "DO $$ BEGIN
         ALTER TABLE environment_revisions ALTER COLUMN change_set SET COMPRESSION lz4;

@@ -40,7 +40,7 @@ impl Rows {
         self
     }
 
-    /// A column, with its value in each row: an id, a number, a text or bytes, or none of these.
+    /// A column, with its value in each row: an id, a number, a text, bytes or whether, or none of these.
     #[must_use]
     pub fn each<V: Into<Value>>(mut self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
         let values: Vec<Value> = values.into_iter().map(Into::into).collect();
@@ -211,6 +211,7 @@ fn kind(value: Option<&Value>) -> Result<(ArrayType, &'static str)> {
         Some(Value::BigInt(_)) => Ok((ArrayType::BigInt, "bigint[]")),
         Some(Value::String(_)) => Ok((ArrayType::String, "text[]")),
         Some(Value::Bytes(_)) => Ok((ArrayType::Bytes, "bytea[]")),
+        Some(Value::Bool(_)) => Ok((ArrayType::Bool, "boolean[]")),
         _ => Err(Error::internal("a column of values that are not told as arrays")),
     }
 }
@@ -218,7 +219,12 @@ fn kind(value: Option<&Value>) -> Result<(ArrayType, &'static str)> {
 const fn is_none(value: &Value) -> bool {
     matches!(
         value,
-        Value::Uuid(None) | Value::Int(None) | Value::BigInt(None) | Value::String(None) | Value::Bytes(None)
+        Value::Uuid(None)
+            | Value::Int(None)
+            | Value::BigInt(None)
+            | Value::String(None)
+            | Value::Bytes(None)
+            | Value::Bool(None)
     )
 }
 
@@ -230,6 +236,7 @@ fn fill(value: &mut Value) {
         Value::BigInt(none @ None) => *none = Some(0),
         Value::String(none @ None) => *none = Some(String::new()),
         Value::Bytes(none @ None) => *none = Some(Vec::new()),
+        Value::Bool(none @ None) => *none = Some(false),
         _ => {}
     }
 }

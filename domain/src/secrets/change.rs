@@ -10,7 +10,6 @@ use super::editor::Outcome;
 use super::place::EnvPlace;
 use crate::access::{ActorKind, Caller};
 use crate::crypto::envelope::{SecretField, blob_digest};
-use crate::crypto::fingerprint::FINGERPRINT_LEN;
 use crate::crypto::key_store::{KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
@@ -42,6 +41,9 @@ pub(super) struct Step {
     /// Its version afterwards.
     pub(super) version: i64,
     pub(super) created_at: Timestamp,
+    /// Of its value afterwards.
+    pub(super) fingerprint: Vec<u8>,
+    pub(super) has_comment: bool,
     /// What the new version stores; `None` when it keeps the one that it has.
     pub(super) texts: Option<Texts>,
 }
@@ -50,8 +52,6 @@ pub(super) struct Step {
 pub(super) struct Texts {
     pub(super) value: Secret<String>,
     pub(super) comment: Secret<String>,
-    /// Of the value.
-    pub(super) fingerprint: [u8; FINGERPRINT_LEN],
 }
 
 impl Step {
@@ -161,7 +161,8 @@ fn placed<'a>(changes: &'a [Change<'_>]) -> Result<Vec<Placed<'a>>> {
 
 /// What becomes of the row of a secret that is there already.
 const AGAIN: &str = "ON CONFLICT (id) DO UPDATE SET key = excluded.key, version = excluded.version,
-    updated_at = excluded.updated_at, deleted_at = excluded.deleted_at";
+    updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, fingerprint = excluded.fingerprint,
+    has_comment = excluded.has_comment";
 
 fn secret_rows(tx: &WriteTx, place: &EnvPlace, steps: &[Placed<'_>]) -> Rows {
     let deleted = |step: &Step| step.is_deleted().then_some(tx.now());
@@ -175,6 +176,8 @@ fn secret_rows(tx: &WriteTx, place: &EnvPlace, steps: &[Placed<'_>]) -> Rows {
         .each("created_at", steps.iter().map(|(_, _, step)| step.created_at))
         .same("updated_at", tx.now())
         .each("deleted_at", steps.iter().map(|(_, _, step)| deleted(step)))
+        .each("fingerprint", steps.iter().map(|(_, _, step)| step.fingerprint.clone()))
+        .alike("has_comment", steps.iter().map(|(_, _, step)| step.has_comment))
 }
 
 /// What a new version stores.
@@ -216,24 +219,21 @@ fn seal_all(
 }
 
 fn version_rows(tx: &WriteTx, steps: &[Placed<'_>], sealed: Vec<Sealed>) -> Rows {
-    let stored: Vec<(&Placed<'_>, &Texts)> = steps
-        .iter()
-        .filter_map(|placed| Some((placed, placed.2.texts.as_ref()?)))
-        .collect();
+    let stored: Vec<&Placed<'_>> = steps.iter().filter(|(_, _, step)| step.texts.is_some()).collect();
     let (values, comments): (Vec<_>, Vec<_>) = sealed.into_iter().map(|sealed| (sealed.value, sealed.comment)).unzip();
     Rows::of("secret_versions", stored.len())
-        .each("secret_id", stored.iter().map(|((_, _, step), _)| step.id))
-        .each("version", stored.iter().map(|((_, _, step), _)| step.version))
+        .each("secret_id", stored.iter().map(|(_, _, step)| step.id))
+        .each("version", stored.iter().map(|(_, _, step)| step.version))
         .each("sealed_value", values)
         .alike("sealed_comment", comments)
         .each(
             "fingerprint",
-            stored.iter().map(|(_, texts)| texts.fingerprint.to_vec()),
+            stored.iter().map(|(_, _, step)| step.fingerprint.clone()),
         )
-        .alike("created_by_type", stored.iter().map(|((_, author, _), _)| author.kind))
-        .alike("created_by_id", stored.iter().map(|((_, author, _), _)| author.id))
+        .alike("created_by_type", stored.iter().map(|(_, author, _)| author.kind))
+        .alike("created_by_id", stored.iter().map(|(_, author, _)| author.id))
         .same("created_at", tx.now())
-        .alike("revision", stored.iter().map(|((revision, _, _), _)| *revision))
+        .alike("revision", stored.iter().map(|(revision, _, _)| *revision))
 }
 
 /// The keys that secrets have from now on.

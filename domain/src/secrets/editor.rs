@@ -208,10 +208,11 @@ impl<'a> Editor<'a> {
             was: current.filter(|_| renamed).map(|current| current.key.clone()),
             version,
             created_at,
+            fingerprint: print.to_vec(),
+            has_comment: !comment.expose().is_empty(),
             texts: Some(Texts {
                 value: new.value,
                 comment: comment.clone(),
-                fingerprint: print,
             }),
         };
         Ok(self.push(step, shown.unwrap_or(comment)))
@@ -250,6 +251,8 @@ impl<'a> Editor<'a> {
             was: (outcome == Outcome::Renamed).then(|| current.key.clone()),
             version: current.version,
             created_at: current.created_at,
+            fingerprint: current.fingerprint.clone(),
+            has_comment: current.sealed_comment.is_some(),
             texts: None,
         };
         self.push(step, Secret::new(String::new()))

@@ -82,7 +82,7 @@ impl Sides {
     /// Both in one statement, so that they are of one moment.
     pub(super) async fn load(from: &impl Reads, route: &Route<'_>) -> Result<Self> {
         let sql = "SELECT e.id AS environment_id, e.revision, s.id, s.key, s.version, s.created_at, s.updated_at,
-                s.deleted_at, v.created_at AS written_at, v.fingerprint, v.sealed_comment, v.destroyed_at,
+                s.deleted_at, v.created_at AS written_at, s.fingerprint, v.sealed_comment, v.destroyed_at,
                 CASE WHEN e.id = $1 AND s.deleted_at IS NULL THEN v.sealed_value END AS sealed_value
             FROM environments e
             LEFT JOIN secrets s ON s.environment_id = e.id

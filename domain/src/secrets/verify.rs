@@ -2,6 +2,7 @@
 //! the journal says. Everything is read, in small pieces and from one snapshot.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use super::read::open_with;
 use crate::access::grant::KeysVerify;
 use crate::access::{Caller, ProjectAccess};
 use crate::crypto::envelope::{self, DataKey, SecretField, SecretPlace};
+use crate::crypto::fingerprint::{self, FingerprintKey};
 use crate::crypto::key_store::{KeyScope, KeyStore};
 use crate::journal::{self, Action, Entry, Mismatch, Share, Target, Written};
 use crate::kernel::db::Snapshot;
@@ -113,6 +115,7 @@ pub async fn verify(from: &Snapshot, store: &KeyStore, access: &ProjectAccess<Ke
         org,
         project,
         keys: store.opened(from, KeyScope::Project(project)).await?,
+        prints: store.fingerprint(from, project).await.ok(),
         reused: reused(from, project).await?,
         found: Verification::default(),
     };
@@ -194,6 +197,16 @@ struct SecretRow {
     key: String,
     version: i64,
     is_deleted: i64,
+    fingerprint: Vec<u8>,
+    has_comment: bool,
+}
+
+impl SecretRow {
+    /// Whether it tells of its newest version what that is. Of one that was destroyed the comment is gone.
+    fn tells(&self, newest: &VersionRow) -> bool {
+        let has_comment = newest.sealed_value.is_none() || self.has_comment == newest.sealed_comment.is_some();
+        has_comment && fingerprint::same(&self.fingerprint, &newest.fingerprint)
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -202,6 +215,7 @@ struct VersionRow {
     version: i64,
     sealed_value: Option<Vec<u8>>,
     sealed_comment: Option<Vec<u8>>,
+    fingerprint: Vec<u8>,
 }
 
 /// A check under way.
@@ -210,6 +224,8 @@ struct Sweep<'a> {
     org: OrgId,
     project: ProjectId,
     keys: HashMap<KeyId, DataKey>,
+    /// `None` when it does not open: nothing can be stored then either.
+    prints: Option<Arc<FingerprintKey>>,
     reused: HashSet<Vec<u8>>,
     found: Verification,
 }
@@ -245,20 +261,23 @@ impl Sweep<'_> {
             };
             after = (last.key.clone(), last.id);
             secrets.retain(|secret| share.holds(secret.id));
+            let mut sound = HashSet::new();
             for secret in &secrets {
                 self.found.secrets += 1;
-                if let Some(mismatch) = written.check_secret(secret.id, secret.version, secret.is_deleted == 1) {
-                    self.found.fault(fault(mismatch.into(), env, secret, secret.version));
+                match written.check_secret(secret.id, secret.version, secret.is_deleted == 1) {
+                    Some(mismatch) => self.found.fault(fault(mismatch.into(), env, secret, secret.version)),
+                    None => _ = sound.insert(secret.id),
                 }
             }
-            self.versions(env, &secrets, written).await?;
+            self.versions(env, &secrets, &sound, written).await?;
         }
     }
 
     /// The next secrets of an environment, in the order of its index.
     async fn secrets(&self, env: EnvId, after: &(String, SecretId)) -> Result<Vec<SecretRow>> {
         let sql = format!(
-            "SELECT id, key, version, CAST(CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_deleted
+            "SELECT id, key, version, CAST(CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_deleted,
+                fingerprint, has_comment
              FROM secrets WHERE environment_id = $1 AND (key, id) > ($2, $3) ORDER BY key, id LIMIT {SECRETS}"
         );
         let values = [env.into(), after.0.as_str().into(), after.1.into()];
@@ -268,7 +287,14 @@ impl Sweep<'_> {
     }
 
     /// Checks every version of some secrets: those of many together, those of one that has many by themselves.
-    async fn versions(&mut self, env: &EnvRow, secrets: &[SecretRow], written: &mut Written) -> Result<()> {
+    /// `sound` are those whose own rows are what was written.
+    async fn versions(
+        &mut self,
+        env: &EnvRow,
+        secrets: &[SecretRow],
+        sound: &HashSet<SecretId>,
+        written: &mut Written,
+    ) -> Result<()> {
         let by_id: HashMap<SecretId, &SecretRow> = secrets.iter().map(|secret| (secret.id, secret)).collect();
         let mut waiting: Vec<SecretId> = by_id.keys().copied().collect();
         waiting.sort_unstable();
@@ -283,7 +309,8 @@ impl Sweep<'_> {
                 let newest = rows.last().map_or(0, |row| row.version);
                 for row in rows {
                     if let Some(secret) = by_id.get(&row.secret_id) {
-                        self.version(env, secret, &row, written);
+                        let is_newest = row.version == secret.version && sound.contains(&secret.id);
+                        self.version(env, secret, &row, is_newest, written);
                     }
                 }
                 rows = if is_full {
@@ -299,7 +326,7 @@ impl Sweep<'_> {
     async fn first_versions(&self, secrets: &[SecretId]) -> Result<Vec<VersionRow>> {
         let is_one = is_one_of(self.from.backend(), "secret_id", "$1");
         let sql = format!(
-            "SELECT secret_id, version, sealed_value, sealed_comment FROM secret_versions
+            "SELECT secret_id, version, sealed_value, sealed_comment, fingerprint FROM secret_versions
              WHERE {is_one} ORDER BY secret_id, version LIMIT {VERSIONS}"
         );
         let ids = id_param(secrets.iter().map(|secret| secret.0));
@@ -310,7 +337,7 @@ impl Sweep<'_> {
 
     async fn further_versions(&self, secret: SecretId, after: i64) -> Result<Vec<VersionRow>> {
         let sql = format!(
-            "SELECT secret_id, version, sealed_value, sealed_comment FROM secret_versions
+            "SELECT secret_id, version, sealed_value, sealed_comment, fingerprint FROM secret_versions
              WHERE secret_id = $1 AND version > $2 ORDER BY version LIMIT {VERSIONS}"
         );
         Ok(
@@ -321,13 +348,14 @@ impl Sweep<'_> {
     }
 
     /// One fault a version at most: what does not open says more than what its digest says.
-    fn version(&mut self, env: &EnvRow, secret: &SecretRow, row: &VersionRow, written: &mut Written) {
+    fn version(&mut self, env: &EnvRow, secret: &SecretRow, row: &VersionRow, is_newest: bool, written: &mut Written) {
         self.found.versions += 1;
         let mismatch = written.check_version(row.secret_id, row.version, row.sealed_value.as_deref());
         let kind = self
             .text(env, row, row.sealed_value.as_deref(), SecretField::Value)
             .or_else(|| self.text(env, row, row.sealed_comment.as_deref(), SecretField::Comment))
-            .or(mismatch.map(FaultKind::from));
+            .or(mismatch.map(FaultKind::from))
+            .or((is_newest && !secret.tells(row)).then_some(FaultKind::Altered));
         if let Some(kind) = kind {
             self.found.fault(fault(kind, env, secret, row.version));
         }
@@ -350,8 +378,12 @@ impl Sweep<'_> {
             version: row.version,
             field,
         };
-        if open_with(key, blob, &place.aad()).is_err() {
+        let Ok(text) = open_with(key, blob, &place.aad()) else {
             return Some(FaultKind::Unopenable);
+        };
+        let prints = self.prints.as_ref().filter(|_| field == SecretField::Value);
+        if prints.is_some_and(|key| !key.matches(text.expose().as_bytes(), &row.fingerprint)) {
+            return Some(FaultKind::Altered);
         }
         let used = blob.get(1..29).unwrap_or_default();
         self.reused.contains(used).then_some(FaultKind::ReusedNonce)

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::aad::{Aad, Purpose};
 use super::aead::{self, AeadKey, KEY_LEN, NONCE_LEN, OpenError, TAG_LEN};
 use crate::kernel::id::{EnvId, KeyId, OrgId, ProjectId, SecretId};
-use crate::kernel::{Result, Rng, Secret};
+use crate::kernel::{Error, Result, Rng, Secret};
 
 /// The one format so far.
 const FORMAT: u8 = 1;
@@ -82,6 +82,18 @@ pub fn key_id_of(blob: &[u8]) -> Option<KeyId> {
 /// SHA-256 of a blob, for the journal: it betrays a blob put back or exchanged and tells nothing of its value.
 pub fn blob_digest(blob: &[u8]) -> [u8; 32] {
     Sha256::digest(blob).into()
+}
+
+/// The digest in hex, as the journal tells it of each of a thousand values.
+///
+/// # Errors
+/// None that can happen: the room is that of the text.
+pub fn blob_digest_text(blob: &[u8]) -> Result<String> {
+    let digest = blob_digest(blob);
+    let mut text = vec![0; 2 * digest.len()];
+    // `hex::encode` goes letter by letter, and takes longer than the digest.
+    hex::encode_to_slice(digest, &mut text).map_err(|fault| Error::internal(fault.to_string()))?;
+    String::from_utf8(text).map_err(|fault| Error::internal(fault.to_string()))
 }
 
 fn header(id: KeyId) -> [u8; HEADER_LEN] {
@@ -183,6 +195,12 @@ mod tests {
             assert_ne!(blob, again);
             assert_ne!(blob_digest(&blob), blob_digest(&again));
         }
+    }
+
+    #[test]
+    fn a_digest_is_told_in_hex() {
+        let blob = data_key(9, 9).seal(&Rng::seeded(1), &place().aad(), b"x").unwrap();
+        assert_eq!(blob_digest_text(&blob).unwrap(), hex::encode(blob_digest(&blob)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::change_set::{self, Line};
 use super::editor::Outcome;
 use super::place::EnvPlace;
 use crate::access::{ActorKind, Caller};
-use crate::crypto::envelope::{SecretField, blob_digest};
+use crate::crypto::envelope::{SecretField, blob_digest_text};
 use crate::crypto::key_store::{KeyStore, ProjectKeys};
 use crate::journal::{self, Action, KeyChange, Target};
 use crate::kernel::id::SecretId;
@@ -211,7 +211,7 @@ fn seal_all(
         let comment = texts.comment.expose();
         let comment = (!comment.is_empty()).then(|| seal(step, comment, SecretField::Comment));
         let value = seal(step, texts.value.expose(), SecretField::Value)?;
-        let digest = hex::encode(blob_digest(&value));
+        let digest = blob_digest_text(&value)?;
         let comment = comment.transpose()?;
         Ok((Sealed { value, comment }, digest))
     });

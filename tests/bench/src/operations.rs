@@ -15,7 +15,7 @@ use crate::limits::{bare, insert, pgbench, sqlite};
 use crate::measure::{Row, Source, compare};
 use crate::sink::Sink;
 use crate::stack::{
-    BULK, Fixture, Process, SECRETS, Site, bulk_json, client, is_whole_environment, key, text_at, value,
+    BULK, Fixture, Process, SECRETS, Site, bulk_body, bulk_json, client, is_whole_environment, key, text_at, value,
 };
 use crate::{CONCURRENCY, Outcome, Plan, cpu};
 
@@ -346,7 +346,7 @@ impl<'a> Bench<'a> {
             .post(&path, bulk_json(0))
             .await
             .ok();
-        let post = move |n: u64| request("POST", &path, &token, "", &bulk_json(n + 2).to_string());
+        let post = move |n: u64| request("POST", &path, &token, "", &bulk_body(n + 2));
         let is_written = |body: &[u8]| {
             let json: Value = serde_json::from_slice(body).unwrap_or_default();
             json.pointer("/results").and_then(Value::as_array).map(Vec::len) == Some(BULK)

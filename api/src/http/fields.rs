@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use domain::kernel::{Problem, Timestamp};
+use domain::kernel::Problem;
 use poem::Request;
 use poem::http::Method;
 use serde_json::Value;
 
 use super::json::joined;
+use super::schema::{Names, Schema, Shape};
 
 /// The body of this request, as it was admitted.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ pub struct BodySchemas(Arc<Schemas>);
 #[derive(Default)]
 struct Schemas {
     bodies: Vec<Body>,
-    /// The published document, which has the schemas that are named.
-    document: Arc<Value>,
+    /// Those that are named, and named by others.
+    named: Vec<Shape>,
 }
 
 /// The body of one operation.
@@ -32,7 +33,7 @@ struct Body {
     /// Segments of the path; `None` for a parameter.
     path: Vec<Option<String>>,
     is_public: bool,
-    schema: Value,
+    schema: Schema,
 }
 
 /// What is wrong with a field.
@@ -45,7 +46,8 @@ struct Fault {
 
 impl BodySchemas {
     /// Those of the published document.
-    pub fn of(document: &Arc<Value>) -> Self {
+    pub fn of(document: &Value) -> Self {
+        let mut names = Names::of(document);
         let paths = members(document.get("paths"));
         let operations = paths.flat_map(|(path, methods)| {
             let methods = members(Some(methods));
@@ -59,14 +61,13 @@ impl BodySchemas {
                     .get("security")
                     .and_then(Value::as_array)
                     .is_some_and(Vec::is_empty),
-                schema: operation
-                    .pointer("/requestBody/content/application~1json/schema")?
-                    .clone(),
+                schema: names.schema(operation.pointer("/requestBody/content/application~1json/schema")?),
             })
         });
+        let bodies = bodies.collect();
         Self(Arc::new(Schemas {
-            bodies: bodies.collect(),
-            document: document.clone(),
+            bodies,
+            named: names.shapes(),
         }))
     }
 
@@ -117,30 +118,27 @@ impl Schemas {
     }
 
     /// The first fault within `value`, in the order in which its fields are documented.
-    fn fault(&self, schema: &Value, value: &Value) -> Option<Fault> {
-        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
-            let (_, name) = name.rsplit_once('/')?;
-            return self.fault(self.document.get("components")?.get("schemas")?.get(name)?, value);
-        }
-        if let Some(wanted) = mismatch(schema, value) {
+    fn fault(&self, schema: &Schema, value: &Value) -> Option<Fault> {
+        let shape = match schema {
+            Schema::Inline(shape) => shape,
+            Schema::Named(number) => self.named.get(*number)?,
+        };
+        if let Some(wanted) = shape.mismatch(value) {
             let field = String::new();
             return Some(Fault {
                 field,
                 wanted: Some(wanted),
             });
         }
-        if let (Some(items), Some(entries)) = (schema.get("items"), value.as_array()) {
+        if let (Some(items), Some(entries)) = (&shape.items, value.as_array()) {
             let mut faults = entries.iter().map(|entry| self.fault(items, entry)).enumerate();
             return faults.find_map(|(index, fault)| Some(fault?.within(&format!("[{index}]"))));
         }
-        if let Some(choices) = ["oneOf", "anyOf"]
-            .into_iter()
-            .find_map(|key| schema.get(key)?.as_array())
-        {
-            return self.choice_fault(choices, value);
+        if !shape.choices.is_empty() {
+            return self.choice_fault(&shape.choices, value);
         }
-        if let (Some(others), Some(entries)) = (schema.get("additionalProperties"), value.as_object()) {
-            let known = |name: &str| schema.get("properties").is_some_and(|known| known.get(name).is_some());
+        if let (Some(others), Some(entries)) = (&shape.others, value.as_object()) {
+            let known = |name: &str| shape.properties.iter().any(|known| known.name == name);
             let mut others = entries
                 .iter()
                 .filter(|(name, _)| !known(name))
@@ -149,23 +147,24 @@ impl Schemas {
                 return Some(fault);
             }
         }
-        let is_required = |name: &str| {
-            let mut names = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-            names.any(|required| required == name)
-        };
-        members(schema.get("properties")).find_map(|(name, property)| match value.get(name) {
-            None | Some(Value::Null) => is_required(name).then(|| Fault {
-                field: name.clone(),
-                wanted: None,
-            }),
-            Some(member) => self.fault(property, member).map(|fault| fault.within(name)),
-        })
+        shape
+            .properties
+            .iter()
+            .find_map(|property| match value.get(&property.name) {
+                None | Some(Value::Null) => property.is_required.then(|| Fault {
+                    field: property.name.clone(),
+                    wanted: None,
+                }),
+                Some(member) => self
+                    .fault(&property.schema, member)
+                    .map(|fault| fault.within(&property.name)),
+            })
     }
 }
 
 impl Schemas {
     /// Why a value is none of several things: the fault of the one that it resembles.
-    fn choice_fault(&self, choices: &[Value], value: &Value) -> Option<Fault> {
+    fn choice_fault(&self, choices: &[Schema], value: &Value) -> Option<Fault> {
         let faults: Vec<_> = choices
             .iter()
             .map(|choice| self.fault(choice, value))
@@ -191,38 +190,7 @@ impl Fault {
     }
 }
 
-/// What the schema wants, when the value is not that.
-fn mismatch(schema: &Value, value: &Value) -> Option<Cow<'static, str>> {
-    let wanted = match schema.get("type").and_then(Value::as_str) {
-        Some("object") if !value.is_object() => "an object",
-        Some("array") if !value.is_array() => "a list",
-        Some("string") if !value.is_string() => "a string",
-        Some("boolean") if !value.is_boolean() => "true or false",
-        Some("integer") if !value.is_i64() => "an integer",
-        Some("number") if !value.is_number() => "a number",
-        Some("string") if !is_of_format(schema, value) => "an instant such as `2030-01-02T03:04:05Z`",
-        _ => {
-            let words = schema.get("enum").and_then(Value::as_array)?;
-            let listed = || {
-                words
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(|word| format!("`{word}`"))
-                    .collect::<Vec<_>>()
-            };
-            return (!words.contains(value)).then(|| format!("one of {}", listed().join(", ")).into());
-        }
-    };
-    Some(wanted.into())
-}
-
-/// Whether a text that must be an instant is one. Other formats are for the operation to check.
-fn is_of_format(schema: &Value, text: &Value) -> bool {
-    let is_instant = schema.get("format").and_then(Value::as_str) == Some("date-time");
-    !is_instant || text.as_str().is_none_or(|text| Timestamp::parse(text).is_ok())
-}
-
-fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_object).into_iter().flatten()
 }
 
@@ -242,10 +210,10 @@ mod tests {
         } });
         let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Hook" } } } });
         let operation = |security| json!({ "security": security, "requestBody": body });
-        BodySchemas::of(&Arc::new(json!({
+        BodySchemas::of(&json!({
             "paths": { "/hooks/{id}": { "post": operation(json!([{}])) }, "/hooks/open": { "post": operation(json!([])) } },
             "components": { "schemas": { "Hook": hook, "Filters": { "type": "object", "properties": { "keys": keys } } } },
-        })))
+        }))
     }
 
     fn refused(path: &str, body: &Value, is_known: bool) -> Option<(String, String)> {

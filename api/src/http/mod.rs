@@ -25,6 +25,7 @@ pub mod ready_json;
 pub mod rejection;
 pub mod request;
 pub mod routes;
+mod schema;
 pub mod time;
 pub mod traces;
 pub mod write;

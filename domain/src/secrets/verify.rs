@@ -381,12 +381,13 @@ impl Sweep<'_> {
         let Ok(text) = open_with(key, blob, &place.aad()) else {
             return Some(FaultKind::Unopenable);
         };
-        let prints = self.prints.as_ref().filter(|_| field == SecretField::Value);
-        if prints.is_some_and(|key| !key.matches(text.expose().as_bytes(), &row.fingerprint)) {
-            return Some(FaultKind::Altered);
-        }
         let used = blob.get(1..29).unwrap_or_default();
-        self.reused.contains(used).then_some(FaultKind::ReusedNonce)
+        if self.reused.contains(used) {
+            return Some(FaultKind::ReusedNonce);
+        }
+        let prints = self.prints.as_ref().filter(|_| field == SecretField::Value);
+        let is_other = |key: &FingerprintKey| !key.matches(text.expose().as_bytes(), &row.fingerprint);
+        prints.is_some_and(|key| is_other(key)).then_some(FaultKind::Altered)
     }
 }
 

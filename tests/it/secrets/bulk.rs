@@ -44,6 +44,26 @@ on_both! {
         assert_eq!(newest["data"][0]["revision"], 3);
     }
 
+    async fn of_many_each_keeps_its_own_comment_and_a_deleted_one_does_not(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        let commented = |value: &str| json!({ "value": value, "comment": format!("of {value}") });
+        let first = json!({ "secrets": { "A": commented("a"), "B": "b", "C": commented("c"), "D": commented("d") } });
+        acme.owner.post(&path(&env, "bulk"), first.clone()).await.expect(200).ok();
+        let again = acme.owner.post(&path(&env, "bulk"), first).await.expect(200).json();
+        assert_eq!((results(&again)[2].clone(), &again["revision"]), (line("C", "unchanged", 1), &json!(1)));
+        acme.owner.delete(&env.secret("D")).await.expect(200).ok();
+        let values = json!({ "secrets": { "A": "a2", "B": "b2", "C": "c", "D": "d" } });
+        let done = acme.owner.post(&path(&env, "bulk"), values).await.expect(200).json();
+        let expected = [line("A", "updated", 2), line("B", "updated", 2), line("C", "unchanged", 1), line("D", "created", 2)];
+        assert_eq!(results(&done), expected);
+        for (key, comment) in [("A", "of a"), ("B", ""), ("C", "of c"), ("D", "")] {
+            assert_eq!(acme.owner.get(&env.secret(key)).await.at("/comment"), comment, "{key}");
+        }
+        let found = acme.owner.post(&acme.path("/projects/web/verify"), json!({})).await.expect(200).json();
+        assert_eq!(found["ok"], true, "{found}");
+    }
+
     async fn replacing_deletes_what_is_not_named(t: TestApp) {
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("production");

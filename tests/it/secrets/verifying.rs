@@ -158,6 +158,27 @@ on_both! {
         assert_eq!(faults(owner, &web).await, [fault("missing", "", 1), fault("missing", "", 2)]);
     }
 
+    async fn what_tells_of_a_value_without_it_must_be_of_that_value(t: TestApp) {
+        let acme = t.org("acme").await;
+        let (web, _) = fill(&acme).await;
+        let owner = &acme.owner;
+        let of = |table: &str, key: &str| format!("(SELECT o.fingerprint FROM {table} o WHERE {key})");
+        // Whoever stored B's value again would be told that nothing changed, and A's would stay.
+        let before = "CREATE TABLE kept AS SELECT id, fingerprint FROM secrets";
+        t.sql(before).await;
+        t.sql(&format!("UPDATE secrets SET fingerprint = {} WHERE key = 'A'", of("secrets", "o.key = 'B'"))).await;
+        assert_eq!(faults(owner, &web).await, [fault("altered", "A", 2)]);
+        t.sql(&format!("UPDATE secrets SET fingerprint = {}", of("kept", "o.id = secrets.id"))).await;
+        assert_eq!(faults(owner, &web).await, []);
+        t.sql("UPDATE secrets SET has_comment = NOT has_comment WHERE key = 'B'").await;
+        assert_eq!(faults(owner, &web).await, [fault("altered", "B", 1)]);
+        t.sql("UPDATE secrets SET has_comment = NOT has_comment WHERE key = 'B'").await;
+        let newest = of("kept", "o.id = secret_versions.secret_id");
+        t.sql(&format!("UPDATE secret_versions SET fingerprint = {newest} WHERE version = 1")).await;
+        assert_eq!(faults(owner, &web).await, [fault("altered", "A", 1)]);
+        t.sql("DROP TABLE kept").await;
+    }
+
     async fn a_value_of_somebody_who_has_the_key_is_not_what_was_written(t: TestApp) {
         let acme = t.org("acme").await;
         let (web, env) = fill(&acme).await;

@@ -186,6 +186,19 @@ on_both! {
         assert_eq!(events.expect("revision").await.id, "1002");
     }
 
+    async fn who_comes_back_across_a_revision_that_nothing_is_told_of_reads_all(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        for key in ["A", "B", "C"] {
+            put(&acme.owner, &env, key).await;
+        }
+        // As one from before change sets were kept.
+        t.sql("UPDATE environment_revisions SET change_set = NULL WHERE revision = 2").await;
+        let after = |id| acme.owner.with("Last-Event-ID", id);
+        assert_eq!(polled(&after("1"), &env).await, ["reset 3", "current 3"]);
+        assert_eq!(polled(&after("2"), &env).await, ["revision 3", "current 3"]);
+    }
+
     async fn what_is_no_position_and_no_time_is_refused(t: TestApp) {
         let acme = t.org("acme").await;
         let env = acme.project("web").await.env("production");

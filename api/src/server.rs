@@ -189,7 +189,8 @@ async fn connection<E>(
         let mut request = poem::Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
         let leftover = Leftover::watch(&mut request);
         let endpoint = endpoint.clone();
-        async move {
+        // hyper moves to and fro what it waits for: a pointer is moved sooner than all that a request may come to need.
+        Box::pin(async move {
             let mut response = endpoint.get_response(request).await;
             if !leftover.read_off().await {
                 let close = HeaderValue::from_static("close");
@@ -197,7 +198,7 @@ async fn connection<E>(
             }
             let response = hyper::Response::from(response);
             Ok::<_, Infallible>(response.map(|body| while_sending(body, in_flight)))
-        }
+        })
     });
     let stream = PatientStream::new(stream, exchange.clone(), limits.patience);
     let mut connection = pin!(

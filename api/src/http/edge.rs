@@ -101,7 +101,9 @@ impl<E: Endpoint<Output = Response> + 'static> Endpoint for Edge<E> {
         let class = class(config, to, request.method());
         let mut line = AccessLine::new(config, &request, context.clone(), to, class);
         let span = tracing::info_span!("request", request_id = context.request_id, trace_id = line.trace_id());
-        let answer = AssertUnwindSafe(self.answer(request, &context, class))
+        // Large, and moved by each of those that are put around it.
+        let answer = Box::pin(self.answer(request, &context, class));
+        let answer = AssertUnwindSafe(answer)
             .catch_unwind()
             .map(|answer| answer.unwrap_or_else(panicked));
         let answer = trace::within(line.span.as_ref().map(Span::parent), answer);

@@ -191,14 +191,15 @@ impl Arrays {
     /// Adds a column; how it is read. The arrays hold no NULL: which are none is told by an array of its own.
     fn add(&mut self, name: &str, mut values: Vec<Value>) -> Result<String> {
         let kind = kind(values.first())?;
+        if !values.iter().any(is_none) {
+            self.array(name.to_owned(), kind, values);
+            return Ok(format!("r.{name}"));
+        }
         let nones: Vec<Value> = values.iter().map(|value| is_none(value).into()).collect();
         for value in &mut values {
             fill(value);
         }
         self.array(name.to_owned(), kind, values);
-        if nones.iter().all(|none| *none == Value::from(false)) {
-            return Ok(format!("r.{name}"));
-        }
         self.array(format!("no_{name}"), (ArrayType::Bool, "boolean[]"), nones);
         Ok(format!("CASE WHEN r.no_{name} THEN NULL ELSE r.{name} END"))
     }

@@ -154,7 +154,7 @@ impl SecretsApi {
 
 /// The tag of what a caller may see of an environment at its current revision.
 fn environment_tag<A: grant::Permitted>(access: &EnvAccess<A>, selection: &Selection) -> String {
-    etag::of_environment(access.env.revision, &access.scope_digest(), &format!("{selection:?}"))
+    etag::of_environment(access.env.revision, &access.scope_digest(selection))
 }
 
 #[OpenApi(tag = "Tag::Secrets")]

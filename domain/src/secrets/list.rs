@@ -22,7 +22,7 @@ use crate::kernel::{Error, Problem, Reads, Result, Secret, Timestamp};
 pub const MAX_PAGE: u64 = 500;
 
 /// Which secrets of an environment are wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selection {
     /// `None` = all of them.
     pub page: Option<PageRequest>,

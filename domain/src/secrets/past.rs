@@ -10,7 +10,7 @@ use crate::kernel::id::{EnvId, SecretId};
 use crate::kernel::{Error, Problem, Reads, Result, Timestamp};
 
 /// Which revision is meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Moment {
     /// As it is now.
     #[default]

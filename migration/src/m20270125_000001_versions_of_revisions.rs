@@ -55,6 +55,8 @@ const UP: &[&str] = &[
 const POSTGRES: &[&str] = &[
     "ALTER TABLE secret_versions ALTER COLUMN revision DROP DEFAULT",
     "ALTER TABLE secrets ALTER COLUMN fingerprint DROP DEFAULT, ALTER COLUMN has_comment DROP DEFAULT",
+    // A secret's row is written anew with each value. With room beside it, it stays on its page and out of the indexes.
+    "ALTER TABLE secrets SET (fillfactor = 40)",
     // As the journal's: quick to try, where a thousand keys hardly get smaller.
     "DO $$ BEGIN
         ALTER TABLE environment_revisions ALTER COLUMN change_set SET COMPRESSION lz4;

@@ -123,9 +123,12 @@ pub(super) async fn write(
     let written = secret_rows(tx, place, &steps).insert(tx, AGAIN);
     let (written, sealed) = tokio::join!(written, async { seal_all(tx, place, keys, &steps) });
     written?;
-    let (versions, digests) = sealed?;
-    let seals = versions.iter().map(Sealed::seals).sum();
-    let written = version_rows(tx, &steps, versions).insert(tx, "");
+    let Sealed {
+        versions,
+        digests,
+        seals,
+    } = sealed?;
+    let written = versions.insert(tx, "");
     let (written, told) = tokio::join!(written, async { tell_all(&changes, digests) });
     written?;
     let (change_sets, keys_told): (Vec<_>, Vec<_>) = told?.into_iter().unzip();
@@ -180,48 +183,35 @@ fn secret_rows(tx: &WriteTx, place: &EnvPlace, steps: &[Placed<'_>]) -> Rows {
         .alike("has_comment", steps.iter().map(|(_, _, step)| step.has_comment))
 }
 
-/// What a new version stores.
+/// What is stored of the new versions.
 struct Sealed {
-    value: Vec<u8>,
-    comment: Option<Vec<u8>>,
-}
-
-impl Sealed {
+    versions: Rows,
+    /// Of their values, in the order of the rows.
+    digests: Vec<String>,
     /// How many texts it took the key to seal.
-    fn seals(&self) -> i64 {
-        1 + i64::from(self.comment.is_some())
-    }
+    seals: i64,
 }
 
-/// Seals what is to be stored, in the order of the steps that store something, with the digests of the values.
-fn seal_all(
-    tx: &WriteTx,
-    place: &EnvPlace,
-    keys: &ProjectKeys,
-    steps: &[Placed<'_>],
-) -> Result<(Vec<Sealed>, Vec<String>)> {
-    let seal = |step: &Step, text: &str, field| {
+fn seal_all(tx: &WriteTx, place: &EnvPlace, keys: &ProjectKeys, steps: &[Placed<'_>]) -> Result<Sealed> {
+    let seal = |step: &Step, text: &Secret<String>, field| {
         let aad = place.aad(step.id, step.version, field);
-        keys.data.seal(tx.rng(), &aad, text.as_bytes())
+        keys.data.seal(tx.rng(), &aad, text.expose().as_bytes())
     };
-    let stored = steps
-        .iter()
-        .filter_map(|(_, _, step)| Some((*step, step.texts.as_ref()?)));
-    let sealed = stored.map(|(step, texts)| {
-        let comment = texts.comment.expose();
-        let comment = (!comment.is_empty()).then(|| seal(step, comment, SecretField::Comment));
-        let value = seal(step, texts.value.expose(), SecretField::Value)?;
-        let digest = blob_digest_text(&value)?;
-        let comment = comment.transpose()?;
-        Ok((Sealed { value, comment }, digest))
-    });
-    Ok(sealed.collect::<Result<Vec<_>>>()?.into_iter().unzip())
-}
-
-fn version_rows(tx: &WriteTx, steps: &[Placed<'_>], sealed: Vec<Sealed>) -> Rows {
     let stored: Vec<&Placed<'_>> = steps.iter().filter(|(_, _, step)| step.texts.is_some()).collect();
-    let (values, comments): (Vec<_>, Vec<_>) = sealed.into_iter().map(|sealed| (sealed.value, sealed.comment)).unzip();
-    Rows::of("secret_versions", stored.len())
+    let (mut values, mut comments) = (Vec::with_capacity(stored.len()), Vec::with_capacity(stored.len()));
+    let (mut digests, mut seals) = (Vec::with_capacity(stored.len()), 0);
+    for (_, _, step) in &stored {
+        let Some(Texts { value, comment }) = &step.texts else {
+            continue;
+        };
+        let comment = step.has_comment.then(|| seal(step, comment, SecretField::Comment));
+        let value = seal(step, value, SecretField::Value)?;
+        seals += 1 + i64::from(comment.is_some());
+        digests.push(blob_digest_text(&value)?);
+        values.push(value);
+        comments.push(comment.transpose()?);
+    }
+    let versions = Rows::of("secret_versions", stored.len())
         .each("secret_id", stored.iter().map(|(_, _, step)| step.id))
         .each("version", stored.iter().map(|(_, _, step)| step.version))
         .each("sealed_value", values)
@@ -233,7 +223,12 @@ fn version_rows(tx: &WriteTx, steps: &[Placed<'_>], sealed: Vec<Sealed>) -> Rows
         .alike("created_by_type", stored.iter().map(|(_, author, _)| author.kind))
         .alike("created_by_id", stored.iter().map(|(_, author, _)| author.id))
         .same("created_at", tx.now())
-        .alike("revision", stored.iter().map(|(revision, _, _)| *revision))
+        .alike("revision", stored.iter().map(|(revision, _, _)| *revision));
+    Ok(Sealed {
+        versions,
+        digests,
+        seals,
+    })
 }
 
 /// The keys that secrets have from now on.

@@ -115,7 +115,8 @@ pub async fn identify(app: &App, request: &Request) -> Identity {
         return Identity::Refused(error.into_problem());
     }
     let known = if shown == Shown::Bearer && is_signed(&text) {
-        by_access_token(&app.db, app.issuer(), &text, origin()).await
+        // What waits for a database is large, and would be moved about with requests that never do.
+        Box::pin(by_access_token(&app.db, app.issuer(), &text, origin())).await
     } else {
         let wanted = environment_read(request).map(|place| Wanted {
             memory: &app.access,

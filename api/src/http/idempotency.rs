@@ -63,7 +63,8 @@ impl<E: Endpoint> Gate<E> {
             Ok(Some(claim)) => claim,
             Err(error) => return Ok(ApiError::from(error).into_response()),
         };
-        match claim.answer(&self.app.db, &self.app.keys).await {
+        // Boxed as is what is rare: what waits for a database is large, and would be moved about with every request.
+        match Box::pin(claim.answer(&self.app.db, &self.app.keys)).await {
             Ok(Some(answer)) => return Ok(replay(answer)),
             Ok(None) => {}
             Err(error) => return Ok(ApiError::from(error).into_response()),
@@ -76,7 +77,7 @@ impl<E: Endpoint> Gate<E> {
         // key taken, the version moved, or the thing gone: it did that itself.
         let status = response.as_ref().map_or_else(poem::Error::status, Response::status);
         if status.is_client_error()
-            && let Some(winner) = self.winner(&claim).await
+            && let Some(winner) = Box::pin(self.winner(&claim)).await
         {
             return Ok(winner);
         }

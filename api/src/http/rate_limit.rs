@@ -179,7 +179,8 @@ impl Counting {
         let known = known.filter(|known| known.credential == caller.credential);
         let allowed = match known {
             Some(known) if now.since(known.as_of) < PLAN_AGE => known.allowed,
-            Some(_) | None => self.look_up(db, shown, caller, now).await,
+            // Rare; what waits for a database is large, and would be moved about with every request.
+            Some(_) | None => Box::pin(self.look_up(db, shown, caller, now)).await,
         };
         if who == Who::Credential(caller.credential) {
             return Ok(());

@@ -100,13 +100,23 @@ pub(super) struct PastSecret {
 
 /// The secrets of an environment at a revision, sorted by key.
 pub(super) async fn secrets(from: &impl Reads, env: EnvId, revision: i64) -> Result<Vec<PastSecret>> {
+    // Versions and the revisions that stored them grow together: which one was the newest then is found by halving, in as many
+    // looks as its number has bits, be there ever so many. Mostly it is the newest still.
     let sql = "SELECT s.id, k.key, v.version, s.created_at, v.created_at AS updated_at, v.fingerprint, v.sealed_value,
             v.sealed_comment
         FROM secrets s
+        JOIN secret_versions n ON n.secret_id = s.id AND n.version = s.version
         JOIN secret_keys k ON k.secret_id = s.id AND k.revision = (SELECT x.revision FROM secret_keys x
             WHERE x.secret_id = s.id AND x.revision <= $2 ORDER BY x.revision DESC LIMIT 1)
-        JOIN secret_versions v ON v.secret_id = s.id AND v.version = (SELECT x.version FROM secret_versions x
-            WHERE x.secret_id = s.id AND x.revision <= $2 ORDER BY x.version DESC LIMIT 1)
+        JOIN secret_versions v ON v.secret_id = s.id AND v.version = CASE WHEN n.revision <= $2 THEN s.version ELSE (
+            WITH RECURSIVE halves(low, high) AS (
+                SELECT CAST(0 AS bigint), s.version - 1
+                UNION ALL
+                SELECT CASE WHEN x.revision <= $2 THEN x.version ELSE h.low END,
+                       CASE WHEN x.revision <= $2 THEN h.high ELSE x.version - 1 END
+                FROM halves h JOIN secret_versions x ON x.secret_id = s.id AND x.version = (h.low + h.high + 1) / 2
+                WHERE h.low < h.high)
+            SELECT MAX(low) FROM halves) END
         WHERE s.environment_id = $1 AND k.key IS NOT NULL";
     let mut rows = PastSecret::find_by_statement(from.sql(sql, [env.into(), revision.into()]))
         .all(from.conn())

@@ -25,9 +25,9 @@ const OLD: &str = "FROM secret_versions v JOIN secrets s ON s.id = v.secret_id
       AND NOT EXISTS (SELECT 1 FROM revision_pins p
         JOIN secret_keys k ON k.secret_id = v.secret_id AND k.revision = (SELECT x.revision FROM secret_keys x
             WHERE x.secret_id = v.secret_id AND x.revision <= p.revision ORDER BY x.revision DESC LIMIT 1)
-        WHERE p.environment_id = s.environment_id AND k.key IS NOT NULL AND v.version = (
-            SELECT x.version FROM secret_versions x
-            WHERE x.secret_id = v.secret_id AND x.revision <= p.revision ORDER BY x.version DESC LIMIT 1))";
+        WHERE p.environment_id = s.environment_id AND k.key IS NOT NULL AND v.revision <= p.revision
+          AND NOT EXISTS (SELECT 1 FROM secret_versions x
+              WHERE x.secret_id = v.secret_id AND x.version = v.version + 1 AND x.revision <= p.revision))";
 
 #[derive(FromQueryResult)]
 struct Place {

@@ -50,6 +50,22 @@ on_each_backend! {
 }
 
 on_both! {
+    async fn each_of_many_versions_is_what_its_revisions_show(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        let (mut a, mut b) = (None, None);
+        let mut was = vec![Vec::new()];
+        for n in 1..=41 {
+            let (key, now) = if n % 7 == 3 { ("B", &mut b) } else { ("A", &mut a) };
+            *now = Some(pair(key, &format!("{key}{n}")));
+            acme.owner.put(&env.secret(key), json!({ "value": format!("{key}{n}") })).await.ok();
+            was.push([a.clone(), b.clone()].into_iter().flatten().collect());
+        }
+        for (revision, was) in was.iter().enumerate() {
+            assert_eq!(state(&acme.owner, &env, &format!("?revision={revision}")).await, *was, "{revision}");
+        }
+    }
+
     async fn revisions_are_listed_with_what_made_them_and_their_names(t: TestApp) {
         let acme = t.org("acme").await;
         let dana = acme.developer("dana").await;

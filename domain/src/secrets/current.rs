@@ -9,11 +9,11 @@ use super::read::open_with;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
 use crate::kernel::id::{EnvId, SecretId};
-use crate::kernel::lists::{id_param, is_one_of, is_one_of_texts, text_param};
+use crate::kernel::lists::{is_one_of_texts, text_param};
 use crate::kernel::{Reads, Result, Secret, Timestamp};
 
 /// A secret, live or deleted, with its newest version.
-#[derive(Clone, FromQueryResult)]
+#[derive(Clone)]
 pub(super) struct Current {
     pub(super) id: SecretId,
     pub(super) key: String,
@@ -27,30 +27,19 @@ pub(super) struct Current {
     pub(super) destroyed_at: Option<Timestamp>,
 }
 
-/// One secret with its newest version.
-const ONE: &str =
-    "SELECT s.id, s.key, s.version, s.created_at, s.updated_at, s.deleted_at, s.fingerprint, v.sealed_comment, v.destroyed_at
-     FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version
-     WHERE s.environment_id = $1 AND s.key = $2";
-/// Many of them. To look a thousand versions up costs more than all else that is read for a change, and of most nothing is
-/// needed.
-const MANY: &str =
-    "SELECT s.id, s.key, s.version, s.created_at, s.updated_at, s.deleted_at, s.fingerprint, s.has_comment
+/// Of the newest version only what has to be known: to look a thousand of them up costs more than all else that is read for a
+/// change, and most have no comment and are not deleted.
+const SELECT: &str = "SELECT s.id, s.key, s.version, s.created_at, s.updated_at, s.deleted_at, s.fingerprint,
+        CASE WHEN s.has_comment THEN (SELECT v.sealed_comment FROM secret_versions v
+            WHERE v.secret_id = s.id AND v.version = s.version) END AS sealed_comment,
+        CASE WHEN s.deleted_at IS NOT NULL THEN (SELECT v.destroyed_at FROM secret_versions v
+            WHERE v.secret_id = s.id AND v.version = s.version) END AS destroyed_at
      FROM secrets s WHERE s.environment_id = $1";
 
-/// What is read of the newest version of those that were deleted or have a comment.
-#[derive(FromQueryResult)]
-struct Rest {
-    secret_id: SecretId,
-    sealed_comment: Option<Vec<u8>>,
-    destroyed_at: Option<Timestamp>,
-}
-
 impl Current {
-    /// Reads a row of [`MANY`], by place: by name it would take several times as long. And whether its version has more to
-    /// tell.
-    fn of_many(row: &QueryResult) -> Result<(Self, bool), DbErr> {
-        let current = Self {
+    /// Reads a row of [`SELECT`], by place: by name it would take several times as long.
+    fn of_row(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
             id: row.try_get_by_index(0)?,
             key: row.try_get_by_index(1)?,
             version: row.try_get_by_index(2)?,
@@ -58,11 +47,9 @@ impl Current {
             updated_at: row.try_get_by_index(4)?,
             deleted_at: row.try_get_by_index(5)?,
             fingerprint: row.try_get_by_index(6)?,
-            sealed_comment: None,
-            destroyed_at: None,
-        };
-        let has_more = !current.is_live() || row.try_get_by_index(7)?;
-        Ok((current, has_more))
+            sealed_comment: row.try_get_by_index(7)?,
+            destroyed_at: row.try_get_by_index(8)?,
+        })
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -128,50 +115,18 @@ pub(super) async fn of_key(from: &impl Reads, env: EnvId, key: &str) -> Result<O
 
 /// The secrets under some keys, in one statement: for each the live one, or else the one that was deleted last.
 pub(super) async fn of_keys(from: &impl Reads, env: EnvId, keys: &[&str]) -> Result<HashMap<String, Current>> {
-    let rows = match keys {
-        [] => Vec::new(),
-        [key] => {
-            let one = Current::find_by_statement(from.sql(ONE, [env.into(), (*key).into()]));
-            one.all(from.conn()).await?
-        }
-        keys => {
-            let is_one = is_one_of_texts(from.backend(), "s.key", "$2");
-            many(
-                from,
-                &format!("{MANY} AND {is_one}"),
-                vec![env.into(), text_param(keys)],
-            )
-            .await?
-        }
+    let (is_one, keys) = match keys {
+        [] => return Ok(HashMap::new()),
+        [key] => ("s.key = $2".to_owned(), (*key).into()),
+        keys => (is_one_of_texts(from.backend(), "s.key", "$2"), text_param(keys)),
     };
+    let rows = found(from, &format!("{SELECT} AND {is_one}"), vec![env.into(), keys]).await?;
     Ok(by_key(rows))
 }
 
-/// Secrets by a statement that begins as [`MANY`].
-async fn many(from: &impl Reads, sql: &str, values: Vec<Value>) -> Result<Vec<Current>> {
+async fn found(from: &impl Reads, sql: &str, values: Vec<Value>) -> Result<Vec<Current>> {
     let rows = from.conn().query_all_raw(from.sql(sql, values)).await?;
-    let rows = rows.iter().map(Current::of_many).collect::<Result<Vec<_>, _>>()?;
-    let more = rows.iter().filter(|(_, has_more)| *has_more);
-    let more: Vec<_> = more.map(|(current, _)| current.id.0).collect();
-    let mut found: Vec<Current> = rows.into_iter().map(|(current, _)| current).collect();
-    if more.is_empty() {
-        return Ok(found);
-    }
-    let sql = format!(
-        "SELECT v.secret_id, v.sealed_comment, v.destroyed_at
-         FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version WHERE {}",
-        is_one_of(from.backend(), "s.id", "$1")
-    );
-    let rest = Rest::find_by_statement(from.sql(&sql, [id_param(more)]));
-    let rest = rest.all(from.conn()).await?.into_iter();
-    let mut rest: HashMap<SecretId, Rest> = rest.map(|rest| (rest.secret_id, rest)).collect();
-    for current in &mut found {
-        if let Some(rest) = rest.remove(&current.id) {
-            current.sealed_comment = rest.sealed_comment;
-            current.destroyed_at = rest.destroyed_at;
-        }
-    }
-    Ok(found)
+    Ok(rows.iter().map(Current::of_row).collect::<Result<_, _>>()?)
 }
 
 /// Each key with its live secret, or else the one that was deleted last.
@@ -182,5 +137,5 @@ pub(super) fn by_key(mut rows: Vec<Current>) -> HashMap<String, Current> {
 
 /// Every secret of an environment, the deleted ones too.
 pub(super) async fn all(from: &impl Reads, env: EnvId) -> Result<Vec<Current>> {
-    many(from, &format!("{MANY} ORDER BY s.key"), vec![env.into()]).await
+    found(from, &format!("{SELECT} ORDER BY s.key"), vec![env.into()]).await
 }

@@ -10,7 +10,7 @@ use poem::http::Method;
 use serde_json::Value;
 
 use super::json::joined;
-use super::schema::{Names, Schema, Shape};
+use super::schema::{Names, Schema, Shape, members};
 
 /// The body of this request, as it was admitted.
 #[derive(Clone)]
@@ -188,10 +188,6 @@ impl Fault {
         self.field = joined(outer, &self.field);
         self
     }
-}
-
-pub(super) fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
-    value.and_then(Value::as_object).into_iter().flatten()
 }
 
 #[cfg(test)]

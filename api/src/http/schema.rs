@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use domain::kernel::Timestamp;
 use serde_json::Value;
 
-use super::fields::members;
-
 /// A schema, or which of the named ones it is.
 pub(super) enum Schema {
     Inline(Box<Shape>),
@@ -176,6 +174,11 @@ impl<'a> Names<'a> {
             properties,
         }
     }
+}
+
+/// Those of an object; none of anything else.
+pub(super) fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
 }
 
 fn list<'a>(schema: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

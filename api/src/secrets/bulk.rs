@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::access::{self, grant};
-use domain::kernel::Secret;
 use domain::secrets::bulk::{self, BulkResult, BulkSet, KeyResult, Mode};
-use domain::secrets::{NewValue, write::Outcome};
+use domain::secrets::write::Outcome;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
-use poem_openapi::{Enum, Object, OpenApi, Union};
+use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 
+use super::bulk_entry::BulkEntry;
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
@@ -37,41 +37,6 @@ impl From<BulkMode> for Mode {
         match mode {
             BulkMode::Merge => Self::Merge,
             BulkMode::Replace => Self::Replace,
-        }
-    }
-}
-
-/// A value with its comment.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub struct BulkValue {
-    /// Up to 64 KiB of UTF-8, without U+0000.
-    #[oai(write_only)]
-    pub value: String,
-    /// Up to 1 KiB. Absent: the comment stays.
-    #[oai(write_only)]
-    pub comment: Option<String>,
-}
-
-/// A value, alone or with its comment.
-#[derive(Union)]
-#[oai(one_of = true)]
-pub enum BulkEntry {
-    Plain(String),
-    Commented(BulkValue),
-}
-
-impl From<BulkEntry> for NewValue {
-    fn from(entry: BulkEntry) -> Self {
-        match entry {
-            BulkEntry::Plain(value) => Self {
-                value: Secret::new(value),
-                comment: None,
-            },
-            BulkEntry::Commented(BulkValue { value, comment }) => Self {
-                value: Secret::new(value),
-                comment: comment.map(Secret::new),
-            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Secrets.
 
 pub mod bulk;
+mod bulk_entry;
 pub mod data_keys;
 pub mod dto;
 pub mod history;

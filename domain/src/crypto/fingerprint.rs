@@ -7,6 +7,9 @@ use super::mac::MacKey;
 /// Length of a fingerprint, bytes. 128 bits: two values of one project never share one by chance.
 pub const FINGERPRINT_LEN: usize = 16;
 
+/// What a value is known by within its project.
+pub type Fingerprint = [u8; FINGERPRINT_LEN];
+
 /// A project's own key, so that equal values of two projects cannot be matched.
 pub struct FingerprintKey(MacKey);
 
@@ -17,7 +20,7 @@ impl FingerprintKey {
     }
 
     /// The first 16 bytes of HMAC-SHA256 over the value, which may have any length.
-    pub fn of(&self, value: &[u8]) -> [u8; FINGERPRINT_LEN] {
+    pub fn of(&self, value: &[u8]) -> Fingerprint {
         self.0.mac_short(&[value])
     }
 

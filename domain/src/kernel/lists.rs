@@ -1,6 +1,7 @@
 //! Lists in statements: many rows of values, and lists as one parameter, so that a statement is the same however long its list
 //! is, and the database plans it once.
 
+use sea_orm::sea_query::ArrayType;
 use uuid::Uuid;
 
 use super::Backend;
@@ -38,16 +39,26 @@ pub fn is_one_of(backend: Backend, column: &str, mark: &str) -> String {
     }
 }
 
-/// A list of texts as one parameter, as [`id_param`] makes one of ids. [`is_one_of_texts`] reads it.
+/// A list of texts as one parameter, as [`id_param`] makes one of ids.
 pub fn text_param(texts: &[&str]) -> sea_orm::Value {
     serde_json::json!(texts).to_string().into()
 }
 
-/// The condition that a column is one of the texts of the [`text_param`] in the place of `mark`.
-pub fn is_one_of_texts(backend: Backend, column: &str, mark: &str) -> String {
+/// The condition that a column is one of some texts, with their parameter, which stands in the place of `mark`.
+pub fn is_one_of_texts(backend: Backend, column: &str, mark: &str, texts: &[&str]) -> (String, sea_orm::Value) {
     match backend {
-        Backend::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({mark}::json)))"),
-        Backend::Sqlite => format!("{column} IN (SELECT value FROM json_each({mark}))"),
+        // For a thousand texts JSON takes a quarter of what it takes to look them up. For the rest see `is_one_of`.
+        Backend::Postgres => {
+            let values = texts.iter().map(|text| (*text).into()).collect();
+            (
+                format!("{column} = ANY(ARRAY(SELECT UNNEST({mark}::text[])))"),
+                sea_orm::Value::Array(ArrayType::String, Some(Box::new(values))),
+            )
+        }
+        Backend::Sqlite => (
+            format!("{column} IN (SELECT value FROM json_each({mark}))"),
+            text_param(texts),
+        ),
     }
 }
 

@@ -78,11 +78,33 @@ impl Rows {
         Ok(())
     }
 
+    /// Writes them over the rows that have the same `id`, all of which are there. Nothing says in which order, so no column may
+    /// be one that is unique.
+    ///
+    /// # Errors
+    /// [`Error::Db`].
+    pub async fn update(mut self, tx: &WriteTx, id: &'static str) -> Result<()> {
+        let most = VALUES / self.columns.len().max(1);
+        while self.len > 0 {
+            let count = self.len.min(most);
+            self.len -= count;
+            let (sql, values) = match tx.backend() {
+                Backend::Sqlite if count > 1 => self.update_values(count, id),
+                Backend::Postgres | Backend::Sqlite => self.update_arrays(count, id)?,
+            };
+            let updated = tx.conn().execute_raw(tx.sql(&sql, values)).await?.rows_affected();
+            if usize::try_from(updated) != Ok(count) {
+                return Err(Error::internal("rows to be written over are not there"));
+            }
+        }
+        Ok(())
+    }
+
     /// One statement of PostgreSQL that inserts them all if a condition holds; `with` stands before it, and binds the first
     /// values.
     pub(super) fn insert_if(mut self, with: &str, values: Vec<Value>, condition: &str) -> Result<(String, Vec<Value>)> {
         let (into, mut list) = (self.insert_into(), Arrays::after(values));
-        let reads = self.reads(self.len, &mut list)?;
+        let reads = self.reads(self.len, &mut list)?.join(", ");
         let from = list.from();
         Ok((
             format!("{with} {into} SELECT {reads}{from} WHERE {condition}"),
@@ -108,7 +130,7 @@ impl Rows {
 
     fn arrays(&mut self, count: usize, conflict: &str) -> Result<(String, Vec<Value>)> {
         let (into, mut list) = (self.insert_into(), Arrays::default());
-        let reads = self.reads(count, &mut list)?;
+        let reads = self.reads(count, &mut list)?.join(", ");
         let from = list.from();
         if from.is_empty() {
             return Err(Error::internal("rows that nothing tells apart"));
@@ -117,7 +139,7 @@ impl Rows {
     }
 
     /// What is selected for the columns of the next rows: a value if there is one row, else what a list of arrays holds.
-    fn reads(&mut self, count: usize, list: &mut Arrays) -> Result<String> {
+    fn reads(&mut self, count: usize, list: &mut Arrays) -> Result<Vec<String>> {
         let mut reads = Vec::with_capacity(self.columns.len());
         for (name, column) in &mut self.columns {
             reads.push(match column {
@@ -126,13 +148,42 @@ impl Rows {
                 Column::Each(values) => list.add(name, values.by_ref().take(count).collect())?,
             });
         }
-        Ok(reads.join(", "))
+        Ok(reads)
     }
 
     fn values(&mut self, backend: Backend, count: usize, conflict: &str) -> (String, Vec<Value>) {
         let (into, width) = (self.insert_into(), self.columns.len());
         let marks = value_marks(backend, count, width);
         (format!("{into} VALUES {marks} {conflict}"), self.row_by_row(count))
+    }
+
+    fn update_arrays(&mut self, count: usize, id: &str) -> Result<(String, Vec<Value>)> {
+        let mut list = Arrays::default();
+        let reads = self.reads(count, &mut list)?;
+        let sql = self.update_from(id, &reads, &list.from());
+        Ok((sql, list.values))
+    }
+
+    fn update_values(&mut self, count: usize, id: &str) -> (String, Vec<Value>) {
+        let width = self.columns.len();
+        let reads: Vec<String> = (1..=width).map(|n| format!("r.column{n}")).collect();
+        let marks = value_marks(Backend::Sqlite, count, width);
+        let sql = self.update_from(id, &reads, &format!(" FROM (VALUES {marks}) AS r"));
+        (sql, self.row_by_row(count))
+    }
+
+    /// An update whose columns are read as told, in their order.
+    fn update_from(&self, id: &str, reads: &[String], from: &str) -> String {
+        let table = self.table;
+        let (mut set, mut is_it) = (Vec::with_capacity(reads.len()), String::new());
+        for ((name, _), read) in self.columns.iter().zip(reads) {
+            if *name == id {
+                is_it = format!("{table}.{name} = {read}");
+            } else {
+                set.push(format!("{name} = {read}"));
+            }
+        }
+        format!("UPDATE {table} SET {}{from} WHERE {is_it}", set.join(", "))
     }
 
     /// The values of the next rows.
@@ -309,6 +360,26 @@ mod tests {
             "INSERT INTO things (n, kind) SELECT * FROM (VALUES (?, ?)) WHERE b"
         );
         assert_eq!(values, [9_i64.into(), 1_i64.into(), "all".into()]);
+    }
+
+    #[test]
+    fn rows_may_be_written_over_those_that_are_there() {
+        let (sql, values) = rows().update_arrays(3, "n").unwrap();
+        assert_eq!(
+            sql,
+            "UPDATE things SET kind = $2, note = CASE WHEN r.no_note THEN NULL ELSE r.note END \
+             FROM UNNEST($1::bigint[], $3::bytea[], $4::boolean[]) AS r (n, note, no_note) WHERE things.n = r.n"
+        );
+        assert_eq!(values.len(), 4);
+        let (sql, _) = rows().update_arrays(1, "n").unwrap();
+        assert_eq!(sql, "UPDATE things SET kind = $2, note = $3 WHERE things.n = $1");
+        let (sql, values) = rows().update_values(2, "n");
+        assert_eq!(
+            sql,
+            "UPDATE things SET kind = r.column2, note = r.column3 FROM (VALUES (?, ?, ?), (?, ?, ?)) AS r \
+             WHERE things.n = r.column1"
+        );
+        assert_eq!(values[3..], [2_i64.into(), "all".into(), Value::Bytes(None)]);
     }
 
     #[test]

@@ -106,10 +106,21 @@ pub async fn set(
     let mut editor = Editor::open(tx, keys, caller, access).await?;
     let names: Vec<&str> = secrets.iter().map(|(key, _)| key.as_str()).collect();
     let mut results = Vec::with_capacity(secrets.len());
-    let (stored, others) = match mode {
-        Mode::Merge => (current::of_keys(tx, access.env.id, &names).await?, Vec::new()),
-        Mode::Replace => named_and_not(tx, access, &names).await?,
+    let looked_up = async {
+        match mode {
+            Mode::Merge => Ok((current::of_keys(tx, access.env.id, &names).await?, Vec::new())),
+            Mode::Replace => named_and_not(tx, access, &names).await,
+        }
     };
+    // Done while the database looks.
+    let prints = async {
+        secrets
+            .iter()
+            .map(|(_, new)| editor.fingerprint(new))
+            .collect::<Vec<_>>()
+    };
+    let (looked_up, prints) = tokio::join!(looked_up, prints);
+    let (stored, others) = looked_up?;
     for current in others {
         if !deletes.is_some_and(|access| access.allows_key(&current.key)) {
             let detail = "Replacing would delete secrets that you may not delete. Merge instead.";
@@ -117,8 +128,8 @@ pub async fn set(
         }
         results.push(result(editor.delete(&current)));
     }
-    for (key, new) in secrets {
-        results.push(result(editor.put(stored.get(&key), &key, new).await?));
+    for ((key, new), print) in secrets.into_iter().zip(prints) {
+        results.push(result(editor.put_known(stored.get(&key), &key, new, print).await?));
     }
     finish(editor, Action::SecretBulkSet, results, dry_run).await
 }

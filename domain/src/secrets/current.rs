@@ -9,7 +9,7 @@ use super::read::open_with;
 use crate::crypto::envelope::SecretField;
 use crate::crypto::key_store::KeyStore;
 use crate::kernel::id::{EnvId, SecretId};
-use crate::kernel::lists::{is_one_of_texts, text_param};
+use crate::kernel::lists::is_one_of_texts;
 use crate::kernel::{Reads, Result, Secret, Timestamp};
 
 /// A secret, live or deleted, with its newest version.
@@ -118,7 +118,7 @@ pub(super) async fn of_keys(from: &impl Reads, env: EnvId, keys: &[&str]) -> Res
     let (is_one, keys) = match keys {
         [] => return Ok(HashMap::new()),
         [key] => ("s.key = $2".to_owned(), (*key).into()),
-        keys => (is_one_of_texts(from.backend(), "s.key", "$2"), text_param(keys)),
+        keys => is_one_of_texts(from.backend(), "s.key", "$2", keys),
     };
     let rows = found(from, &format!("{SELECT} AND {is_one}"), vec![env.into(), keys]).await?;
     Ok(by_key(rows))

@@ -12,7 +12,7 @@ use super::lock::{Changes, Lock};
 use super::place::EnvPlace;
 use crate::access::grant::SecretsRead;
 use crate::access::{Caller, EnvAccess};
-use crate::crypto::fingerprint;
+use crate::crypto::fingerprint::{self, Fingerprint};
 use crate::crypto::key_store::{KeyStore, ProjectKeys};
 use crate::journal::{Action, Target};
 use crate::kernel::id::SecretId;
@@ -164,8 +164,25 @@ impl<'a> Editor<'a> {
         }
     }
 
+    /// The fingerprint of a value, to store it with [`Self::put_known`].
+    pub(super) fn fingerprint(&self, new: &NewValue) -> Fingerprint {
+        self.keys.fingerprint.of(new.value.expose().as_bytes())
+    }
+
     /// Stores a value under a key: a new secret, or a new version of the one that is or was there.
     pub(super) async fn put(&mut self, current: Option<&Current>, key: &str, new: NewValue) -> Result<Stepped> {
+        let print = self.fingerprint(&new);
+        self.put_known(current, key, new, print).await
+    }
+
+    /// Stores a value whose fingerprint is known.
+    pub(super) async fn put_known(
+        &mut self,
+        current: Option<&Current>,
+        key: &str,
+        new: NewValue,
+        print: Fingerprint,
+    ) -> Result<Stepped> {
         let comment = match current {
             Some(current) => current.comment(self.tx, self.store, &self.place).await?,
             None => Secret::new(String::new()),
@@ -173,7 +190,6 @@ impl<'a> Editor<'a> {
         let renamed = current.is_some_and(|current| current.is_live() && current.key != key);
         // Whoever may not read the key makes a version each time: that nothing changed would tell them what is stored.
         let reads = self.may_read(current.map_or(key, |current| &current.key));
-        let print = self.keys.fingerprint.of(new.value.expose().as_bytes());
         if let Some(current) = current.filter(|current| reads && current.is_live() && !renamed) {
             let same_comment = new.comment.as_ref().is_none_or(|new| new.expose() == comment.expose());
             if same_comment && fingerprint::same(&print, &current.fingerprint) {

@@ -4,9 +4,9 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::file::Header;
+use super::file::{Header, Table};
 use super::settle::EMPTIED;
-use super::tables;
+use super::tables::{self, TABLES};
 use crate::crypto::key_store::{KeyScope, KeyStore};
 use crate::crypto::{SecretField, SecretPlace, envelope};
 use crate::journal;
@@ -17,7 +17,7 @@ use crate::kernel::{Backend, Db, Error, Reads, Result};
 /// What was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Rows of all tables, as many as the header says.
+    /// Rows of all tables of the header that there are still, as many as it says.
     pub rows: u64,
     /// Projects of which a value was opened.
     pub values: u64,
@@ -53,7 +53,9 @@ struct OneValue {
 pub async fn check(restored: &Db, header: &Header, keys: &KeyStore) -> Result<Checked, Fault> {
     let snapshot = restored.begin_snapshot().await?;
     let mut checked = Checked::default();
-    for table in &header.tables {
+    // What an older schema kept in other tables went into those of today.
+    let is_kept = |table: &&Table| TABLES.contains(&table.name.as_str());
+    for table in header.tables.iter().filter(is_kept) {
         let rows = tables::count(&snapshot, &table.name).await?;
         // A key store that opens the database may have noted another root key.
         if rows < table.rows && !EMPTIED.contains(&table.name.as_str()) {

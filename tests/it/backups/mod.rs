@@ -2,6 +2,7 @@
 
 mod crossing;
 mod lifecycle;
+mod older;
 mod refusing;
 mod restoring;
 mod s3;

@@ -7,7 +7,7 @@ use domain::crypto::key_store::KeyStore;
 use harness::app::{Options, eventually};
 use harness::people::PASSWORD;
 use harness::processes::number;
-use harness::{Backend, Client, TestApp, on_each_backend};
+use harness::{Client, TestApp, on_each_backend};
 use serde_json::json;
 use tempfile::TempDir;
 

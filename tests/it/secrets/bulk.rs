@@ -60,6 +60,9 @@ on_both! {
         for (key, comment) in [("A", "of a"), ("B", ""), ("C", "of c"), ("D", "")] {
             assert_eq!(acme.owner.get(&env.secret(key)).await.at("/comment"), comment, "{key}");
         }
+        let read = acme.owner.get(&env.secret("A")).await.expect(200);
+        let again = acme.owner.put(&env.secret("A"), json!({ "value": "a2" })).await.expect(200);
+        assert_eq!((again.at("/updated_at"), again.at("/version")), (read.at("/updated_at"), "2".into()));
         let found = acme.owner.post(&acme.path("/projects/web/verify"), json!({})).await.expect(200).json();
         assert_eq!(found["ok"], true, "{found}");
     }

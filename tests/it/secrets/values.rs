@@ -78,6 +78,8 @@ on_both! {
         assert_eq!((comment.at("/version"), comment.at("/comment")), ("3".into(), String::new()));
         assert_eq!(comment.header("etag"), Some("\"3\""));
         assert_eq!(comment.at("/created_at"), value.at("/created_at"));
+        let same = put(json!({ "value": "w" })).await.expect(200);
+        assert_eq!((same.at("/updated_at"), same.at("/version")), (comment.at("/updated_at"), "3".into()));
     }
 
     async fn post_makes_a_secret_and_never_writes_over_one(t: TestApp) {

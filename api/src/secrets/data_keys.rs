@@ -155,7 +155,7 @@ pub enum RotationBegun {
 pub enum ProjectFaultKind {
     /// It cannot be decrypted: damaged, or in another place than it was encrypted for.
     Unopenable,
-    /// It names a key that the project does not have, or not any more.
+    /// It names a key that the project does not have, or not any more; or the key by which values are compared is not there.
     UnknownKey,
     /// Two different texts were encrypted with one key and one nonce.
     ReusedNonce,

@@ -17,7 +17,7 @@ use crate::journal::{self, Action, Entry, Mismatch, Share, Target, Written};
 use crate::kernel::db::Snapshot;
 use crate::kernel::id::{EnvId, KeyId, OrgId, ProjectId, SecretId};
 use crate::kernel::lists::{id_param, is_one_of};
-use crate::kernel::{Reads, Result, WriteTx};
+use crate::kernel::{Error, Reads, Result, WriteTx};
 
 /// Secrets looked at in one go.
 const SECRETS: usize = 200;
@@ -36,7 +36,7 @@ const MAX_FAULTS: usize = 100;
 pub enum FaultKind {
     /// It does not open: damaged, or in another place than it was sealed for.
     Unopenable,
-    /// It names a key that the project does not have, or not any more.
+    /// It names a key that the project does not have, or not any more; or the key of its fingerprint is not there.
     UnknownKey,
     /// Two different texts were sealed under one key with one nonce.
     ReusedNonce,
@@ -115,7 +115,11 @@ pub async fn verify(from: &Snapshot, store: &KeyStore, access: &ProjectAccess<Ke
         org,
         project,
         keys: store.opened(from, KeyScope::Project(project)).await?,
-        prints: store.fingerprint(from, project).await.ok(),
+        prints: match store.fingerprint(from, project).await {
+            Ok(key) => Some(key),
+            Err(Error::Internal(_)) => None,
+            Err(other) => return Err(other),
+        },
         reused: reused(from, project).await?,
         found: Verification::default(),
     };
@@ -224,7 +228,7 @@ struct Sweep<'a> {
     org: OrgId,
     project: ProjectId,
     keys: HashMap<KeyId, DataKey>,
-    /// `None` when it does not open: nothing can be stored then either.
+    /// `None` when it is not there or does not open: nothing can be stored then either.
     prints: Option<Arc<FingerprintKey>>,
     reused: HashSet<Vec<u8>>,
     found: Verification,
@@ -385,9 +389,14 @@ impl Sweep<'_> {
         if self.reused.contains(used) {
             return Some(FaultKind::ReusedNonce);
         }
-        let prints = self.prints.as_ref().filter(|_| field == SecretField::Value);
-        let is_other = |key: &FingerprintKey| !key.matches(text.expose().as_bytes(), &row.fingerprint);
-        prints.is_some_and(|key| is_other(key)).then_some(FaultKind::Altered)
+        match (field, &self.prints) {
+            (SecretField::Comment, _) => None,
+            (SecretField::Value, None) => Some(FaultKind::UnknownKey),
+            (SecretField::Value, Some(key)) => {
+                let is_other = !key.matches(text.expose().as_bytes(), &row.fingerprint);
+                is_other.then_some(FaultKind::Altered)
+            }
+        }
     }
 }
 

@@ -177,6 +177,9 @@ on_both! {
         t.sql(&format!("UPDATE secret_versions SET fingerprint = {newest} WHERE version = 1")).await;
         assert_eq!(faults(owner, &web).await, [fault("altered", "A", 1)]);
         t.sql("DROP TABLE kept").await;
+        t.sql("DELETE FROM data_keys WHERE purpose = 'fingerprint'").await;
+        let unknown = ["A", "A", "B"].iter().zip([1, 2, 1]).map(|(key, version)| fault("unknown_key", key, version));
+        assert_eq!(faults(owner, &web).await, unknown.collect::<Vec<_>>(), "what could not be checked is not sound");
     }
 
     async fn a_value_of_somebody_who_has_the_key_is_not_what_was_written(t: TestApp) {

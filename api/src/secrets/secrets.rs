@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::{self, EnvAccess, grant};
 use domain::kernel::{Problem, ProblemCode, Secret};
-use domain::secrets::list::{self, Selection};
+use domain::secrets::list::{self, Listing, Selection};
 use domain::secrets::write::{self, Outcome, Put, SecretPatch, Written};
 use domain::secrets::{Moment, NewValue, Precondition, read};
 use poem::IntoResponse;
@@ -66,9 +66,6 @@ pub enum OneSecret {
     /// The secret.
     #[oai(status = 200)]
     Ok(ReadyJson<SecretValue>, #[oai(header = "ETag")] String),
-    /// The secret has the named version still.
-    #[oai(status = 304)]
-    NotModified(#[oai(header = "ETag")] String),
 }
 
 /// One precondition from header and body; both may say it, if they agree.
@@ -152,9 +149,16 @@ impl SecretsApi {
     }
 }
 
-/// The tag of what a caller may see of an environment at its current revision.
-fn environment_tag<A: grant::Permitted>(access: &EnvAccess<A>, selection: &Selection) -> String {
-    etag::of_environment(access.env.revision, &access.scope_digest(selection))
+/// The tag of what a caller may see of an environment as it is now; `None` of the past, where it takes a look: pins are moved,
+/// and versions are destroyed, without a revision.
+fn current_tag<A: grant::Permitted>(access: &EnvAccess<A>, selection: &Selection) -> Option<String> {
+    let is_now = selection.moment == Moment::Now;
+    is_now.then(|| etag::of_environment(access.env.revision, &access.scope_digest(selection)))
+}
+
+/// The tag of what was read of the past.
+fn past_tag<A: grant::Permitted, T>(access: &EnvAccess<A>, selection: &Selection, listing: &Listing<T>) -> String {
+    etag::of_environment(listing.revision, &access.scope_digest(&(selection, &listing.destroyed)))
 }
 
 #[OpenApi(tag = "Tag::Secrets")]
@@ -196,11 +200,16 @@ impl SecretsApi {
         let access = access::env::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env).await?;
         let moment = Moment::new(revision.0.as_deref(), at.0.map(|at| at.0))?;
         let selection = Selection::new(limit.0, offset.0, search.0, moment)?;
-        let tag = environment_tag(&access, &selection);
-        if etag::matches(if_none_match.0.as_deref(), &tag) {
+        let is_known = |tag: &String| etag::matches(if_none_match.0.as_deref(), tag);
+        let current = current_tag(&access, &selection);
+        if let Some(tag) = current.clone().filter(is_known) {
             return Ok(Secrets::NotModified(tag));
         }
         let listing = list::secrets(&self.0.db, &self.0.keys, &self.0.warm, &access, &selection).await?;
+        let tag = current.unwrap_or_else(|| past_tag(&access, &selection, &listing));
+        if is_known(&tag) {
+            return Ok(Secrets::NotModified(tag));
+        }
         self.0.reads.record(list::event(&caller, &access, &listing)).await?;
         Ok(Secrets::Ok(SecretList::ready(&listing)?, tag))
     }
@@ -240,11 +249,16 @@ impl SecretsApi {
         let access = access::env::<grant::SecretsList>(&self.0.db, &caller, &org, &project, &env).await?;
         let moment = Moment::new(revision.0.as_deref(), at.0.map(|at| at.0))?;
         let selection = Selection::new(limit.0, offset.0, search.0, moment)?;
-        let tag = environment_tag(&access, &selection);
-        if etag::matches(if_none_match.0.as_deref(), &tag) {
+        let is_known = |tag: &String| etag::matches(if_none_match.0.as_deref(), tag);
+        let current = current_tag(&access, &selection);
+        if let Some(tag) = current.clone().filter(is_known) {
             return Ok(Keys::NotModified(tag));
         }
         let listing = list::keys(&self.0.db, &access, &selection).await?;
+        let tag = current.unwrap_or_else(|| past_tag(&access, &selection, &listing));
+        if is_known(&tag) {
+            return Ok(Keys::NotModified(tag));
+        }
         Ok(Keys::Ok(Json(listing.into()), tag))
     }
 
@@ -282,13 +296,13 @@ impl SecretsApi {
 
     /// Read a secret
     ///
-    /// Its current version, or the one asked for. The read is recorded in the audit log before it is answered.
+    /// Its current version, or the one asked for. The `ETag` is the version, for `If-Match`; there is no 304, for another secret
+    /// of this key may have had the same version. The read is recorded in the audit log before it is answered.
     #[oai(
         path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
         method = "get",
         operation_id = "get_secret"
     )]
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn get_secret(
         &self,
         caller: Caller,
@@ -302,16 +316,10 @@ impl SecretsApi {
         key: Path<String>,
         /// Number of a version; absent: the current one.
         version: Query<Option<i64>>,
-        /// An `ETag` of before: 304 when it is that version still.
-        #[oai(name = "If-None-Match")]
-        if_none_match: Header<Option<String>>,
     ) -> Result<OneSecret, ApiError> {
         let access = access::key::<grant::SecretsRead>(&self.0.db, &caller, &org, &project, &env, &key).await?;
         let opened = read::get(&self.0.db, &self.0.keys, &self.0.warm, &access, &key, version.0).await?;
         let tag = etag::of_version(opened.version);
-        if etag::matches(if_none_match.0.as_deref(), &tag) {
-            return Ok(OneSecret::NotModified(tag));
-        }
         self.0.reads.record(read::event(&caller, &access, &opened)).await?;
         Ok(OneSecret::Ok(SecretValue::ready(&opened)?, tag))
     }
@@ -320,7 +328,7 @@ impl SecretsApi {
     ///
     /// Makes it, or gives it a new version. The same value and comment again change nothing. `If-Match` or
     /// `expected_version` guard against writing over somebody else's change, `If-None-Match: *` against writing over
-    /// anything.
+    /// anything. Versions are numbered for each secret: under a key whose secret was renamed they begin anew.
     #[oai(
         path = "/v1/orgs/:org/projects/:project/environments/:env/secrets/:key",
         method = "put",

@@ -126,7 +126,8 @@ impl<A: Permitted> EnvAccess<A> {
         move |key| all.unwrap_or_else(|| self.allows_key(key))
     }
 
-    /// Changes whenever what the caller may see of a selection of the environment may have changed: part of its `ETag`.
+    /// Changes whenever what the caller may see of a selection of the environment may have changed, and with the environment, which
+    /// others may follow under the same name: part of its `ETag`.
     pub fn scope_digest(&self, selection: &impl Hash) -> [u8; 32] {
         let Held {
             actor,
@@ -139,7 +140,7 @@ impl<A: Permitted> EnvAccess<A> {
         let rules: Vec<_> = facts.rules.iter().filter(|rule| rule.is_live(*now)).collect();
         // What is derived takes every field.
         let mut digest = Digest::default();
-        (actor, memberships, rules, self.env.class, selection).hash(&mut digest);
+        (actor, memberships, rules, self.env.id, self.env.class, selection).hash(&mut digest);
         digest.0.finalize().into()
     }
 }

@@ -359,7 +359,8 @@ impl Sweep<'_> {
             .text(env, row, row.sealed_value.as_deref(), SecretField::Value)
             .or_else(|| self.text(env, row, row.sealed_comment.as_deref(), SecretField::Comment))
             .or(mismatch.map(FaultKind::from))
-            .or((is_newest && !secret.tells(row)).then_some(FaultKind::Altered));
+            .or((is_newest && !secret.tells(row)).then_some(FaultKind::Altered))
+            .or((self.prints.is_none() && row.sealed_value.is_some()).then_some(FaultKind::UnknownKey));
         if let Some(kind) = kind {
             self.found.fault(fault(kind, env, secret, row.version));
         }
@@ -390,8 +391,7 @@ impl Sweep<'_> {
             return Some(FaultKind::ReusedNonce);
         }
         match (field, &self.prints) {
-            (SecretField::Comment, _) => None,
-            (SecretField::Value, None) => Some(FaultKind::UnknownKey),
+            (SecretField::Comment, _) | (SecretField::Value, None) => None,
             (SecretField::Value, Some(key)) => {
                 let is_other = !key.matches(text.expose().as_bytes(), &row.fingerprint);
                 is_other.then_some(FaultKind::Altered)

@@ -507,7 +507,7 @@ impl Walk {
         self.does("create_secret", json!({ "key": "PORT", "value": "5432" }), 201)
             .await;
         let client = self.client.clone();
-        for id in ["list_secrets", "list_secret_keys", "get_secret"] {
+        for id in ["list_secrets", "list_secret_keys"] {
             let whole = self.get(id).await;
             let client = client.with("If-None-Match", whole.header("etag").expect("an ETag"));
             self.call_as(&client, id, "", None, 304).await;

@@ -101,6 +101,58 @@ on_both! {
         }
     }
 
+    async fn what_is_read_of_the_past_follows_its_pin_and_what_is_destroyed(t: TestApp) {
+        let acme = t.org("acme").await;
+        let env = acme.project("web").await.env("production");
+        for value in ["one", "two", "three"] {
+            acme.owner.put(&env.secret("A"), json!({ "value": value })).await.ok();
+        }
+        let pin = format!("{}/pins/release", env.0);
+        let moved = async |revision: u32| acme.owner.put(&pin, json!({ "revision": revision })).await.ok();
+        moved(1).await;
+        let at_pin = [env.secrets(), env.keys()].map(|path| format!("{path}?revision=release"));
+        for path in &at_pin {
+            moved(1).await;
+            let first = acme.owner.get(path).await.expect(200);
+            let asking = acme.owner.with("If-None-Match", first.header("etag").unwrap_or_default());
+            let _ = asking.get(path).await.expect(304);
+            moved(2).await;
+            assert_eq!(asking.get(path).await.expect(200).at("/data/0/version"), "2");
+        }
+        let [pinned, _] = &at_pin;
+        let second = acme.owner.get(pinned).await.expect(200);
+        let asking = acme.owner.with("If-None-Match", second.header("etag").unwrap_or_default());
+        let _ = asking.get(pinned).await.expect(304);
+        acme.owner.delete(&format!("{}/versions/2", env.secret("A"))).await.expect(204).ok();
+        let destroyed = asking.get(pinned).await.expect(200);
+        assert_eq!((keys(&destroyed), destroyed.at("/destroyed/0")), (Vec::<String>::new(), "A".into()));
+        acme.owner.delete(&pin).await.expect(204).ok();
+        asking.get(pinned).await.problem(422, "invalid_field");
+    }
+
+    async fn another_environment_of_the_same_name_has_other_tags(t: TestApp) {
+        let acme = t.org("acme").await;
+        let web = acme.project("web").await;
+        let env = web.env("staging");
+        fill(&acme.owner, &env, &["A"]).await;
+        let tags = async || {
+            let paths = [env.secrets(), env.keys(), format!("{}?revision=1", env.secrets())];
+            let mut tags = Vec::new();
+            for path in paths {
+                tags.push((acme.owner.get(&path).await.expect(200).header("etag").unwrap_or_default().to_owned(), path));
+            }
+            tags
+        };
+        let before = tags().await;
+        acme.owner.delete(&env.0).await.expect(204).ok();
+        let again = json!({ "slug": "staging", "name": "Staging", "class": "staging" });
+        acme.owner.post(&format!("{}/environments", web.path), again).await.expect(201).ok();
+        fill(&acme.owner, &env, &["A"]).await;
+        for (tag, path) in &before {
+            acme.owner.with("If-None-Match", tag).get(path).await.expect(200).ok();
+        }
+    }
+
     async fn the_tag_changes_with_what_the_caller_may_see(t: TestApp) {
         let acme = t.org("acme").await;
         let web = acme.project("web").await;

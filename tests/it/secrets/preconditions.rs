@@ -78,16 +78,4 @@ on_both! {
         }
         assert_eq!(owner.get(&path).await.at("/version"), "1");
     }
-
-    async fn a_secret_read_before_is_not_sent_again(t: TestApp) {
-        let acme = t.org("acme").await;
-        let path = acme.project("web").await.env("production").secret("A");
-        let owner = acme.owner.client();
-        owner.put(&path, json!({ "value": "1" })).await.ok();
-        let unchanged = owner.with("If-None-Match", "\"1\"").get(&path).await.expect(304);
-        assert!(unchanged.bytes().is_empty());
-        assert_eq!(unchanged.header("etag"), Some("\"1\""));
-        owner.put(&path, json!({ "value": "2" })).await.ok();
-        assert_eq!(owner.with("If-None-Match", "\"1\"").get(&path).await.expect(200).at("/value"), "2");
-    }
 }

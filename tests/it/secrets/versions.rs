@@ -23,6 +23,17 @@ on_both! {
         }
     }
 
+    async fn a_key_that_became_anothers_is_sent_whatever_version_is_known(t: TestApp) {
+        let acme = t.org("acme").await;
+        let path = acme.project("web").await.env("production").secret("A");
+        let first = acme.owner.put(&path, json!({ "value": "first" })).await.expect(201);
+        acme.owner.patch(&path, json!({ "key": "B" })).await.expect(200).ok();
+        let second = acme.owner.put(&path, json!({ "value": "second" })).await.expect(201);
+        assert_eq!(first.header("etag"), second.header("etag"));
+        let asking = acme.owner.with("If-None-Match", first.header("etag").unwrap_or_default());
+        assert_eq!(asking.get(&path).await.expect(200).at("/value"), "second");
+    }
+
     async fn versions_are_listed_newest_first_with_their_authors_and_no_values(t: TestApp) {
         let acme = t.org("acme").await;
         let dana = acme.developer("dana").await;

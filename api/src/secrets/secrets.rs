@@ -166,8 +166,9 @@ impl SecretsApi {
     /// Read all secrets
     ///
     /// Of an environment, opened, by key: all of them, or a page when `limit` or `offset` is given. The `ETag` changes
-    /// with the environment's revision and with what the caller may see. The read is recorded in the audit log before
-    /// it is answered.
+    /// with the environment's revision and with what the caller may see; of a reading of the past, with the revision
+    /// that was read and the values of it that were destroyed since. The read is recorded in the audit log before it is
+    /// answered.
     #[oai(
         path = "/v1/orgs/:org/projects/:project/environments/:env/secrets",
         method = "get",

@@ -82,7 +82,7 @@ impl Rows {
     /// be one that is unique.
     ///
     /// # Errors
-    /// [`Error::Db`].
+    /// [`Error::Db`]; [`Error::Internal`] when one of them is not there.
     pub async fn update(mut self, tx: &WriteTx, id: &'static str) -> Result<()> {
         let most = VALUES / self.columns.len().max(1);
         while self.len > 0 {

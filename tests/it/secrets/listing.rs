@@ -135,15 +135,11 @@ on_both! {
         let web = acme.project("web").await;
         let env = web.env("staging");
         fill(&acme.owner, &env, &["A"]).await;
-        let tags = async || {
-            let paths = [env.secrets(), env.keys(), format!("{}?revision=1", env.secrets())];
-            let mut tags = Vec::new();
-            for path in paths {
-                tags.push((acme.owner.get(&path).await.expect(200).header("etag").unwrap_or_default().to_owned(), path));
-            }
-            tags
-        };
-        let before = tags().await;
+        let mut before = Vec::new();
+        for path in [env.secrets(), env.keys(), format!("{}?revision=1", env.secrets())] {
+            let tag = acme.owner.get(&path).await.expect(200).header("etag").unwrap_or_default().to_owned();
+            before.push((tag, path));
+        }
         acme.owner.delete(&env.0).await.expect(204).ok();
         let again = json!({ "slug": "staging", "name": "Staging", "class": "staging" });
         acme.owner.post(&format!("{}/environments", web.path), again).await.expect(201).ok();
